@@ -1,0 +1,141 @@
+"""Open the database and hand out transactions.
+
+One connection writes, behind a lock, because SQLite has one writer anyway and a queue in the process is fairer and
+faster than `database is locked`. Readers take connections from a pool and see a snapshot.
+
+Read next: schema.sql, queries/pfs.sql.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pachlet.errors import FailedPrecondition
+from pachlet.metadb.changes import Changes
+from pachlet.metadb.statements import load_statements
+
+FORMAT = 1
+"""The version of schema.sql; a database with a newer one is refused."""
+
+Row = sqlite3.Row
+
+
+class Transaction:
+    """Runs named statements; what it wrote becomes visible when its `with` block ends without an error."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._statements = load_statements()
+        self._after: list[Callable[[], None]] = []
+
+    def all(self, statement: str, /, **values: Any) -> list[Row]:
+        """Return every row."""
+        return self._connection.execute(self._statements[statement], values).fetchall()
+
+    def first(self, statement: str, /, **values: Any) -> Row | None:
+        """Return the first row, or None."""
+        row: Row | None = self._connection.execute(self._statements[statement], values).fetchone()
+        return row
+
+    def value(self, statement: str, /, **values: Any) -> Any:
+        """Return the first column of the first row, or None."""
+        row = self.first(statement, **values)
+        return None if row is None else row[0]
+
+    def run(self, statement: str, /, **values: Any) -> int:
+        """Run a statement that writes; return the id of the last row inserted."""
+        return self._connection.execute(self._statements[statement], values).lastrowid or 0
+
+    def many(self, statement: str, rows: Iterable[Any]) -> None:
+        """Run a statement that writes once per row of positional values."""
+        self._connection.executemany(self._statements[statement], rows)
+
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Call `action` once the transaction is on disk; not at all if it fails."""
+        self._after.append(action)
+
+    def run_actions(self) -> None:
+        """Call the actions given to `after_commit`."""
+        for action in self._after:
+            action()
+
+
+class Rollback(Exception):
+    """Raised inside a write block to leave it without writing anything."""
+
+
+class Database:
+    """The database file, its writer and its readers."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.changes = Changes()
+        self._write_lock = threading.Lock()
+        self._pool: list[sqlite3.Connection] = []
+        self._pool_lock = threading.Lock()
+        self._writer = self._connect()
+        self._create_or_check()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _create_or_check(self) -> None:
+        found: int = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if found > FORMAT:
+            raise FailedPrecondition(
+                f"{self.path} has data format {found}, made by a newer pachlet; this one reads up to {FORMAT}",
+                hint="use the newer pachlet on this data directory, or another --data-dir",
+            )
+        if found == 0:
+            schema = (Path(__file__).parent / "schema.sql").read_text()
+            self._writer.executescript(f"BEGIN; {schema}; PRAGMA user_version = {FORMAT}; COMMIT;")
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Give the one write transaction: committed at the end of the block, rolled back on any error."""
+        with self._write_lock:
+            transaction = Transaction(self._writer)
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield transaction
+            except Rollback:
+                self._writer.execute("ROLLBACK")
+                return
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+        self.changes.announce()
+        transaction.run_actions()
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """Give a read transaction: one consistent snapshot that never waits for the writer."""
+        with self._pool_lock:
+            connection = self._pool.pop() if self._pool else None
+        connection = connection or self._connect()
+        connection.execute("BEGIN")
+        try:
+            yield Transaction(connection)
+        finally:
+            connection.execute("ROLLBACK")
+            with self._pool_lock:
+                self._pool.append(connection)
+
+    def close(self) -> None:
+        """Close every connection; whoever waits for a change gets Closed."""
+        self.changes.close()
+        with self._write_lock, self._pool_lock:
+            for connection in [*self._pool, self._writer]:
+                connection.close()
+            self._pool.clear()

@@ -1,0 +1,75 @@
+-- The tables of the engine. Times are nanoseconds since 1970 UTC; NULL means "not yet" or "none".
+-- A change here is a new FORMAT in connect.py and a step that upgrades the old one.
+
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+
+-- Bytes: where each chunk lies in the pack files, and the nodes of the file trees.
+CREATE TABLE chunks (
+    hash BLOB PRIMARY KEY, pack INTEGER NOT NULL, offset INTEGER NOT NULL,
+    stored INTEGER NOT NULL, length INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE nodes (hash BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+
+-- PFS.
+CREATE TABLE projects (
+    name TEXT PRIMARY KEY, description TEXT NOT NULL, created INTEGER NOT NULL);
+CREATE TABLE repos (
+    key INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects, name TEXT NOT NULL, type TEXT NOT NULL,
+    description TEXT NOT NULL, created INTEGER NOT NULL, UNIQUE (project, name, type));
+CREATE TABLE branches (
+    key INTEGER PRIMARY KEY, repo INTEGER NOT NULL REFERENCES repos, name TEXT NOT NULL,
+    head INTEGER REFERENCES commits, created INTEGER NOT NULL, updated INTEGER NOT NULL, UNIQUE (repo, name));
+CREATE TABLE branch_provenance (
+    branch INTEGER NOT NULL REFERENCES branches, upstream INTEGER NOT NULL REFERENCES branches,
+    position INTEGER NOT NULL, propagate INTEGER NOT NULL, PRIMARY KEY (branch, upstream)) WITHOUT ROWID;
+CREATE INDEX branch_subvenance ON branch_provenance (upstream);
+
+-- key grows with time, so it orders commits. root is the file tree of a finished commit.
+CREATE TABLE commits (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, repo INTEGER NOT NULL REFERENCES repos,
+    branch TEXT NOT NULL, parent INTEGER REFERENCES commits, origin TEXT NOT NULL, description TEXT NOT NULL,
+    started INTEGER NOT NULL, finishing INTEGER, finished INTEGER, error TEXT NOT NULL DEFAULT '',
+    root BLOB, size INTEGER NOT NULL DEFAULT 0, UNIQUE (id, repo));
+CREATE INDEX commits_of_repo ON commits (repo, key);
+CREATE INDEX commit_children ON commits (parent);
+CREATE INDEX commits_unfinished ON commits (key) WHERE finished IS NULL;
+CREATE TABLE commit_provenance (
+    commit_key INTEGER NOT NULL REFERENCES commits, upstream INTEGER NOT NULL REFERENCES commits,
+    PRIMARY KEY (commit_key, upstream)) WITHOUT ROWID;
+CREATE INDEX commit_subvenance ON commit_provenance (upstream);
+
+-- What was written to an open commit, in order; gone once the commit is finished.
+CREATE TABLE staged (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, commit_key INTEGER NOT NULL REFERENCES commits, diff BLOB NOT NULL);
+CREATE INDEX staged_of_commit ON staged (commit_key, key);
+
+-- PPS. A pipeline is known by project and name; each update adds a version, marked by a commit of its spec repo.
+CREATE TABLE pipelines (
+    key INTEGER PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+    state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', stopped INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL, UNIQUE (project, name));
+CREATE TABLE pipeline_versions (
+    pipeline INTEGER NOT NULL REFERENCES pipelines, version INTEGER NOT NULL, spec_commit TEXT NOT NULL,
+    user_spec TEXT NOT NULL, effective_spec TEXT NOT NULL, salt TEXT NOT NULL, created INTEGER NOT NULL,
+    PRIMARY KEY (pipeline, version)) WITHOUT ROWID;
+
+-- A job is a pipeline's work on one commit set: same id as its output commit. image is what its code was.
+CREATE TABLE jobs (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, pipeline INTEGER NOT NULL REFERENCES pipelines,
+    version INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+    output INTEGER NOT NULL REFERENCES commits, meta INTEGER NOT NULL REFERENCES commits,
+    created INTEGER NOT NULL, started INTEGER, finished INTEGER, restarts INTEGER NOT NULL DEFAULT 0,
+    is_planned INTEGER NOT NULL DEFAULT 0, image TEXT NOT NULL DEFAULT '', total INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (pipeline, id));
+CREATE INDEX jobs_of_set ON jobs (id);
+CREATE INDEX jobs_unfinished ON jobs (pipeline, key) WHERE state IN ('created', 'starting', 'running', 'finishing');
+
+-- The datums of a job that are settled: made_by is the job that ran the datum (another one where it was skipped).
+CREATE TABLE datums (
+    job INTEGER NOT NULL REFERENCES jobs, id TEXT NOT NULL, position INTEGER NOT NULL, hash TEXT NOT NULL,
+    state TEXT NOT NULL, made_by TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (job, id)) WITHOUT ROWID;
+
+CREATE TABLE logs (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, pipeline INTEGER NOT NULL, job TEXT NOT NULL,
+    datum TEXT NOT NULL, worker TEXT NOT NULL, is_master INTEGER NOT NULL, is_user INTEGER NOT NULL,
+    message TEXT NOT NULL);
+CREATE INDEX logs_of_pipeline ON logs (pipeline, job, key);

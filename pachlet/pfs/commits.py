@@ -1,0 +1,237 @@
+"""Start, finish, find and list commits.
+
+Since 2.6 a commit is known by repo and id. A repo may have no commit with an id and still answer for it: then the
+commit that the set's others were made from stands for it, if there is one (up to 2.5 these were stored, as aliases).
+
+Read next: resolving.py (what `master^2` means), finishing.py (how content is settled), propagation.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pachlet.errors import NotFound, Refused
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.paths import USER as USER_REPO
+from pachlet.paths import Branch, Commit, Repo
+from pachlet.pfs import branches
+from pachlet.pfs.records import USER, BranchRecord, CommitRecord
+from pachlet.pfs.repos import find_repo, inspect_repo
+from pachlet.pfs.transactions import Transaction
+
+
+def get_commit(db: Statements, key: int) -> CommitRecord:
+    """Return the commit with a key that is known to exist."""
+    row = db.first("get_commit_by_key", key=key)
+    if row is None:
+        raise LookupError(f"no commit has the key {key}")
+    return CommitRecord.of(row)
+
+
+def find_commit(db: Statements, commit: Commit) -> CommitRecord | None:
+    """Return the commit of a repo with an id, or what stands for it in that commit set, or None."""
+    repo = find_repo(db, commit.repo)
+    if repo is None:
+        return None
+    row = db.first("get_commit", repo=repo.key, id=commit.id)
+    if row is not None:
+        return CommitRecord.of(row)
+    for record in commits_behind_set(db, commit.id):
+        if record.repo_key == repo.key:
+            return record
+    return None
+
+
+def inspect_commit(db: Statements, commit: Commit) -> CommitRecord:
+    """Return the commit of a repo with an id, or what stands for it; raise NotFound."""
+    found = find_commit(db, commit)
+    if found is None:
+        inspect_repo(db, commit.repo)
+        raise NotFound(f"commit {commit} not found", hint=f"pachctl list commit {commit.repo.name}")
+    return found
+
+
+def commits_of_set(db: Statements, commit_set: str) -> list[CommitRecord]:
+    """Return the commits with one id, in the order made, which is a topological one."""
+    return [CommitRecord.of(row) for row in db.all("commits_of_set", id=commit_set)]
+
+
+def commits_behind_set(db: Statements, commit_set: str) -> list[CommitRecord]:
+    """Return the commits with one id and everything upstream of them, newest first."""
+    rows = db.all("commit_provenance_of_set", id=commit_set)
+    return [CommitRecord.of(row) for row in reversed(rows)]
+
+
+def inspect_commit_set(db: Statements, commit_set: str) -> list[CommitRecord]:
+    """Return what stands behind a set and then the set itself, in topological order; raise NotFound."""
+    own = commits_of_set(db, commit_set)
+    if not own:
+        raise NotFound(f"no commits found for commitset {commit_set}", hint="pachctl list commit")
+    mine = {each.key for each in own}
+    behind: dict[int, CommitRecord] = {}
+    for each in commits_behind_set(db, commit_set):
+        if each.key not in mine:
+            behind.setdefault(each.repo_key, each)
+    own_repos = {each.repo_key for each in own}
+    return [*sorted((c for c in behind.values() if c.repo_key not in own_repos), key=lambda c: c.key), *own]
+
+
+def list_commit_sets(db: Statements, project: str = "") -> list[str]:
+    """Return the ids of all commit sets (with a commit in `project`, if given), newest first."""
+    return [row["id"] for row in db.all("list_commit_sets", project=project)]
+
+
+def upstream(db: Statements, key: int) -> list[CommitRecord]:
+    """Return a commit's direct provenance."""
+    return [CommitRecord.of(row) for row in db.all("upstream_of_commit", commit=key)]
+
+
+def downstream(db: Statements, key: int) -> list[CommitRecord]:
+    """Return a commit's direct subvenance."""
+    return [CommitRecord.of(row) for row in db.all("downstream_of_commit", commit=key)]
+
+
+def children(db: Statements, key: int) -> list[CommitRecord]:
+    """Return the commits that have a commit as their parent."""
+    return [CommitRecord.of(row) for row in db.all("children_of_commit", commit=key)]
+
+
+def ancestors(db: Statements, record: CommitRecord) -> Iterator[CommitRecord]:
+    """Yield a commit's parent, its parent and so on."""
+    while record.parent is not None:
+        record = get_commit(db, record.parent)
+        yield record
+
+
+def content_base(db: Statements, record: CommitRecord) -> CommitRecord | None:
+    """Return the commit whose content a commit starts from: its nearest ancestor without an error."""
+    return next((each for each in ancestors(db, record) if not each.error), None)
+
+
+def start_commit(
+    txn: Transaction, branch: Branch, *, parent: CommitRecord | None = None, description: str = ""
+) -> CommitRecord:
+    """Start a commit of a user on a branch, which is created if need be.
+
+    Raises:
+        Refused: the branch is an output branch, its head is not finished, or the transaction has a commit in the repo.
+    """
+    branches.check_branch_name(branch.name)
+    inspect_repo(txn.db, branch.repo)
+    record = branches.find_branch(txn.db, branch)
+    if record is None:
+        key = txn.db.run("add_branch", repo=inspect_repo(txn.db, branch.repo).key, name=branch.name, now=txn.now)
+        record = branches.get_branch(txn.db, key)
+    if branches.direct_provenance(txn.db, record.key):
+        raise Refused(f"cannot start a commit on an output branch: {branch}")
+    if parent is None and record.head is not None:
+        parent = get_commit(txn.db, record.head)
+    if parent is not None and parent.is_open:
+        raise Refused(
+            f"parent commit {parent.commit} has not been finished",
+            hint=f"pachctl finish commit {branch.repo.name}@{branch.name}",
+        )
+    return add_commit(txn, record, origin=USER, parent=parent, description=description)
+
+
+def add_commit(
+    txn: Transaction,
+    branch: BranchRecord,
+    *,
+    origin: str,
+    parent: CommitRecord | None = None,
+    upstream: Iterable[int] = (),
+    description: str = "",
+) -> CommitRecord:
+    """Add an open commit to a branch and make it the head; its parent is the old head unless one is given."""
+    if txn.db.first("get_commit", repo=branch.repo_key, id=txn.id) is not None:
+        raise Refused(
+            f"inconsistent dependencies: cannot create commit from {branch.branch}; repo ({branch.branch.repo}) "
+            "already has a commit in this transaction"
+        )
+    key = txn.db.run(
+        "add_commit",
+        id=txn.id,
+        repo=branch.repo_key,
+        branch=branch.branch.name,
+        parent=parent.key if parent else branch.head,
+        origin=origin,
+        description=description,
+        started=txn.now,
+    )
+    for each in upstream:
+        txn.db.run("add_commit_provenance", commit=key, upstream=each)
+    branches.set_head(txn, branch.key, key)
+    return get_commit(txn.db, key)
+
+
+def finish_commit(txn: Transaction, record: CommitRecord, *, description: str = "", error: str = "") -> None:
+    """Close a commit: no write after this; its content is settled right after the transaction."""
+    if not record.is_open:
+        raise Refused(f"commit {record.commit} has already finished")
+    start_finishing(txn, record, description=description, error=error)
+
+
+def start_finishing(txn: Transaction, record: CommitRecord, *, description: str = "", error: str = "") -> None:
+    """Mark an open commit as finishing; one that nothing was written to is finished at once if its base is."""
+    description = description or record.description
+    txn.db.run("start_finishing", key=record.key, now=txn.now, error=error, description=description)
+    base = content_base(txn.db, record)
+    is_settled = base is None or base.finished is not None
+    if is_settled and txn.db.value("last_staged", commit=record.key) is None:
+        txn.db.run(
+            "finish_commit",
+            key=record.key,
+            now=txn.now,
+            root=base.root if base else None,
+            size=base.size if base else 0,
+            error=error,
+        )
+        txn.settled.append(record.key)
+    else:
+        txn.finishing.append(record.key)
+
+
+def list_commits(
+    db: Statements,
+    repo: Repo | None,
+    *,
+    origin: str = "",
+    number: int = 0,
+    started: int | None = None,
+    reverse: bool = False,
+) -> list[CommitRecord]:
+    """Return a repo's commits (None is all repos'), newest first, or oldest first with `reverse`.
+
+    Args:
+        origin: only of this origin, if given.
+        number: at most so many; 0 is all.
+        started: only those started before this time (after it, with `reverse`).
+    """
+    key = inspect_repo(db, repo).key if repo else None
+    limit = number or -1
+    if reverse:
+        rows = db.all("oldest_commits", repo=key, origin=origin, after=started, above=0, number=limit)
+    else:
+        rows = db.all("newest_commits", repo=key, origin=origin, before=started, number=limit)
+    return [CommitRecord.of(row) for row in rows]
+
+
+def list_ancestry(db: Statements, newest: CommitRecord, oldest: CommitRecord | None) -> Iterator[CommitRecord]:
+    """Yield `newest` and its ancestors, down to `oldest` (not included)."""
+    record: CommitRecord | None = newest
+    chain = ancestors(db, newest)
+    while record is not None and (oldest is None or record.key != oldest.key):
+        yield record
+        record = next(chain, None)
+
+
+def commits_after(db: Statements, repo_key: int, above: int, origin: str = "") -> list[CommitRecord]:
+    """Return a repo's commits that were made after the one with the key `above`, oldest first."""
+    rows = db.all("oldest_commits", repo=repo_key, origin=origin, after=None, above=above, number=-1)
+    return [CommitRecord.of(row) for row in rows]
+
+
+def is_pipeline_output(db: Statements, record: CommitRecord) -> bool:
+    """Tell whether a commit depends on a spec commit, that is, a job will finish it."""
+    return any(each.commit.repo.type not in (USER_REPO, "meta") for each in upstream(db, record.key))

@@ -1,0 +1,79 @@
+"""Settle the content of commits: apply what was written to them to the tree of their base, and check it.
+
+The tree is computed outside the write transaction, because a large commit takes a while, and published with the
+commit's row in one. A commit that the engine was killed in stays `finishing` and is settled at the next start.
+
+Read next: files.py (who reads the trees), storage/fileset.py (how a tree is changed).
+"""
+
+from __future__ import annotations
+
+from pachlet.metadb.connect import Database
+from pachlet.pfs import commits
+from pachlet.pfs.index import DatabaseIndex, add_chunks, add_nodes
+from pachlet.pfs.records import CommitRecord
+from pachlet.pfs.transactions import Transactions
+from pachlet.storage.chunks import ChunkStore
+from pachlet.storage.fileset import Diff, FileSet, apply_diffs
+from pachlet.storage.tree import MemoryNodes, Tree
+
+
+class Finisher:
+    """Turns finishing commits into finished ones."""
+
+    def __init__(self, database: Database, transactions: Transactions, store: ChunkStore) -> None:
+        self._database = database
+        self._transactions = transactions
+        self._store = store
+        self._index = DatabaseIndex(database)
+        transactions.settle = self.settle
+
+    def settle_all(self) -> None:
+        """Settle every commit that was finishing when the engine last stopped."""
+        with self._database.read() as db:
+            keys = [row["key"] for row in db.all("unfinished_commits")]
+        for key in keys:
+            self.settle(key)
+
+    def settle(self, key: int) -> None:
+        """Settle one commit, and then its children that wait for it.
+
+        Safe to call twice and from two threads: the second finds it finished. Does nothing while its base is open.
+        """
+        with self._database.read() as db:
+            record = commits.get_commit(db, key)
+            base = commits.content_base(db, record)
+            diffs = [Diff.decode(row["diff"]) for row in db.all("staged_of_commit", commit=key)]
+        if record.finished is not None or record.finishing is None:
+            return
+        if base is not None and base.finished is None:
+            return
+        self._publish(record, base, diffs)
+        with self._database.read() as db:
+            waiting = [each.key for each in commits.children(db, key) if not each.is_open and not each.finished]
+        for child in waiting:
+            self.settle(child)
+
+    def _publish(self, record: CommitRecord, base: CommitRecord | None, diffs: list[Diff]) -> None:
+        nodes = MemoryNodes(self._index)
+        writer = self._store.writer()
+        tree = apply_diffs(Tree(nodes, base.root if base else None), diffs, self._store, writer)
+        files = FileSet(tree)
+        error = record.error or files.validate() or ""
+        rows = writer.seal()
+        with self._transactions.start() as txn:
+            current = commits.get_commit(txn.db, record.key)
+            if current.finished is not None:
+                return
+            add_chunks(txn.db, rows)
+            add_nodes(txn.db, nodes.items())
+            txn.db.run(
+                "finish_commit",
+                key=record.key,
+                now=txn.now,
+                root=tree.root,
+                size=files.size(),
+                error=error,
+            )
+            txn.db.run("delete_staged", commit=record.key)
+            txn.settled.append(record.key)

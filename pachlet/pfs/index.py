@@ -1,0 +1,55 @@
+"""Give the storage room its indexes out of the one database.
+
+Storage does not know of databases: it asks for the location of a chunk and for the nodes of a tree. The rows it hands
+back are written in the same transaction as the commit that refers to them.
+
+Read next: finishing.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pachlet.errors import Corrupt
+from pachlet.metadb.connect import Database
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.storage.chunks import ChunkRow
+from pachlet.storage.packs import Location
+
+
+class DatabaseIndex:
+    """Where chunks lie (storage's ChunkIndex) and what nodes hold (its NodeStore, to read only)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def find_chunk(self, hash: bytes) -> Location | None:
+        """Return where a chunk lies, or None."""
+        with self._database.read() as db:
+            row = db.first("find_chunk", hash=hash)
+        return Location(row["pack"], row["offset"], row["stored"], row["length"]) if row else None
+
+    def get_node(self, hash: bytes) -> bytes:
+        """Return a node of a file tree."""
+        with self._database.read() as db:
+            data: bytes | None = db.value("get_node", hash=hash)
+        if data is None:
+            raise Corrupt(f"{self._database.path} lacks node {hash.hex()} of a file tree")
+        return data
+
+    def put_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
+        """Refuse: nodes are written with the commit that they belong to, by `add_nodes`."""
+        raise TypeError("nodes are written in the transaction of their commit")
+
+
+def add_chunks(db: Statements, rows: Iterable[ChunkRow]) -> None:
+    """Record where new chunks lie."""
+    db.many(
+        "add_chunk",
+        [(r.hash, r.location.pack, r.location.offset, r.location.stored, r.location.length) for r in rows],
+    )
+
+
+def add_nodes(db: Statements, nodes: Iterable[tuple[bytes, bytes]]) -> None:
+    """Record new nodes of file trees."""
+    db.many("add_node", nodes)

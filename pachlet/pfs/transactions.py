@@ -1,0 +1,79 @@
+"""The context in which every write of PFS and PPS happens.
+
+All commits that one request makes carry one id, and what must follow from the request (commits downstream, jobs) is
+made in the same database transaction, just before it ends. Upstream calls this a transaction context.
+
+Read next: propagation.py (what follows), commits.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from pachlet.clock import Clock
+from pachlet.ids import new_id
+from pachlet.metadb.connect import Database
+from pachlet.metadb.connect import Transaction as DatabaseTransaction
+
+
+class Transaction:
+    """One write in progress.
+
+    Attributes:
+        db: the statements of the database transaction.
+        id: the id of every commit made in it, which is that of its commit set.
+        now: its time; the same for all that it does.
+        moved: keys of branches whose head or provenance changed.
+        opened: keys of commits that the engine made and that are still open.
+        finishing: keys of commits whose content has to be settled after it.
+        settled: keys of commits that it finished.
+    """
+
+    def __init__(self, db: DatabaseTransaction, clock: Clock, commit_set: str) -> None:
+        self.db = db
+        self.id = commit_set
+        self._clock = clock
+        self.moved: set[int] = set()
+        self.opened: list[int] = []
+        self.finishing: list[int] = []
+        self.settled: list[int] = []
+
+    @property
+    def now(self) -> int:
+        """A fresh time: what is made later in a transaction is stamped later."""
+        return self._clock.now()
+
+
+Hook = Callable[[Transaction], None]
+
+
+class Transactions:
+    """Starts write transactions and runs what must follow at the end of each.
+
+    `settle` is called after a transaction for each commit that it left finishing; finishing.py sets it.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._hooks: list[Hook] = []
+        self.settle: Callable[[int], None] = lambda key: None
+
+    def at_end(self, hook: Hook) -> None:
+        """Call `hook` at the end of every transaction, in the order added."""
+        self._hooks.append(hook)
+
+    @contextlib.contextmanager
+    def start(self) -> Iterator[Transaction]:
+        """Give a transaction; all of it is on disk after the block, or none if the block raises."""
+        with self._database.write() as db:
+            transaction = Transaction(db, self._clock, new_id())
+            yield transaction
+            for hook in self._hooks:
+                hook(transaction)
+            db.after_commit(lambda: self._settle(transaction))
+
+    def _settle(self, transaction: Transaction) -> None:
+        for key in transaction.finishing:
+            self.settle(key)
