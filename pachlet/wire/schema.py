@@ -1,9 +1,9 @@
 """The classes, enums and services of Pachyderm's API, made from the committed descriptor set.
 
 There are no generated modules: they would clash with a Pachyderm client in the same process, since both
-register the same names in protobuf's default pool, and would tie us to one protobuf release. The descriptors
-live in a pool of our own, and a class is made when somebody first asks for it. The server and the client touch
-descriptors only here.
+register the same names in protobuf's default pool, and would tie us to one protobuf release. The
+descriptors live in a pool of our own, and a class is made when somebody first asks for it. The server
+and the client touch descriptors only here.
 
 Read next: pachlet/wire/proto/pfs_v2/pfs.proto, then pachlet/api.
 """
