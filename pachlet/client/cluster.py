@@ -1,0 +1,38 @@
+"""Ask a server what it is, and empty it.
+
+Read next: context.py (which server).
+"""
+
+from __future__ import annotations
+
+from pachlet import __version__
+from pachlet.client.connection import Connection, Message
+
+
+def get_version(connection: Connection) -> str:
+    """Return the server's version, such as 2.12.0."""
+    answer = connection.call("versionpb_v2.API", "GetVersion", {})
+    return f"{answer.major}.{answer.minor}.{answer.micro}{answer.additional}"
+
+
+def inspect_cluster(connection: Connection) -> Message:
+    """Return a ClusterInfo; NOT_FOUND if the connection's project does not exist."""
+    major, minor, micro = (int(part) for part in __version__.split("."))
+    request = {
+        "client_version": {"major": major, "minor": minor, "micro": micro},
+        "current_project": {"name": connection.project},
+    }
+    return connection.call("admin_v2.API", "InspectCluster", request)
+
+
+def is_serving(connection: Connection, *, timeout: float = 5.0) -> bool:
+    """Tell whether the server says that it is ready."""
+    answer = connection.call("grpc.health.v1.Health", "Check", {}, timeout=timeout)
+    return bool(answer.status == 1)
+
+
+def delete_all(connection: Connection) -> None:
+    """Delete every pipeline, repo, project, secret and transaction of the server."""
+    connection.call("pps_v2.API", "DeleteAll", {})
+    connection.call("pfs_v2.API", "DeleteAll", {})
+    connection.call("transaction_v2.API", "DeleteAll", {})

@@ -1,0 +1,262 @@
+"""Call the RPCs of one server.
+
+Requests are plain dicts (or messages) and answers are protobuf messages; the schema says which. Errors leave
+as `PachletError` with the server's sentence and no gRPC wrapping, so that scripts and the command line show
+the same words. grpc is imported at the first call: it costs more than the rest of a short command together.
+
+Read next: names.py (how requests' nested names are made), repos.py (the simplest verbs).
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from pachlet import errors
+from pachlet.paths import DEFAULT_PROJECT
+
+MESSAGE_LIMIT = 20 * 1024 * 1024  # what servers and clients agree on, both ways
+PAYLOAD_LIMIT = (
+    19 * 1024 * 1024
+)  # the most bytes of a file in one message, which leaves room for the rest of it
+DEFAULT_PORT = 30650
+CONNECT_HINT = "start one with `pachlet serve`, or choose another with `pachctl connect HOST:PORT`"
+
+Request = Mapping[str, Any]
+Message = Any  # classes are made from the schema at run time, so there is no type to name
+
+_ADDRESS = re.compile(
+    r"(?:(?P<scheme>grpcs?|https?)://)?(?P<host>\[[^\]]+\]|[^/:\[\]]+)(?::(?P<port>\d{1,5}))?/?"
+)
+_PREFIX = re.compile(r"^rpc error: code = \w+ desc = ")
+# What grpc says when nobody answers; a server's own UNAVAILABLE ("commit not finished") says none of this.
+_UNREACHABLE = re.compile(
+    r"failed to connect|connection refused|name resolution|dns resolution|no route|connection reset"
+    r"|handshak|socket closed|connection attempt timed out|tcp handshaker|endpoint closing|stream removed"
+    r"|goaway|recvmsg|broken pipe|unreachable",
+    re.IGNORECASE,
+)
+_ERRORS: dict[str, type[errors.PachletError]] = {
+    "INVALID_ARGUMENT": errors.InvalidArgument,
+    "NOT_FOUND": errors.NotFound,
+    "ALREADY_EXISTS": errors.AlreadyExists,
+    "FAILED_PRECONDITION": errors.FailedPrecondition,
+    "UNAVAILABLE": errors.Unavailable,
+    "UNIMPLEMENTED": errors.Unimplemented,
+    "DATA_LOSS": errors.Corrupt,
+}
+
+
+class Address:
+    """Where a server listens: `host:port`, and whether the way there is encrypted."""
+
+    def __init__(self, text: str) -> None:
+        match = _ADDRESS.fullmatch(text.strip())
+        if match is None or int(match["port"] or 0) > 65535:
+            raise errors.Usage(
+                f"{text!r} is no address of a server",
+                hint="write HOST:PORT or grpc://HOST:PORT, for example 127.0.0.1:30650",
+            )
+        self.secure = match["scheme"] in ("grpcs", "https")
+        self.host = match["host"]
+        self.port = int(match["port"] or DEFAULT_PORT)
+
+    @property
+    def is_local(self) -> bool:
+        return self.host in ("localhost", "[::1]") or self.host.startswith("127.")
+
+    @property
+    def url(self) -> str:
+        """The spelling that Pachyderm's clients keep in their configuration."""
+        return f"{'grpcs' if self.secure else 'grpc'}://{self}"
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Connection:
+    """One server, and the project that names belong to unless they say otherwise.
+
+    Nothing is sent before the first call. A connection may be shared by threads.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        project: str = DEFAULT_PROJECT,
+        token: str = "",
+        transaction: str = "",
+        certificates: bytes | None = None,
+    ) -> None:
+        self.address = Address(address)
+        self.project = project
+        self._metadata = [
+            (key, value)
+            for key, value in (("authn-token", token), ("pach-transaction", transaction))
+            if value
+        ]
+        self._certificates = certificates
+        self._open: Any = None
+
+    def call(
+        self, service: str, method: str, request: Request | Message, *, timeout: float | None = None
+    ) -> Any:
+        """Call a method that takes one request; return its answer, or an iterator over its answers."""
+        about = _method(service, method)
+        prepared = _message(about.request, request)
+        if about.server_streaming:
+            return self._stream(service, about, prepared, timeout)
+        stub = self._channel().unary_unary(
+            f"/{service}/{method}", about.request.SerializeToString, about.response.FromString
+        )
+        return self._finish(lambda: stub(prepared, timeout=timeout, metadata=self._metadata))
+
+    def send(
+        self, service: str, method: str, requests: Iterable[Request | Message], *, compress: bool = False
+    ) -> Message:
+        """Call a method that takes a stream of requests; return its one answer.
+
+        If `requests` raises, the call is cancelled before its end is seen by the server, so that half a
+        stream never counts as a whole one, and the exception goes to the caller.
+        """
+        about = _method(service, method)
+        stub = self._channel().stream_unary(
+            f"/{service}/{method}", about.request.SerializeToString, about.response.FromString
+        )
+        source = _Source(_message(about.request, request) for request in requests)
+        call = stub.future(source, metadata=self._metadata, compression=_gzip() if compress else None)
+        source.tie(call)
+        try:
+            return self._finish(call.result)
+        except BaseException:
+            call.cancel()
+            if source.error is not None:
+                raise source.error from None
+            raise
+
+    def close(self) -> None:
+        """Let the connection go; a later call opens it again."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _stream(self, service: str, about: Any, request: Message, timeout: float | None) -> Iterator[Message]:
+        stub = self._channel().unary_stream(
+            f"/{service}/{about.name}", about.request.SerializeToString, about.response.FromString
+        )
+        answers = stub(request, timeout=timeout, metadata=self._metadata)
+        return self._answers(answers)
+
+    def _answers(self, answers: Any) -> Iterator[Message]:
+        try:
+            while True:
+                answer = self._finish(lambda: next(answers, None))
+                if answer is None:
+                    return
+                yield answer
+        finally:
+            answers.cancel()  # a caller that stops reading tells the server
+
+    def _finish(self, act: Callable[[], Any]) -> Any:
+        import grpc
+
+        try:
+            return act()
+        except (grpc.RpcError, grpc.FutureCancelledError) as error:
+            raise self._translate(error) from None
+
+    def _translate(self, error: Any) -> errors.PachletError:
+        code = error.code().name if hasattr(error, "code") else "CANCELLED"
+        text = _PREFIX.sub("", (error.details() if hasattr(error, "details") else "") or "")
+        if code == "UNAVAILABLE" and _UNREACHABLE.search(text):
+            return errors.Unavailable(f"no server at {self.address}", hint=CONNECT_HINT)
+        kind = _ERRORS.get(code, errors.Refused)
+        failure = kind(text or f"the server at {self.address} answered {code} without a word")
+        failure.code = code
+        return failure
+
+    def _channel(self) -> Any:
+        if self._open is None:
+            import grpc
+
+            options: list[tuple[str, Any]] = [
+                ("grpc.max_send_message_length", MESSAGE_LIMIT),
+                ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+                ("grpc.primary_user_agent", "pachlet"),
+            ]
+            if self.address.is_local:
+                options.append(("grpc.enable_http_proxy", 0))  # a proxy can't reach this machine's loopback
+            if self.address.secure:
+                credentials = grpc.ssl_channel_credentials(self._certificates)
+                self._open = grpc.secure_channel(str(self.address), credentials, options)
+            else:
+                self._open = grpc.insecure_channel(str(self.address), options)
+        return self._open
+
+
+class _Source:
+    """Requests on their way out, read by a thread of grpc's.
+
+    grpc would log a traceback for an iterator that raises, and would take a quiet end for the end of the
+    stream. So an error is kept for the caller, and the call is cancelled before the end is told.
+    """
+
+    def __init__(self, requests: Iterator[Message]) -> None:
+        self._requests = requests
+        self._tied = threading.Event()
+        self._call: Any = None
+        self.error: BaseException | None = None
+
+    def tie(self, call: Any) -> None:
+        """Say which call to cancel when reading goes wrong."""
+        self._call = call
+        self._tied.set()
+
+    def __iter__(self) -> _Source:
+        return self
+
+    def __next__(self) -> Message:
+        try:
+            return next(self._requests)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            self.error = error
+            self._tied.wait()
+            self._call.cancel()
+            raise StopIteration from None
+
+
+@cache
+def _methods() -> dict[tuple[str, str], Any]:
+    from pachlet.wire import schema
+
+    return {
+        (service.full_name, method.name): method
+        for service in schema.services()
+        for method in service.methods
+    }
+
+
+def _method(service: str, name: str) -> Any:
+    return _methods()[service, name]  # a KeyError is a bug: the schema is ours
+
+
+def _message(kind: Any, request: Request | Message) -> Message:
+    return kind(**request) if isinstance(request, Mapping) else request
+
+
+def _gzip() -> Any:
+    import grpc
+
+    return grpc.Compression.Gzip

@@ -1,0 +1,149 @@
+"""Find the server and the project to talk to, in the file that Pachyderm's own clients keep.
+
+`~/.pachyderm/config.json` (or the file that PACH_CONFIG names) holds contexts: an address, a project, a
+token. Sharing it means that pachlet, pachctl and both Python clients always agree on where they are. Inside a
+worker the file lies at /pachctl/config.json. PACHD_ADDRESS goes before the address of the active context, as
+upstream; the context's token is not sent to an address that is not the context's.
+
+Read next: connection.py.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import tempfile
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pachlet.client.connection import Connection
+from pachlet.errors import PachletError, Usage
+from pachlet.paths import DEFAULT_PROJECT
+
+DEFAULT_ADDRESS = "127.0.0.1:30650"
+WORKER_CONFIG = Path("/pachctl/config.json")
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where to connect, and as whom."""
+
+    address: str = DEFAULT_ADDRESS
+    project: str = DEFAULT_PROJECT
+    token: str = ""
+    transaction: str = ""
+    certificates: bytes | None = None
+
+    def connect(self, *, project: str = "") -> Connection:
+        """Make a connection; nothing is sent yet."""
+        return Connection(
+            self.address,
+            project=project or self.project,
+            token=self.token,
+            transaction=self.transaction,
+            certificates=self.certificates,
+        )
+
+
+def config_path(environ: Mapping[str, str]) -> Path:
+    """Return the file that holds the contexts; it may not exist."""
+    if named := environ.get("PACH_CONFIG"):
+        return Path(named)
+    if WORKER_CONFIG.exists():
+        return WORKER_CONFIG
+    return Path(environ.get("HOME") or Path.home()) / ".pachyderm" / "config.json"
+
+
+def read_config(path: Path) -> Config:
+    """Return what the file says; a file that is not there says nothing."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise PachletError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        config = json.loads(text) if text.strip() else {}
+    except ValueError as error:
+        raise PachletError(
+            f"{path} is not JSON: {error}", hint="mend it, or move it out of the way"
+        ) from None
+    if not isinstance(config, dict):
+        raise PachletError(f"{path} does not hold a JSON object", hint="mend it, or move it out of the way")
+    return config
+
+
+def write_config(path: Path, config: Config) -> None:
+    """Replace the file in one step, readable by its owner only (it may hold tokens)."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".config")
+        with os.fdopen(handle, "w") as out:
+            out.write(json.dumps(config, indent=2) + "\n")
+        Path(name).replace(path)
+    except OSError as error:
+        raise PachletError(f"cannot write {path}: {error.strerror}") from None
+
+
+def active(config: Config) -> tuple[str, dict[str, Any]]:
+    """Return the name and the fields of the active context; both are empty if there is none."""
+    name = _v2(config).get("active_context") or ""
+    return name, contexts(config).get(name) or {}
+
+
+def contexts(config: Config) -> dict[str, dict[str, Any]]:
+    """Return all contexts by name."""
+    return _v2(config).get("contexts") or {}
+
+
+def resolve(environ: Mapping[str, str]) -> Context:
+    """Say where to connect: PACHD_ADDRESS, then the active context, then this machine."""
+    _, fields = active(read_config(config_path(environ)))
+    project = fields.get("project") or DEFAULT_PROJECT
+    if address := environ.get("PACHD_ADDRESS"):
+        return Context(address=address, project=project)
+    forwarded = (fields.get("port_forwarders") or {}).get("pachd")
+    return Context(
+        address=fields.get("pachd_address") or (f"127.0.0.1:{forwarded}" if forwarded else DEFAULT_ADDRESS),
+        project=project,
+        token=fields.get("session_token") or "",
+        transaction=fields.get("active_transaction") or "",
+        certificates=_certificates(fields.get("server_cas") or ""),
+    )
+
+
+def set_context(config: Config, name: str, **fields: str) -> Config:
+    """Return the config with the named context created or changed, and active."""
+    changed = json.loads(json.dumps(config))
+    changed.setdefault("user_id", uuid.uuid4().hex)
+    section = changed.setdefault("v2", {})
+    section.setdefault("metrics", False)  # never report usage to anyone
+    section.setdefault("contexts", {}).setdefault(name, {}).update(fields)
+    section["active_context"] = name
+    return dict(changed)
+
+
+def set_active(config: Config, name: str) -> Config:
+    """Return the config with another context active."""
+    if name not in contexts(config):
+        known = ", ".join(sorted(contexts(config))) or "none"
+        raise Usage(f"context does not exist: {name}", hint=f"contexts: {known}")
+    return set_context(config, name)
+
+
+def _v2(config: Config) -> dict[str, Any]:
+    return config.get("v2") or {}
+
+
+def _certificates(text: str) -> bytes | None:
+    try:
+        return base64.b64decode(text, validate=True) if text else None
+    except binascii.Error:
+        raise PachletError("the active context's server_cas is not base64") from None

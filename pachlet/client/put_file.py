@@ -1,0 +1,220 @@
+"""Put files: local files, folders, streams, archives and URLs, many in one stream.
+
+One ModifyFile stream is one step for the server: all files appear or none. Each file is replaced (deleted,
+then added piece by piece) unless it is to be appended to. Where files land follows pachctl to the letter,
+because people have scripts.
+
+Read next: get_file.py; pfs's side of it is pachlet/pfs/files.py.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+from pachlet.client import names
+from pachlet.client.connection import PAYLOAD_LIMIT, Connection
+from pachlet.errors import PachletError, Usage
+
+PIECE = 4 * 1024 * 1024  # small enough to show progress and to keep two in memory, large enough to be fast
+assert PIECE <= PAYLOAD_LIMIT
+
+STDIN = "-"
+_ARCHIVES = (".tar", ".tar.gz", ".tgz")
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class FromDisk:
+    """A local file, to be stored at `path`."""
+
+    path: str
+    local: Path
+
+    @property
+    def size(self) -> int | None:
+        return int(_reading(self.local, lambda: self.local.stat().st_size))
+
+    def pieces(self) -> Iterator[dict[str, Any]]:
+        with _reading(self.local, lambda: self.local.open("rb", buffering=0)) as stream:
+            yield from _pieces(stream, str(self.local))
+
+
+@dataclass(frozen=True)
+class FromStream:
+    """Whatever a stream holds (standard input, a member of an archive), to be stored at `path`."""
+
+    path: str
+    stream: IO[bytes]
+    size: int | None = None
+
+    def pieces(self) -> Iterator[dict[str, Any]]:
+        yield from _pieces(self.stream, "the input")
+
+
+@dataclass(frozen=True)
+class FromUrl:
+    """Something that the server fetches by itself and stores at `path`."""
+
+    path: str
+    url: str
+    recursive: bool = False
+    size: int | None = None
+
+    def pieces(self) -> Iterator[dict[str, Any]]:
+        yield {"url": {"URL": self.url, "recursive": self.recursive}}
+
+
+Put = FromDisk | FromStream | FromUrl
+
+
+def from_bytes(path: str, content: bytes) -> FromStream:
+    """Make a file of bytes that are already in memory."""
+    import io
+
+    return FromStream(path, io.BytesIO(content), len(content))
+
+
+def put_file(
+    connection: Connection,
+    commit: str,
+    puts: Iterable[Put],
+    *,
+    append: bool = False,
+    compress: bool = False,
+    advance: Advance | None = None,
+) -> None:
+    """Store files in a branch or an open commit; all of them or, on any error, none.
+
+    `advance` is told the number of bytes handed over since it was last called, from another thread.
+    """
+    target = names.commit(connection.project, commit)
+    messages = _messages(target, puts, append, advance or (lambda _: None))
+    connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress)
+
+
+def plan(
+    target: str,
+    sources: Sequence[str],
+    *,
+    stdin: IO[bytes],
+    recursive: bool = False,
+    full_path: bool = False,
+    untar: bool = False,
+) -> Iterator[Put]:
+    """Say which files `sources` are and where under `target` they land; `target` may be empty.
+
+    Without a target each source keeps its base name. With one source the target is the file itself, unless it
+    ends with a slash; with several it is the folder for all. A folder's files land below the place of the
+    folder.
+    """
+    if not recursive:  # look before anything is sent: the answer is the same, and sooner
+        for source in sources:
+            if not _is_url(source) and source != STDIN and Path(source).is_dir():
+                raise Usage(f"{source} is a folder", hint="add -r to put all that is in it")
+    for source in sources:
+        if source == STDIN and (not target or (len(sources) > 1 or target.endswith("/"))):
+            raise Usage(
+                "must specify filename when reading data from stdin",
+                hint="write REPO@BRANCH:/path/of/the/file",
+            )
+        if source == STDIN and recursive:
+            raise Usage("cannot set -r and read from stdin (must also set -f or -i)")
+        path = _place(target, source, len(sources), recursive=recursive, full_path=full_path)
+        yield from _puts(path, source, stdin=stdin, recursive=recursive, untar=untar)
+
+
+def _place(target: str, source: str, count: int, *, recursive: bool, full_path: bool) -> str:
+    own = _own_name(source, full_path=full_path)
+    if not target:
+        return own
+    if count > 1 or (full_path if recursive else target.endswith("/")):
+        return posixpath.join(target, own)
+    return target
+
+
+def _own_name(source: str, *, full_path: bool) -> str:
+    where = urlsplit(source).path if _is_url(source) else Path(os.path.normpath(source)).as_posix()
+    name = where.lstrip("/") if full_path else posixpath.basename(where.rstrip("/"))
+    return "" if name in (".", "..") else name
+
+
+def _puts(path: str, source: str, *, stdin: IO[bytes], recursive: bool, untar: bool) -> Iterator[Put]:
+    if _is_url(source):
+        yield FromUrl(path, source, recursive)
+    elif source == STDIN:
+        yield FromStream(path, stdin)
+    elif untar and source.endswith(_ARCHIVES):
+        yield from _members(Path(source))
+    elif recursive and Path(source).is_dir():
+        yield from _below(path, Path(source))
+    else:
+        yield FromDisk(path, Path(source))
+
+
+def _below(path: str, folder: Path) -> Iterator[Put]:
+    """Yield the files of a folder in the order of their names; links are followed, circles are not."""
+    seen = set()
+    for parent, folders, found in os.walk(folder, followlinks=True, onerror=_refuse):
+        seen.add(os.path.realpath(parent))
+        folders[:] = sorted(
+            name for name in folders if os.path.realpath(os.path.join(parent, name)) not in seen
+        )
+        for name in sorted(found):
+            local = Path(parent, name)
+            yield FromDisk(posixpath.join(path, local.relative_to(folder).as_posix()), local)
+
+
+def _members(archive: Path) -> Iterator[Put]:
+    try:
+        with _reading(archive, lambda: tarfile.open(archive, "r|*")) as members:
+            for member in members:
+                content = members.extractfile(member) if member.isfile() else None
+                if content is not None:
+                    yield FromStream(posixpath.normpath("/" + member.name), content, member.size)
+    except tarfile.TarError as error:
+        raise PachletError(f"{archive} is not a tar archive: {error}") from None
+
+
+def _messages(
+    target: names.Name, puts: Iterable[Put], append: bool, advance: Advance
+) -> Iterator[dict[str, Any]]:
+    yield {"set_commit": target}
+    for put in puts:
+        if not append:
+            yield {"delete_file": {"path": put.path}}
+        for piece in put.pieces():
+            yield {"add_file": {"path": put.path, **piece}}
+            if "raw" in piece:
+                advance(len(piece["raw"]["value"]))
+
+
+def _pieces(stream: IO[bytes], what: str) -> Iterator[dict[str, Any]]:
+    piece = _reading(what, lambda: stream.read(PIECE))
+    yield {"raw": {"value": piece}}  # sent even when it is empty: an empty file is a file
+    while piece:
+        piece = _reading(what, lambda: stream.read(PIECE))
+        if piece:
+            yield {"raw": {"value": piece}}
+
+
+def _reading(what: object, act: Callable[[], Any]) -> Any:
+    try:
+        return act()
+    except OSError as error:
+        raise PachletError(f"cannot read {what}: {error.strerror or error}") from None
+
+
+def _refuse(error: OSError) -> None:
+    raise PachletError(f"cannot read {error.filename}: {error.strerror}")
+
+
+def _is_url(source: str) -> bool:
+    return "://" in source and urlsplit(source).scheme != ""
