@@ -1,0 +1,70 @@
+"""Stand in for an image that is no folder of images/: the machine's own programs.
+
+Every client's examples name images such as ubuntu:20.04 or alpine. Without a container engine their
+commands run on this machine's own userland, read-only. That is not the image they name, so it is said in
+a warning, and the digest says what it was instead: the operating system, its packages and the names of
+the programs on the path.
+
+Read next: images.py (the other kind), sandbox.py (which parts of the machine a step sees).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from pathlib import Path
+
+from pachlet.worker.interface import Image
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The folders in which a step's commands are looked for, as in the images of the common distributions."""
+
+_PACKAGE_LISTS = ("/var/lib/dpkg/status", "/var/lib/rpm/rpmdb.sqlite", "/lib/apk/db/installed")
+
+
+def host_image(reference: str) -> Image:
+    """Return what this machine offers in place of the image `reference`."""
+    name = _os_name()
+    facts = {
+        "runner": "process",
+        "os": name,
+        "machine": platform.machine(),
+        "os_release": _sha256(Path("/etc/os-release")),
+        "packages": "".join(_sha256(Path(path)) for path in _PACKAGE_LISTS),
+        "programs": hashlib.sha256("\n".join(_programs()).encode()).hexdigest(),
+    }
+    digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
+    return Image(
+        reference=reference,
+        digest=f"sha256:{digest}",
+        kind="host",
+        provenance=facts,
+        warning=(
+            f"image {reference} is no folder of images/: its command runs on this machine's own programs "
+            f"({name}), read-only, not in that image"
+        ),
+    )
+
+
+def _os_name() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:
+        return platform.system()
+
+
+def _sha256(path: Path) -> str:
+    """Return the hash of a file, or nothing where this system has no such file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def _programs() -> list[str]:
+    names: list[str] = []
+    for folder in PATH.split(":"):
+        if os.path.isdir(folder) and not os.path.islink(folder):
+            names += sorted(f"{folder}/{name}" for name in os.listdir(folder))
+    return names

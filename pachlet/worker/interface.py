@@ -1,0 +1,158 @@
+"""Say what a runner promises: resolve an image, prepare it, open a session, run attempts.
+
+The engine decides what runs and when; a runner only knows how. Every runner passes the same suite
+(tests/contracts/test_runner*.py), so that the engine never asks which one it has.
+
+Read next: process.py (the runner that needs no container engine), images.py (how an image gets its digest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Log = Callable[[str], None]
+"""Takes one line of the user's output, without its newline; called from the thread that runs the attempt."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What a spec says about the code to run, in the spec's words; an absent field is the default."""
+
+    image: str
+    cmd: tuple[str, ...] = ()
+    stdin: tuple[str, ...] | None = None
+    err_cmd: tuple[str, ...] = ()
+    err_stdin: tuple[str, ...] | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    accept_return_code: tuple[int, ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    datum_batching: bool = False
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as it is now. Two images with the same digest run the same code on the same requirements."""
+
+    reference: str
+    digest: str
+    """`sha256:` and 64 hex digits."""
+    kind: Literal["code", "host"]
+    """`code`: a folder of images/. `host`: any other name, run on the machine's own programs."""
+    provenance: Mapping[str, Any]
+    """JSON-able facts; see images.py for the keys."""
+    warning: str = ""
+    """A sentence for the user, or nothing."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image that can run on this machine, from its snapshot alone."""
+
+    image: Image
+    provenance: Mapping[str, Any]
+    """The image's facts and those of the environment it runs in; JSON-able."""
+    files: Path
+    """The image's own files, laid out as they will be seen from `/`."""
+    env: Mapping[str, str]
+    """The image's ENV."""
+    working_dir: str
+    python: Path | None
+    """The folder of the base interpreter (its prefix), or None on a host image."""
+    environment: Path | None
+    """The virtual environment, or None on a host image."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one attempt."""
+
+    ok: bool
+    reason: str
+    """Why it is not ok, as one sentence for users; empty if ok."""
+    exit_code: int | None
+    """None if the main process did not exit by itself, or (datum batching) is still there."""
+    seconds: float
+    peak_memory: int | None
+    """Bytes of the largest process, where known."""
+
+
+class Session(Protocol):
+    """One worker. Attempts run one at a time; `kill` alone may be called from another thread."""
+
+    @property
+    def pfs(self) -> Path:
+        """What the step sees, read-only, as /pfs; the caller fills `pfs/<input name>` before `run`."""
+
+    @property
+    def out(self) -> Path:
+        """What the step wrote to /pfs/out (it is `pfs/out`); the caller collects it after `run`.
+
+        Links in it are as the step made them: /pfs/<input> means `pfs/<input>` here, and any other absolute
+        target was a path of the sandbox. Never follow one outside of `pfs`.
+        """
+
+    def clear(self) -> None:
+        """Empty `pfs` and `out`, between datums. The folders themselves stay: a process may hold them."""
+
+    def run(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
+        """Run the transform's cmd on the datum that lies in `pfs`, once; `timeout` is in seconds.
+
+        A user's failure is an outcome, never an exception. With datum batching the process of the last `run`
+        goes on if there is one; it returns when the user code asks for the next datum.
+        """
+
+    def run_err_cmd(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
+        """Run the transform's err_cmd on the same folders. Only call it if there is one."""
+
+    def kill(self, reason: str = "killed") -> None:
+        """Stop the attempt in hand, if there is one: its outcome is not ok, for `reason`. Returns at once."""
+
+    def close(self) -> None:
+        """End what still runs and remove the session's folder. May be called twice."""
+
+
+class Runner(Protocol):
+    """Runs images. Safe to use from many threads."""
+
+    def resolve(self, reference: str) -> Image:
+        """Return the image as its files are now: in milliseconds, nothing is made or copied.
+
+        Raises:
+            NotFound: the image is `pachlet/NAME` and there is no such folder.
+            InvalidArgument: its Dockerfile can't be understood, with file and line.
+        """
+
+    def prepare(self, image: Image, snapshot: Path, say: Callable[[str], None]) -> Prepared:
+        """Make the image runnable; idempotent, and safe between processes.
+
+        `snapshot` belongs to the caller, who names it by digest: if absent, it is made from the code
+        (atomically); if there, the code is not looked at again, so a job that goes on after a restart runs
+        what it began with.
+        `say` gets a line for each thing that takes time.
+
+        Raises:
+            FailedPrecondition: the code changed after `resolve`, or there is no way to run this image here.
+            Corrupt: the snapshot is not what its digest says.
+            Unavailable: the environment can't be made now (no package index).
+        """
+
+    def open(
+        self,
+        prepared: Prepared,
+        transform: Transform,
+        folder: Path,
+        environ: Mapping[str, str],
+        *,
+        network: bool = False,
+    ) -> Session:
+        """Open one worker; `folder` (made if absent) is its scratch, `environ` holds for all its datums.
+
+        Without `network` the step has a loopback interface of its own and nothing else.
+        """
+
+    def close(self) -> None:
+        """End every session's processes."""
