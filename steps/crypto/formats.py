@@ -1,0 +1,77 @@
+"""The files that crypto steps hand to one another: how they are named, written and read.
+
+The same content must always be the same bytes, because Pachyderm skips a datum whose input hashes are
+unchanged: keys are sorted, lines end in LF, floats are written by repr (the shortest text that reads back
+as the same number), and nothing says when or where it was written.
+
+Read next: ingest.py (the first step that writes them), standardise.py (the series that the models read).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pachlet.step import BadInput
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9]+(?:[ -][A-Za-z0-9]+)*")
+
+
+def slug_of(name: str) -> str:
+    """Name a coin in paths: lower case, spaces to hyphens ("Bitcoin Cash" is `bitcoin-cash`).
+
+    A name with any other character also carries a short hash of itself, so that "Coin?" and "Coin!" do not
+    write the same file.
+    """
+    if _PLAIN_NAME.fullmatch(name):
+        return name.lower().replace(" ", "-")
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return "-".join(filter(None, (plain, hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:6])))
+
+
+def number_text(value: float | None) -> str:
+    """Write a number as a CSV cell: empty for null, repr for a float."""
+    return "" if value is None else repr(value)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write canonical JSON; NaN and infinity are refused, since JSON has no word for them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+
+
+def write_json_lines(path: Path, records: Iterable[Mapping[str, object]]) -> None:
+    """Write one canonical JSON object a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for record in records:
+            file.write(json.dumps(record, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a header and rows of ready-made cells, LF-terminated."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    path.write_text(buffer.getvalue(), encoding="utf-8", newline="\n")
+
+
+def read_json(path: Path, schema: str) -> dict[str, Any]:
+    """Read a JSON object and check that it is of the `schema` that the reader was written for."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise BadInput(f"{path.name} is not JSON ({error})") from error
+    found = content.get("schema") if isinstance(content, dict) else None
+    if found != schema:
+        raise BadInput(f"{path.name} has schema {found!r}, but this step reads {schema!r}")
+    return content
