@@ -1,0 +1,126 @@
+"""Content: the bytes of one file as a list of chunks.
+
+Canonical: a file written at once, appended to in any steps or joined from pieces has the same chunks and so
+the same hash. That costs reading again only around the seams, since a cut depends on nothing before the
+previous cut.
+
+Read next: entries.py (contents in a file set), chunker.py (the cut).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from pachlet import errors
+from pachlet.storage import hashing
+from pachlet.storage.chunker import split
+from pachlet.storage.chunks import ChunkStore, ChunkWriter
+
+_CHUNK = struct.Struct(">32sI")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The bytes of a file: size, hash, and (hash, length) of each chunk. An empty file has no chunks."""
+
+    size: int
+    hash: bytes
+    chunks: tuple[tuple[bytes, int], ...]
+
+    @classmethod
+    def of(cls, chunks: Iterable[tuple[bytes, int]]) -> Content:
+        """Make the content that these chunks are."""
+        chunks = tuple(chunks)
+        return cls(sum(length for _, length in chunks), hashing.file_hash(chunks), chunks)
+
+    def encode(self) -> bytes:
+        """Return the list of chunks as bytes; size and hash follow from it."""
+        return b"".join(_CHUNK.pack(*chunk) for chunk in self.chunks)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Content:
+        """Return what was encoded."""
+        if len(data) % _CHUNK.size:
+            raise errors.Corrupt("a list of chunks is cut short")
+        return cls.of(_CHUNK.iter_unpack(data))
+
+
+EMPTY = Content.of(())
+
+
+def write_content(writer: ChunkWriter, blocks: Iterable[bytes]) -> Content:
+    """Store the bytes in `blocks`, with bounded memory."""
+    return Content.of(_put(writer, split(blocks)))
+
+
+def append_content(store: ChunkStore, writer: ChunkWriter, base: Content, blocks: Iterable[bytes]) -> Content:
+    """Store `base` followed by the bytes in `blocks`; only the last chunk of `base` is read."""
+    if not base.chunks:
+        return write_content(writer, blocks)
+    last, _ = base.chunks[-1]
+    return Content.of((*base.chunks[:-1], *_put(writer, split(chain([store.read(last)], blocks)))))
+
+
+def concat(store: ChunkStore, writer: ChunkWriter, contents: Iterable[Content]) -> Content:
+    """Join contents; chunks are read only from a seam to where the cuts agree again."""
+    parts = [content for content in contents if content.size]
+    if len(parts) < 2:
+        return parts[0] if parts else EMPTY
+    pieces = [chunk for part in parts for chunk in part.chunks]
+    # The last chunk of a part may end there only because the part did; every other chunk is cut by its
+    # content.
+    seams, position = set(), 0
+    for part in parts[:-1]:
+        position += len(part.chunks)
+        seams.add(position - 1)
+    joined: list[tuple[bytes, int]] = []
+    at = 0
+    while at < len(pieces):
+        if at in seams:
+            recut, at = _cut_again(store, writer, pieces, at)
+            joined += recut
+        else:
+            joined.append(pieces[at])
+            at += 1
+    return Content.of(joined)
+
+
+def _cut_again(
+    store: ChunkStore, writer: ChunkWriter, pieces: Sequence[tuple[bytes, int]], at: int
+) -> tuple[list[tuple[bytes, int]], int]:
+    """Cut anew from the start of piece `at`; return chunks and the piece where the cuts agree again."""
+    recut = []
+    ahead = 0  # bytes cut, less the bytes of the pieces that are behind us
+    for chunk in split(store.read(digest) for digest, _ in pieces[at:]):
+        recut.append((writer.put(chunk), len(chunk)))
+        ahead += len(chunk)
+        while at < len(pieces) and ahead >= pieces[at][1]:
+            ahead -= pieces[at][1]
+            at += 1
+        if not ahead:
+            break
+    return recut, at
+
+
+def read_content(
+    store: ChunkStore, content: Content, offset: int = 0, size: int | None = None, block: int = 1 << 20
+) -> Iterator[bytes]:
+    """Yield at most `size` bytes from `offset` on, in blocks of at most `block` bytes, none empty."""
+    end = content.size if size is None else min(content.size, offset + size)
+    start = 0  # of the chunk at hand
+    for digest, length in content.chunks:
+        if start >= end:
+            return
+        if start + length > offset:
+            data = memoryview(store.read(digest))[max(0, offset - start) : end - start]
+            for position in range(0, len(data), block):
+                yield bytes(data[position : position + block])
+        start += length
+
+
+def _put(writer: ChunkWriter, chunks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    for chunk in chunks:
+        yield writer.put(chunk), len(chunk)

@@ -1,0 +1,187 @@
+"""Pack files: append-only files of self-describing chunk records.
+
+One file per chunk would cost a small file ten times its bytes in directory work; packs make a thousand
+small files one sequential write and one fsync. A record says all about itself (magic, codec, lengths,
+hash), so that a pack can be read without any index, and a torn end is recognised. A pack is written by the
+process that created it and never reopened for writing: what a crash left behind its last published record
+is dead weight, not a hazard.
+
+    pack    = "pachlet pack 1\\n\\0" record*
+    record  = "Chnk" | codec u8 (0 raw, 1 zstd) | 3 zero bytes | stored u32 | length u32 | hash | payload
+
+Numbers are little-endian; `length` is the chunk's, `stored` what it takes here.
+
+Read next: chunks.py (who writes and reads packs).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pachlet import errors
+
+MAGIC = b"pachlet pack 1\n\0"
+RAW = 0
+ZSTD = 1
+
+_RECORD = struct.Struct("<4sB3xII32s")
+_RECORD_MAGIC = b"Chnk"
+
+
+class Location(NamedTuple):
+    """Where a chunk lies: number of the pack, start of the record, bytes of the payload and of the chunk."""
+
+    pack: int
+    offset: int
+    stored: int
+    length: int
+
+
+def pack_path(directory: Path, number: int) -> Path:
+    """Return the path of pack `number`."""
+    return directory / f"{number:08}.pack"
+
+
+def pack_numbers(directory: Path) -> list[int]:
+    """Return the numbers of all packs in `directory`, sorted."""
+    return sorted(int(path.stem) for path in directory.glob("[0-9]*.pack"))
+
+
+class Pack:
+    """A new pack, being written; appending is for one thread at a time, all else for any."""
+
+    def __init__(self, directory: Path, number: int) -> None:
+        self.number = number
+        self.path = pack_path(directory, number)
+        self.end = 0
+        self.failed = False
+        self._durable = 0
+        self._sync_lock = threading.Lock()
+        try:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise _disk_trouble(error, self.path) from error
+        self._write([MAGIC])
+
+    def __del__(self) -> None:
+        # The pack is open for as long as anyone holds a chunk in it whose row is not published yet.
+        fd = self.__dict__.pop("_fd", None)
+        if fd is not None:
+            os.close(fd)
+
+    def append(self, digest: bytes, codec: int, payload: bytes, length: int) -> Location:
+        """Write a record and return where it lies; after an error the pack is as before."""
+        location = Location(self.number, self.end, len(payload), length)
+        self._write([_RECORD.pack(_RECORD_MAGIC, codec, len(payload), length, digest), payload])
+        return location
+
+    def _write(self, parts: list[bytes]) -> None:
+        size = sum(map(len, parts))
+        try:
+            # Positional: what a failed or short write left behind is overwritten by the next one.
+            done = os.pwritev(self._fd, parts, self.end)
+            if done < size:
+                rest = b"".join(parts)
+                while done < size:
+                    done += os.pwrite(self._fd, rest[done:], self.end + done)
+        except OSError as error:
+            raise _disk_trouble(error, self.path) from error
+        self.end += size
+
+    def sync(self, until: int) -> None:
+        """Make what lies before `until` survive a power cut; the name of the file too."""
+        with self._sync_lock:
+            if self._durable >= until:
+                return
+            end = self.end
+            try:
+                if self.failed:
+                    raise OSError(errno.EIO, "an earlier write to this pack was lost")
+                os.fdatasync(self._fd)
+                if not self._durable:
+                    sync_directory(self.path.parent)
+            except OSError as error:
+                # The kernel forgets pages that it could not write: a second try would succeed without them.
+                self.failed = True
+                raise _disk_trouble(error, self.path) from error
+            self._durable = end
+
+
+class PackReader:
+    """An existing pack, open for reading from any thread."""
+
+    def __init__(self, directory: Path, number: int) -> None:
+        self.path = pack_path(directory, number)
+        try:
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise errors.Corrupt(
+                f"pack {self.path} is missing", hint="restore it from a backup; chunks lie in it"
+            ) from error
+
+    def __del__(self) -> None:
+        fd = self.__dict__.pop("_fd", None)
+        if fd is not None:
+            os.close(fd)
+
+    def read(self, digest: bytes, location: Location) -> tuple[int, bytes]:
+        """Return codec and payload of a chunk, having checked that its record is the one looked for."""
+        data = os.pread(self._fd, _RECORD.size + location.stored, location.offset)
+        expected = (_RECORD_MAGIC, location.stored, location.length, digest)
+        if len(data) == _RECORD.size + location.stored:
+            magic, codec, stored, length, found = _RECORD.unpack_from(data)
+            if (magic, stored, length, found) == expected:
+                return codec, data[_RECORD.size :]
+        raise self.damage(location.offset)
+
+    def damage(self, offset: int) -> errors.Corrupt:
+        """Return the error for a record that is not what it should be."""
+        return errors.Corrupt(
+            f"the chunk at offset {offset} of pack {self.path} is damaged",
+            hint="the disk or another program changed it; restore the pack from a backup",
+        )
+
+    def records(self) -> Iterator[tuple[bytes, int, Location]]:
+        """Yield (hash, codec, location) of each whole record, up to the end or the first that is torn.
+
+        Reads headers only: whether a chunk's bytes are intact is found out by reading it.
+        """
+        number, size = int(self.path.stem), os.fstat(self._fd).st_size
+        if os.pread(self._fd, len(MAGIC), 0) != MAGIC:
+            return
+        offset = len(MAGIC)
+        while len(header := os.pread(self._fd, _RECORD.size, offset)) == _RECORD.size:
+            magic, codec, stored, length, digest = _RECORD.unpack(header)
+            end = offset + _RECORD.size + stored
+            if magic != _RECORD_MAGIC or end > size:
+                return
+            yield digest, codec, Location(number, offset, stored, length)
+            offset = end
+
+
+def record_end(location: Location) -> int:
+    """Return the offset behind a record."""
+    return location.offset + _RECORD.size + location.stored
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in `directory` survive a power cut."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _disk_trouble(error: OSError, path: Path) -> errors.Unavailable:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.Unavailable(
+            f"no space left on the disk that holds {path.parent}", hint="free some space, then try again"
+        )
+    return errors.Unavailable(f"can't write {path}: {error.strerror}", hint="look at the disk's health")

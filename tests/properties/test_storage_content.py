@@ -1,0 +1,80 @@
+"""The rules of content: however bytes arrive, their chunks are the same."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pachlet.storage.chunker import split
+from pachlet.storage.chunks import ChunkStore, Location
+from pachlet.storage.content import append_content, concat, read_content, write_content
+
+
+class Index(dict[bytes, Location]):
+    """A chunk index in memory."""
+
+    def find_chunk(self, hash: bytes) -> Location | None:
+        return self.get(hash)
+
+
+MIB = 1 << 20
+
+
+@st.composite
+def data(draw: st.DrawFn, most: int = 12 * MIB) -> bytes:
+    """Bytes of a size that has chunks, with stretches that have no landmarks to cut at."""
+    source = random.Random(draw(st.integers(0, 20)))
+    size = draw(st.integers(0, most))
+    blank = draw(st.integers(0, size))
+    at = draw(st.integers(0, size - blank))
+    return (source.randbytes(size - blank)[:at] + bytes(blank) + source.randbytes(size - blank - at))[:size]
+
+
+def cut(whole: bytes, places: list[int]) -> list[bytes]:
+    """Cut at places, taken modulo the size."""
+    ends = sorted({place % (len(whole) + 1) for place in places})
+    return [whole[a:b] for a, b in zip([0, *ends], [*ends, len(whole)], strict=True)]
+
+
+places = st.lists(st.integers(0, 12 * MIB), max_size=6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data(), places)
+def test_chunks_do_not_depend_on_blocks(whole: bytes, ends: list[int]) -> None:
+    chunks = list(split([whole]))
+    assert b"".join(chunks) == whole
+    assert list(split(cut(whole, ends))) == chunks
+
+
+@settings(max_examples=40, deadline=None)
+@given(data(), st.integers(0, 12 * MIB))
+def test_cutting_restarts_at_any_boundary(whole: bytes, end: int) -> None:
+    chunks = list(split([whole]))
+    head = list(split([whole[: end % (len(whole) + 1)]]))
+    kept = head[:-1]
+    assert kept + list(split([whole[sum(map(len, kept)) :]])) == chunks
+
+
+@settings(max_examples=40, deadline=None)
+@given(data(), places, st.data())
+def test_content_is_canonical(whole: bytes, ends: list[int], choice: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = ChunkStore(Path(folder), Index())
+        writer = store.writer()
+        content = write_content(writer, [whole])
+        pieces = cut(whole, ends)
+        assert concat(store, writer, [write_content(writer, [piece]) for piece in pieces]) == content
+        grown = write_content(writer, pieces[:1])
+        for piece in pieces[1:]:
+            grown = append_content(store, writer, grown, [piece])
+        assert grown == content
+        offset = choice.draw(st.integers(0, len(whole)))
+        size = choice.draw(st.none() | st.integers(0, len(whole)))
+        end = len(whole) if size is None else offset + size
+        assert b"".join(read_content(store, content, offset, size)) == whole[offset:end]
+        store.close()

@@ -1,0 +1,272 @@
+"""The chunk store: what it promises of durability, sharing and damage."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import threading
+from pathlib import Path
+
+import pytest
+
+from pachlet import errors
+from pachlet.storage import hashing, packs
+from pachlet.storage.chunks import ChunkRow, ChunkStore, Location
+from pachlet.storage.packs import PackReader
+
+
+class Index(dict[bytes, Location]):
+    """A chunk index in memory."""
+
+    def find_chunk(self, hash: bytes) -> Location | None:
+        return self.get(hash)
+
+    def publish(self, rows: list[ChunkRow]) -> None:
+        for row in rows:
+            self.setdefault(row.hash, row.location)
+
+
+def store_one(directory: Path, data: bytes) -> tuple[Index, bytes, Location]:
+    """Publish one chunk and return the index, the hash and the location."""
+    index = Index()
+    store = ChunkStore(directory, index)
+    writer = store.writer()
+    digest = writer.put(data)
+    index.publish(writer.seal())
+    store.close()
+    return index, digest, index[digest]
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"text " * 5000, random.Random(0).randbytes(100_000)])
+def test_read_returns_what_was_put_also_in_a_new_process(tmp_path: Path, data: bytes) -> None:
+    index, digest, _ = store_one(tmp_path, data)
+    assert digest == hashing.chunk_hash(data)
+    assert ChunkStore(tmp_path, index).read(digest) == data
+
+
+def test_put_compresses_only_what_gets_smaller(tmp_path: Path) -> None:
+    text, noise = b"text " * 5000, random.Random(0).randbytes(25_000)
+    assert store_one(tmp_path / "text", text)[2].stored < len(text) // 10
+    assert store_one(tmp_path / "noise", noise)[2].stored == len(noise)
+
+
+def test_put_keeps_a_chunk_once(tmp_path: Path) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    first = store.writer()
+    assert first.put(b"same") == first.put(b"same")
+    index.publish(first.seal())
+    del first
+    second = store.writer()
+    second.put(b"same")
+    assert second.seal() == []
+    assert len(index) == 1
+
+
+def test_two_writers_share_what_neither_has_published(tmp_path: Path) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    first, second = store.writer(), store.writer()
+    digest = first.put(b"shared")
+    assert second.put(b"shared") == digest
+    assert store.read(digest) == b"shared"
+    assert first.seal() == second.seal() != []
+
+
+def test_a_chunk_outlives_the_writer_that_gave_up(tmp_path: Path) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    first, second = store.writer(), store.writer()
+    digest = first.put(b"shared")
+    second.put(b"shared")
+    del first
+    index.publish(second.seal())
+    assert store.read(digest) == b"shared"
+
+
+def test_what_nobody_published_is_forgotten_and_stored_anew(tmp_path: Path) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    digest = store.writer().put(b"abandoned")
+    with pytest.raises(errors.Corrupt, match="not in the store"):
+        store.read(digest)
+    writer = store.writer()
+    writer.put(b"abandoned")
+    assert [row.hash for row in writer.seal()] == [digest]
+
+
+def test_seal_syncs_each_pack_once_and_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+
+    def record(fd: int) -> None:
+        synced.append(os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
+
+    monkeypatch.setattr(os, "fdatasync", record)
+    monkeypatch.setattr(os, "fsync", record)
+    store = ChunkStore(tmp_path, Index(), pack_size=2000)
+    writer = store.writer()
+    for seed in range(5):
+        writer.put(random.Random(seed).randbytes(900))
+    writer.seal()
+    name = tmp_path.name
+    assert synced == ["00000001.pack", name, "00000002.pack", name]
+    writer.seal()
+    assert len(synced) == 4
+    writer.put(b"more")
+    writer.seal()
+    assert synced[4:] == ["00000002.pack"]
+
+
+def test_packs_roll_at_their_size(tmp_path: Path) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index, pack_size=10_000)
+    writer = store.writer()
+    blobs = [random.Random(seed).randbytes(3000) for seed in range(20)]
+    digests = [writer.put(blob) for blob in blobs]
+    index.publish(writer.seal())
+    assert packs.pack_numbers(tmp_path) == [1, 2, 3, 4, 5]
+    assert [store.read(digest) for digest in digests] == blobs
+
+
+def test_a_new_process_never_appends_to_a_torn_pack(tmp_path: Path) -> None:
+    index, digest, location = store_one(tmp_path, b"whole")
+    path = packs.pack_path(tmp_path, 1)
+    with path.open("ab") as file:
+        file.write(path.read_bytes()[location.offset :][:-2])
+    torn = path.read_bytes()
+    store = ChunkStore(tmp_path, index)
+    writer = store.writer()
+    other = writer.put(b"after the crash")
+    index.publish(writer.seal())
+    assert index[other].pack == 2
+    assert path.read_bytes() == torn
+    assert [record[0] for record in PackReader(tmp_path, 1).records()] == [digest]
+    assert [store.read(digest), store.read(other)] == [b"whole", b"after the crash"]
+
+
+def test_records_tell_what_a_pack_holds(tmp_path: Path) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    writer = store.writer()
+    for text in (b"a" * 1000, b"b", b""):
+        writer.put(text)
+    rows = writer.seal()
+    found = list(PackReader(tmp_path, 1).records())
+    assert [ChunkRow(digest, location) for digest, _, location in found] == rows
+    assert [codec for _, codec, _ in found] == [packs.ZSTD, packs.RAW, packs.RAW]
+
+
+def test_records_of_a_pack_that_was_torn_at_birth_are_none(tmp_path: Path) -> None:
+    packs.pack_path(tmp_path, 1).write_bytes(packs.MAGIC[:5])
+    assert list(PackReader(tmp_path, 1).records()) == []
+
+
+@pytest.mark.parametrize("data", [random.Random(0).randbytes(500), b"compressible " * 100])
+def test_read_never_returns_other_bytes(tmp_path: Path, data: bytes) -> None:
+    index, digest, location = store_one(tmp_path, data)
+    path = packs.pack_path(tmp_path, 1)
+    whole = path.read_bytes()
+    harmless, complaints = set(), set()
+    for at in range(location.offset, len(whole)):
+        broken = bytearray(whole)
+        broken[at] ^= 0x10
+        path.write_bytes(broken)
+        try:
+            assert ChunkStore(tmp_path, index).read(digest) == data
+            harmless.add(at - location.offset)
+        except errors.Corrupt as error:
+            complaints.add(str(error))
+    # A record has three bytes of padding, and a few bits of a zstd frame's header don't matter.
+    assert len(harmless) <= (3 if location.stored == len(data) else 5)
+    assert complaints == {f"the chunk at offset {location.offset} of pack {path} is damaged"}
+    path.write_bytes(whole)
+    assert ChunkStore(tmp_path, index).read(digest) == data
+
+
+def test_read_says_when_a_pack_is_cut_short_or_gone(tmp_path: Path) -> None:
+    index, digest, _ = store_one(tmp_path, b"some bytes")
+    path = packs.pack_path(tmp_path, 1)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(errors.Corrupt, match="damaged"):
+        ChunkStore(tmp_path, index).read(digest)
+    path.unlink()
+    with pytest.raises(errors.Corrupt, match="missing"):
+        ChunkStore(tmp_path, index).read(digest)
+
+
+def test_a_full_disk_costs_only_the_chunk_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    writer = store.writer()
+    before = writer.put(b"before")
+    with monkeypatch.context() as patch:
+        real = os.pwritev
+
+        def fill_up(fd: int, parts: list[bytes], offset: int) -> int:
+            real(fd, [parts[0]], offset)  # half of it gets through
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr(os, "pwritev", fill_up)
+        with pytest.raises(errors.Unavailable, match="no space left"):
+            writer.put(b"during")
+    after = writer.put(b"after")
+    index.publish(writer.seal())
+    assert set(index) == {before, after}
+    assert [store.read(before), store.read(after)] == [b"before", b"after"]
+    assert [record[0] for record in PackReader(tmp_path, 1).records()] == [before, after]
+
+
+def test_a_short_write_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pwritev", lambda fd, parts, at: os.pwrite(fd, b"".join(parts)[:7], at))
+    index, digest, _ = store_one(tmp_path, b"written in two goes")
+    assert ChunkStore(tmp_path, index).read(digest) == b"written in two goes"
+
+
+def test_a_failed_fsync_is_never_taken_for_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ChunkStore(tmp_path, Index())
+    writer = store.writer()
+    writer.put(b"lost")
+    with monkeypatch.context() as patch:
+
+        def fail(fd: int) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        patch.setattr(os, "fdatasync", fail)
+        with pytest.raises(errors.Unavailable, match="can't write"):
+            writer.seal()
+    with pytest.raises(errors.Unavailable, match="can't write"):
+        writer.seal()
+    del writer
+    other = store.writer()
+    other.put(b"lost")
+    assert [row.location.pack for row in other.seal()] == [2]
+
+
+def test_many_threads_write_the_same_chunks_without_loss(tmp_path: Path) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index, pack_size=50_000)
+    blobs = [random.Random(seed).randbytes(1500) for seed in range(150)]
+    failures: list[Exception] = []
+
+    def work(seed: int) -> None:
+        try:
+            order = random.Random(seed).sample(blobs, len(blobs))
+            for start in range(0, len(order), 30):
+                writer = store.writer()
+                digests = [writer.put(blob) for blob in order[start : start + 30]]
+                index.publish(writer.seal())
+                for digest, blob in zip(digests, order[start : start + 30], strict=True):
+                    assert store.read(digest) == blob
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert set(index) == {hashing.chunk_hash(blob) for blob in blobs}
+    again = ChunkStore(tmp_path, index)
+    assert all(again.read(hashing.chunk_hash(blob)) == blob for blob in blobs)

@@ -1,0 +1,87 @@
+"""Contents: what is read back, and how little is read to extend one."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from pachlet import errors
+from pachlet.storage.chunks import ChunkStore, Location
+from pachlet.storage.content import EMPTY, Content, append_content, concat, read_content, write_content
+
+
+class Index(dict[bytes, Location]):
+    """A chunk index in memory."""
+
+    def find_chunk(self, hash: bytes) -> Location | None:
+        return self.get(hash)
+
+
+class CountingStore(ChunkStore):
+    """A store that counts what is read from it."""
+
+    reads = 0
+
+    def read(self, hash: bytes) -> bytes:
+        self.reads += 1
+        return super().read(hash)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CountingStore:
+    return CountingStore(tmp_path, Index())
+
+
+def test_empty_content_has_no_chunks(store: CountingStore) -> None:
+    writer = store.writer()
+    assert write_content(writer, []) == write_content(writer, [b""]) == EMPTY == concat(store, writer, [])
+    assert (EMPTY.size, EMPTY.chunks) == (0, ())
+    assert list(read_content(store, EMPTY)) == []
+
+
+def test_read_content_returns_any_range_in_blocks(store: CountingStore) -> None:
+    data = random.Random(0).randbytes(5 << 20)
+    writer = store.writer()
+    content = write_content(writer, [data])
+    assert len(content.chunks) > 2
+    for offset, size in [(0, None), (1, 10), (3 << 20, None), (5 << 20, None), (7 << 20, 1), (4_000_000, 0)]:
+        blocks = list(read_content(store, content, offset, size, block=100_000))
+        end = len(data) if size is None else offset + size
+        assert b"".join(blocks) == data[offset:end]
+        assert all(0 < len(block) <= 100_000 for block in blocks)
+
+
+def test_read_content_reads_only_the_chunks_of_the_range(store: CountingStore) -> None:
+    data = random.Random(0).randbytes(5 << 20)
+    writer = store.writer()
+    content = write_content(writer, [data])
+    assert b"".join(read_content(store, content, (5 << 20) - 1)) == data[-1:]
+    assert store.reads == 1
+
+
+def test_append_content_reads_only_the_last_chunk(store: CountingStore) -> None:
+    data = random.Random(0).randbytes(5 << 20)
+    writer = store.writer()
+    whole = write_content(writer, [data, b"tail"])
+    assert append_content(store, writer, write_content(writer, [data]), [b"tail"]) == whole
+    assert store.reads == 1
+    assert append_content(store, writer, EMPTY, [data, b"tail"]) == whole
+
+
+def test_concat_reads_only_around_the_seam(store: CountingStore) -> None:
+    first, second = random.Random(0).randbytes(3 << 20), random.Random(1).randbytes(40 << 20)
+    writer = store.writer()
+    whole = write_content(writer, [first, second])
+    parts = [write_content(writer, [first]), EMPTY, write_content(writer, [second])]
+    assert concat(store, writer, parts) == whole
+    assert store.reads < len(whole.chunks) // 2
+
+
+def test_encode_is_undone_by_decode(store: CountingStore) -> None:
+    writer = store.writer()
+    content = write_content(writer, [random.Random(0).randbytes(3 << 20)])
+    assert Content.decode(content.encode()) == content
+    with pytest.raises(errors.Corrupt):
+        Content.decode(content.encode()[:-1])
