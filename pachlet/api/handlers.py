@@ -1,0 +1,99 @@
+"""Make gRPC handlers of services: decode, call, map errors, strip what a caller must not see.
+
+Every RPC of the schema is registered, whether we implement it or not, so that a client always gets an answer that
+names what is missing.
+
+Read next: names.py, pfs_service.py.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import grpc
+
+from pachlet.api.callers import sees_branches, strip_branches
+from pachlet.errors import PachletError, Unimplemented
+from pachlet.metadb.changes import Closed
+from pachlet.wire import schema
+
+log = logging.getLogger(__name__)
+
+Context = grpc.ServicerContext
+
+
+def make_handlers(implementations: Mapping[str, object]) -> list[grpc.GenericRpcHandler]:
+    """Return a handler for every RPC of the schema; `implementations` has a service by the name of its API."""
+    return [
+        grpc.method_handlers_generic_handler(
+            service.full_name,
+            {each.name: _handler(service.full_name, each, implementations) for each in service.methods},
+        )
+        for service in schema.services()
+    ]
+
+
+def is_implemented(implementation: object, method: str) -> bool:
+    """Tell whether a service answers an RPC (docs/coverage.md is made with this)."""
+    return hasattr(implementation, method)
+
+
+def _handler(
+    service: str, method: schema.Method, implementations: Mapping[str, object]
+) -> grpc.RpcMethodHandler:
+    answer = getattr(implementations.get(service), method.name, None) or _unimplemented(service, method.name)
+    make = {
+        (False, False): grpc.unary_unary_rpc_method_handler,
+        (False, True): grpc.unary_stream_rpc_method_handler,
+        (True, False): grpc.stream_unary_rpc_method_handler,
+        (True, True): grpc.stream_stream_rpc_method_handler,
+    }[method.client_streaming, method.server_streaming]
+    call = _streaming(service, method.name, answer) if method.server_streaming else _single(service, method.name, answer)
+    return make(call, method.request.FromString, method.response.SerializeToString)
+
+
+def _unimplemented(service: str, method: str) -> Callable[[Any, Context], Any]:
+    def answer(request: Any, context: Context) -> Any:
+        raise Unimplemented(f"{service}/{method} is not implemented by pachlet")
+
+    return answer
+
+
+def _single(service: str, method: str, answer: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
+    def call(request: Any, context: Context) -> Any:
+        try:
+            response = answer(request, context)
+        except Exception as error:
+            _fail(context, f"{service}/{method}", error)
+        return response if sees_branches(context) else strip_branches(response)
+
+    return call
+
+
+def _streaming(
+    service: str, method: str, answer: Callable[[Any, Context], Iterator[Any]]
+) -> Callable[[Any, Context], Iterator[Any]]:
+    def call(request: Any, context: Context) -> Iterator[Any]:
+        is_stripped = not sees_branches(context)
+        try:
+            for response in answer(request, context):
+                yield strip_branches(response) if is_stripped else response
+        except Exception as error:
+            _fail(context, f"{service}/{method}", error)
+
+    return call
+
+
+def _fail(context: Context, name: str, error: Exception) -> None:
+    if isinstance(error, PachletError):
+        if error.hint:
+            context.set_trailing_metadata((("pachlet-hint-bin", error.hint.encode()),))
+        context.abort(getattr(grpc.StatusCode, error.code), error.message)
+    if isinstance(error, Closed):
+        context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
+    if not context.is_active():
+        return
+    log.exception("%s failed; this is a bug of pachlet", name)
+    context.abort(grpc.StatusCode.INTERNAL, f"{name} failed: {type(error).__name__}: {error}; this is a bug of pachlet, its log says where")

@@ -1,0 +1,147 @@
+"""Make the messages of PFS out of what the database holds.
+
+Everything nested is always sent, empty where there is nothing: Pachyderm's Go client reads through it without looking.
+
+Read next: pfs_service.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pachlet.metadb.connect import Row
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.paths import Branch, Commit, Repo
+from pachlet.pfs import branches, commits
+from pachlet.pfs.records import USER, BranchRecord, CommitRecord, RepoRecord
+from pachlet.storage.fileset import Info
+from pachlet.wire import schema
+
+NANOS = 1_000_000_000
+
+
+def make(full_name: str, **fields: Any) -> Any:
+    """Return a new message."""
+    return schema.message(full_name)(**fields)
+
+
+def empty() -> Any:
+    """Return google.protobuf.Empty."""
+    return make("google.protobuf.Empty")
+
+
+def timestamp(nanoseconds: int | None) -> Any:
+    """Return a Timestamp, or None for a time that has not come."""
+    if nanoseconds is None:
+        return None
+    return make("google.protobuf.Timestamp", seconds=nanoseconds // NANOS, nanos=nanoseconds % NANOS)
+
+
+def duration(nanoseconds: int) -> Any:
+    """Return a Duration."""
+    return make("google.protobuf.Duration", seconds=nanoseconds // NANOS, nanos=nanoseconds % NANOS)
+
+
+def project(name: str) -> Any:
+    """Return a pfs_v2.Project."""
+    return make("pfs_v2.Project", name=name)
+
+
+def project_info(row: Row) -> Any:
+    """Return a pfs_v2.ProjectInfo."""
+    return make(
+        "pfs_v2.ProjectInfo",
+        project=project(row["name"]),
+        description=row["description"],
+        created_at=timestamp(row["created"]),
+    )
+
+
+def repo(name: Repo) -> Any:
+    """Return a pfs_v2.Repo."""
+    return make("pfs_v2.Repo", name=name.name, type=name.type, project=project(name.project))
+
+
+def branch(name: Branch) -> Any:
+    """Return a pfs_v2.Branch."""
+    return make("pfs_v2.Branch", repo=repo(name.repo), name=name.name)
+
+
+def commit(name: Commit, branch_name: str) -> Any:
+    """Return a pfs_v2.Commit."""
+    return make(
+        "pfs_v2.Commit", repo=repo(name.repo), id=name.id, branch=branch(Branch(name.repo, branch_name))
+    )
+
+
+def commit_of(record: CommitRecord) -> Any:
+    """Return the pfs_v2.Commit of a record."""
+    return commit(record.commit, record.branch)
+
+
+def commit_info(db: Statements, record: CommitRecord) -> Any:
+    """Return a pfs_v2.CommitInfo."""
+    info = make(
+        "pfs_v2.CommitInfo",
+        commit=commit_of(record),
+        origin=make("pfs_v2.CommitOrigin", kind=1 if record.origin == USER else 2),
+        description=record.description,
+        parent_commit=commit_of(commits.get_commit(db, record.parent)) if record.parent else None,
+        child_commits=[commit_of(each) for each in commits.children(db, record.key)],
+        started=timestamp(record.started),
+        finishing=timestamp(record.finishing),
+        finished=timestamp(record.finished),
+        error=record.error,
+        size_bytes_upper_bound=record.size,
+        direct_provenance=[commit_of(each) for each in commits.upstream(db, record.key)],
+        direct_subvenance=[commit_of(each) for each in commits.downstream(db, record.key)],
+        created_at=timestamp(record.started),
+        updated_at=timestamp(record.finished or record.finishing or record.started),
+    )
+    if record.finished is not None:
+        info.details.size_bytes = record.size
+    return info
+
+
+def branch_info(db: Statements, record: BranchRecord) -> Any:
+    """Return a pfs_v2.BranchInfo."""
+    return make(
+        "pfs_v2.BranchInfo",
+        branch=branch(record.branch),
+        head=commit_of(commits.get_commit(db, record.head)) if record.head else None,
+        provenance=[branch(each.branch) for each in branches.provenance(db, record.key)],
+        subvenance=[branch(each.branch) for each in branches.subvenance(db, record.key)],
+        direct_provenance=[branch(each.branch) for each in branches.direct_provenance(db, record.key)],
+        created_at=timestamp(record.created),
+        updated_at=timestamp(record.updated),
+    )
+
+
+def repo_info(db: Statements, record: RepoRecord) -> Any:
+    """Return a pfs_v2.RepoInfo; its size is that of the newest finished commit of master."""
+    size = 0
+    master = branches.find_branch(db, Branch(record.repo, "master"))
+    if master is not None and master.head is not None:
+        head = commits.get_commit(db, master.head)
+        size = next((c.size for c in [head, *commits.ancestors(db, head)] if c.finished is not None), 0)
+    return make(
+        "pfs_v2.RepoInfo",
+        repo=repo(record.repo),
+        created=timestamp(record.created),
+        size_bytes_upper_bound=size,
+        description=record.description,
+        branches=[branch(each.branch) for each in branches.list_branches(db, record.repo)],
+        details=make("pfs_v2.RepoInfo.Details", size_bytes=size),
+    )
+
+
+def file_info(record: CommitRecord, info: Info) -> Any:
+    """Return a pfs_v2.FileInfo."""
+    return make(
+        "pfs_v2.FileInfo",
+        file=make("pfs_v2.File", commit=commit_of(record), path=info.path, datum="" if info.is_dir else info.tag),
+        file_type=2 if info.is_dir else 1,
+        committed=timestamp(record.finishing),
+        size_bytes=info.size,
+        hash=info.hash,
+    )

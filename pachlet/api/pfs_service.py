@@ -1,0 +1,261 @@
+"""pfs_v2.API: projects, repos, branches and commits.
+
+The files half is in file_service.py; `PfsService` is the whole.
+
+Read next: file_service.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pachlet.api import messages
+from pachlet.api.file_service import FileService
+from pachlet.api.handlers import Context
+from pachlet.api.names import CommitName, branch_name, commit_name, project_name, repo_name
+from pachlet.errors import InvalidArgument, NotFound, Refused
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.paths import USER, Branch
+from pachlet.pfs import branches, commits, repos
+from pachlet.pfs.records import CommitRecord
+
+_ORIGINS = {0: "", 1: "user", 2: "auto"}
+STARTED, READY, FINISHING, FINISHED = 1, 2, 3, 4
+
+
+class PfsService(FileService):
+    """Answers pfs_v2.API."""
+
+    # Projects.
+
+    def CreateProject(self, request: Any, context: Context) -> Any:
+        with self.transactions.start() as txn:
+            repos.create_project(txn, request.project.name, request.description, update=request.update)
+        return messages.empty()
+
+    def InspectProject(self, request: Any, context: Context) -> Any:
+        with self.database.read() as db:
+            return messages.project_info(repos.inspect_project(db, project_name(request.project)))
+
+    def ListProject(self, request: Any, context: Context) -> Iterator[Any]:
+        with self.database.read() as db:
+            rows = db.all("list_projects")
+        yield from (messages.project_info(row) for row in rows)
+
+    def DeleteProject(self, request: Any, context: Context) -> Any:
+        with self.transactions.start() as txn:
+            repos.delete_project(txn, project_name(request.project))
+        return messages.empty()
+
+    # Repos.
+
+    def CreateRepo(self, request: Any, context: Context) -> Any:
+        repo = repo_name(request.repo, "repo cannot be nil")
+        with self.transactions.start() as txn:
+            repos.create_repo(txn, repo, request.description, update=request.update)
+        return messages.empty()
+
+    def InspectRepo(self, request: Any, context: Context) -> Any:
+        with self.database.read() as db:
+            return messages.repo_info(db, repos.inspect_repo(db, repo_name(request.repo)))
+
+    def ListRepo(self, request: Any, context: Context) -> Iterator[Any]:
+        projects = tuple(project_name(each) for each in request.projects)
+        with self.database.read() as db:
+            infos = [messages.repo_info(db, each) for each in repos.list_repos(db, request.type, projects)]
+        if request.page.page_size:
+            start = request.page.page_index * request.page.page_size
+            infos = infos[start : start + request.page.page_size]
+        yield from infos
+
+    def DeleteRepo(self, request: Any, context: Context) -> Any:
+        repo = repo_name(request.repo)
+        with self.transactions.start() as txn:
+            self.refuse_pipeline_repo(txn.db, repo)
+            deleted = repos.delete_repo(txn, repo, force=request.force)
+        return messages.make("pfs_v2.DeleteRepoResponse", deleted=deleted)
+
+    def DeleteRepos(self, request: Any, context: Context) -> Any:
+        projects = tuple(project_name(each) for each in request.projects)
+        gone: list[Any] = []
+        if projects or request.all:
+            with self.transactions.start() as txn:
+                for record in repos.list_repos(txn.db, USER, projects):
+                    self.refuse_pipeline_repo(txn.db, record.repo)
+                    if repos.delete_repo(txn, record.repo, force=request.force):
+                        gone.append(messages.repo(record.repo))
+        return messages.make("pfs_v2.DeleteReposResponse", repos=gone)
+
+    def DeleteAll(self, request: Any, context: Context) -> Any:
+        with self.transactions.start() as txn:
+            for record in repos.list_repos(txn.db):
+                self.refuse_pipeline_repo(txn.db, record.repo)
+                repos.delete_repo(txn, record.repo, force=True)
+            for row in txn.db.all("list_projects"):
+                repos.delete_project(txn, row["name"])
+            repos.ensure_default_project(txn)
+        return messages.empty()
+
+    # Branches.
+
+    def CreateBranch(self, request: Any, context: Context) -> Any:
+        if not request.HasField("branch"):
+            raise InvalidArgument("branch cannot be nil")
+        if request.HasField("trigger"):
+            raise Refused("branch triggers are not implemented by pachlet")
+        branch = branch_name(request.branch)
+        quiet = [
+            branch_name(each.branch)
+            for each in request.branch_propagation_specs
+            if each.propagation_spec.never
+        ]
+        with self.transactions.start() as txn:
+            head = None
+            if request.HasField("head") and (request.head.id or request.head.branch.name):
+                head = commit_name(request.head).resolve(txn.db)
+            upstream = [branch_name(each) for each in request.provenance]
+            branches.create_branch(txn, branch, head=head, upstream=upstream, never_propagate=quiet)
+        return messages.empty()
+
+    def InspectBranch(self, request: Any, context: Context) -> Any:
+        with self.database.read() as db:
+            return messages.branch_info(db, branches.inspect_branch(db, branch_name(request.branch)))
+
+    def ListBranch(self, request: Any, context: Context) -> Iterator[Any]:
+        with self.database.read() as db:
+            if request.HasField("repo"):
+                found = branches.list_branches(db, repo_name(request.repo))
+            else:
+                found = [each for repo in repos.list_repos(db) for each in branches.list_branches(db, repo.repo)]
+                found.sort(key=lambda each: -each.key)
+            infos = [messages.branch_info(db, each) for each in found]
+        yield from reversed(infos) if request.reverse else infos
+
+    def DeleteBranch(self, request: Any, context: Context) -> Any:
+        with self.transactions.start() as txn:
+            branches.delete_branch(txn, branch_name(request.branch), force=request.force)
+        return messages.empty()
+
+    # Commits.
+
+    def StartCommit(self, request: Any, context: Context) -> Any:
+        if not request.HasField("branch") or not request.branch.name:
+            raise InvalidArgument("branch must be specified")
+        branch = branch_name(request.branch)
+        with self.transactions.start() as txn:
+            repos.inspect_repo(txn.db, branch.repo)
+            parent = None
+            if request.HasField("parent") and (request.parent.id or request.parent.branch.name):
+                named = commit_name(request.parent)
+                parent = CommitName(branch.repo, named.id, named.branch).resolve(txn.db)
+            record = commits.start_commit(txn, branch, parent=parent, description=request.description)
+        return messages.commit_of(record)
+
+    def FinishCommit(self, request: Any, context: Context) -> Any:
+        with self.transactions.start() as txn:
+            record = commit_name(request.commit).resolve(txn.db)
+            if not request.force and commits.is_pipeline_output(txn.db, record):
+                raise Refused("cannot finish a pipeline output or meta commit, use 'stop job' instead")
+            commits.finish_commit(txn, record, description=request.description, error=request.error)
+        return messages.empty()
+
+    def InspectCommit(self, request: Any, context: Context) -> Any:
+        name = commit_name(request.commit)
+        with self.database.read() as db:
+            record = name.resolve(db)
+        record = self._wait(record, request.wait, context)
+        with self.database.read() as db:
+            return messages.commit_info(db, record)
+
+    def ListCommit(self, request: Any, context: Context) -> Iterator[Any]:
+        with self.database.read() as db:
+            infos = [messages.commit_info(db, each) for each in self._list_commits(db, request)]
+        yield from infos
+
+    def _list_commits(self, db: Statements, request: Any) -> Iterator[CommitRecord]:
+        has_from, has_to = request.HasField("from"), request.HasField("to")
+        origin = "" if request.all else _ORIGINS.get(request.origin_kind, "")
+        if has_from and not has_to:
+            raise Refused("cannot use `from` commit without `to` commit")
+        if request.reverse and (has_from or has_to):
+            raise Refused("cannot use 'Reverse' while also using 'From' or 'To'")
+        repo = repo_name(request.repo) if request.repo.name else None
+        if has_to:
+            newest = commit_name(request.to).resolve(db)
+            oldest = commit_name(getattr(request, "from")).resolve(db) if has_from else None
+            if repo is not None and any(c and c.commit.repo != repo for c in (newest, oldest)):
+                raise Refused(f"`from` and `to` commits need to be from repo {repo}")
+            line = (c for c in commits.list_ancestry(db, newest, oldest) if origin in ("", c.origin))
+            for count, record in enumerate(line):
+                if request.number and count >= request.number:
+                    return
+                yield record
+            return
+        started = None
+        if request.HasField("started_time"):
+            started = request.started_time.seconds * messages.NANOS + request.started_time.nanos
+        yield from commits.list_commits(
+            db, repo, origin=origin, number=request.number, started=started, reverse=request.reverse
+        )
+
+    def SubscribeCommit(self, request: Any, context: Context) -> Iterator[Any]:
+        repo = repo_name(request.repo)
+        origin = "" if request.all else _ORIGINS.get(request.origin_kind, "")
+        with self.database.read() as db:
+            key = repos.inspect_repo(db, repo).key
+            above = commit_name(getattr(request, "from")).resolve(db).key if request.HasField("from") else 0
+
+        def look() -> list[CommitRecord] | None:
+            with self.database.read() as db:
+                return commits.commits_after(db, key, above, origin) or None
+
+        while True:
+            for record in self.database.changes.until(look, context.is_active):
+                above = record.key
+                if request.branch and record.branch != request.branch:
+                    continue
+                record = self._wait(record, request.state, context)
+                with self.database.read() as db:
+                    info = messages.commit_info(db, record)
+                yield info
+
+    def InspectCommitSet(self, request: Any, context: Context) -> Iterator[Any]:
+        with self.database.read() as db:
+            records = commits.inspect_commit_set(db, request.commit_set.id)
+        for record in sorted(records, key=lambda each: each.finished is None) if request.wait else records:
+            settled = self._wait(record, FINISHED if request.wait else STARTED, context)
+            with self.database.read() as db:
+                info = messages.commit_info(db, settled)
+            yield info
+
+    def ListCommitSet(self, request: Any, context: Context) -> Iterator[Any]:
+        with self.database.read() as db:
+            infos = [
+                messages.make(
+                    "pfs_v2.CommitSetInfo",
+                    commit_set=messages.make("pfs_v2.CommitSet", id=each),
+                    commits=[messages.commit_info(db, c) for c in commits.commits_of_set(db, each)],
+                )
+                for each in commits.list_commit_sets(db, request.project.name)
+            ]
+        yield from infos
+
+    def _wait(self, record: CommitRecord, state: int, context: Context) -> CommitRecord:
+        """Return the commit once it is in a state."""
+
+        def look() -> CommitRecord | None:
+            with self.database.read() as db:
+                row = db.first("get_commit_by_key", key=record.key)
+                if row is None:
+                    raise NotFound(f"commit {record.commit} was deleted")
+                current = CommitRecord.of(row)
+                if state == READY:
+                    is_there = all(each.finished is not None for each in commits.upstream(db, record.key))
+                elif state in (FINISHING, FINISHED):
+                    is_there = current.finished is not None
+                else:
+                    is_there = True
+                return current if is_there else None
+
+        return self.database.changes.until(look, context.is_active)

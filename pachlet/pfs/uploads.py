@@ -1,0 +1,121 @@
+"""Write files: collect what one call writes, then stage it in an open commit or make a commit of it.
+
+Bytes go to the chunk store as they come; nothing refers to them before the call ends, so a call that breaks off leaves
+no trace but space that garbage collection gets back.
+
+Read next: finishing.py (how staged changes become a tree).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pachlet.errors import InvalidArgument, Refused
+from pachlet.ids import is_commit_id
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.paths import Branch, Repo, check_file_path, clean_path
+from pachlet.pfs import branches, commits
+from pachlet.pfs.index import add_chunks
+from pachlet.pfs.records import CommitRecord
+from pachlet.pfs.repos import inspect_repo
+from pachlet.pfs.resolving import resolve_commit
+from pachlet.pfs.transactions import Transaction, Transactions
+from pachlet.storage.chunks import ChunkStore
+from pachlet.storage.content import write_content
+from pachlet.storage.fileset import Diff, FileSet
+
+DEFAULT_TAG = "default"
+
+
+class Upload:
+    """What one call writes, in order."""
+
+    def __init__(self, store: ChunkStore) -> None:
+        self._writer = store.writer()
+        self.diff = Diff()
+
+    def add(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
+        """Append bytes to a file; no bytes at all create it empty."""
+        check_file_path(path)
+        self.diff.append(_file_path(path), tag or DEFAULT_TAG, write_content(self._writer, blocks))
+
+    def delete(self, path: str, tag: str = "") -> None:
+        """Delete a file or, where the path ends with a slash, everything below it."""
+        if path.strip("/"):
+            check_file_path(path)
+        if path.endswith("/") or clean_path(path) == "/":
+            self.diff.delete_tree(clean_path(path).rstrip("/") + "/")
+        else:
+            self.diff.delete_file(clean_path(path), tag or DEFAULT_TAG)
+
+    def copy(self, files: FileSet, source: str, target: str, *, append: bool, tag: str = "") -> None:
+        """Copy a file or a whole directory of another commit, by reference; nothing there is nothing copied."""
+        check_file_path(target)
+        source, target = clean_path(source), clean_path(target)
+        below = "/" if source == "/" else source + "/"
+        found = [(target, entry) for entry in files.file(source)]
+        for entry in files.entries(below):
+            found.append((f"{target.rstrip('/')}/{entry.path[len(below) :]}", entry))
+        replaced: set[str] = set()
+        for path, entry in found:
+            if not append and path not in replaced:
+                self.diff.delete_file(path, tag or DEFAULT_TAG)
+                replaced.add(path)
+            self.diff.append(path, tag or DEFAULT_TAG, entry.content)
+
+    def stage(self, txn: Transaction, record: CommitRecord) -> None:
+        """Write it to an open commit, in the caller's transaction."""
+        add_chunks(txn.db, self._writer.seal())
+        txn.db.run("add_staged", commit=record.key, diff=self.diff.encode())
+
+
+def _file_path(path: str) -> str:
+    cleaned = clean_path(path)
+    if cleaned == "/" or path.endswith("/"):
+        raise InvalidArgument(f"path ({path}) is a directory; name the file that the bytes are for")
+    return cleaned
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a call writes: into an open commit, or into a new one on a branch."""
+
+    commit: CommitRecord | None
+    branch: Branch | None
+
+
+def find_target(db: Statements, repo: Repo, id: str, branch: str) -> Target:
+    """Decide where a call writes.
+
+    A commit id means that commit, which must be open. A branch means its head while that is open; otherwise, and where
+    there is no such branch yet, a new commit of its own that is finished with the call.
+    """
+    inspect_repo(db, repo)
+    if id and (is_commit_id(id) or not id.replace("-", "").replace("_", "").isalnum()):
+        record = resolve_commit(db, repo, id, branch)
+        if not record.is_open:
+            raise Refused(
+                f"commit {record.commit} has already finished", hint="start a commit, or write to a branch"
+            )
+        return Target(record, None)
+    name = Branch(repo, id or branch)
+    branches.check_branch_name(name.name)
+    found = branches.find_branch(db, name)
+    if found is not None and found.head is not None:
+        head = commits.get_commit(db, found.head)
+        if head.is_open:
+            return Target(head, None)
+    return Target(None, name)
+
+
+def write_upload(transactions: Transactions, upload: Upload, repo: Repo, id: str, branch: str) -> None:
+    """Make an upload part of its target; a commit made for it is there in full or not at all."""
+    with transactions.start() as txn:
+        target = find_target(txn.db, repo, id, branch)
+        if target.commit is not None:
+            upload.stage(txn, target.commit)
+        elif target.branch is not None:
+            record = commits.start_commit(txn, target.branch)
+            upload.stage(txn, record)
+            commits.start_finishing(txn, record)
