@@ -23,6 +23,7 @@ PAYLOAD_LIMIT = (
     19 * 1024 * 1024
 )  # the most bytes of a file in one message, which leaves room for the rest of it
 DEFAULT_PORT = 30650
+HINT_KEY = "pachlet-hint"  # the trailing metadata in which a pachlet server sends the next step
 CONNECT_HINT = "start one with `pachlet serve`, or choose another with `pachctl connect HOST:PORT`"
 
 Request = Mapping[str, Any]
@@ -181,7 +182,11 @@ class Connection:
         if code == "UNAVAILABLE" and _UNREACHABLE.search(text):
             return errors.Unavailable(f"no server at {self.address}", hint=CONNECT_HINT)
         kind = _ERRORS.get(code, errors.Refused)
-        failure = kind(text or f"the server at {self.address} answered {code} without a word")
+        hints = dict(error.trailing_metadata() or ()) if hasattr(error, "trailing_metadata") else {}
+        failure = kind(
+            text or f"the server at {self.address} answered {code} without a word",
+            hint=str(hints.get(HINT_KEY, "")),
+        )
         failure.code = code
         return failure
 

@@ -1,0 +1,216 @@
+"""Bring pipelines in line with their specs and their code, and change nothing else.
+
+Pachyderm skips a datum whose inputs and salt are unchanged, whatever became of the code. So each spec that
+names an image of ours carries the digest of that image's code as an annotation, and a pipeline whose code is
+not the one that made its output is updated with `reprocess`. The same goes for a changed transform, since a
+command is code too. This is all on the client's side and therefore holds on any Pachyderm.
+
+Read next: pipelines.py; pachlet/worker/images.py says what the digest covers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pachlet.client.connection import Connection, Message
+from pachlet.client.datums import list_datum
+from pachlet.client.jobs import list_job, state_of
+from pachlet.client.pipelines import (
+    Spec,
+    as_message,
+    create_pipeline,
+    input_repos,
+    inspect_pipeline,
+    user_spec,
+    with_project,
+)
+from pachlet.errors import InvalidArgument, NotFound
+
+DIGEST = "pachlet/code-digest"
+FILES = "pachlet/code-files"
+_OURS = "pachlet/"
+
+
+@dataclass(frozen=True)
+class Code:
+    """What an image of ours is made of: one digest for all, and one for each file, to say what changed."""
+
+    digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What was done to one pipeline, and why."""
+
+    project: str
+    pipeline: str
+    action: Literal["created", "updated", "reprocessed", "unchanged"]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.pipeline}: {self.reason}"
+
+
+CodeOf = Callable[[str], Code | None]
+"""Says what an image reference is made of; None for an image that is not ours."""
+
+
+def apply_specs(
+    connection: Connection,
+    specs: Sequence[Spec],
+    code_of: CodeOf,
+    *,
+    tell: Callable[[Applied], None] | None = None,
+) -> list[Applied]:
+    """Create or update pipelines, upstream ones first; return what was done to each.
+
+    Applying the same specs and code again changes nothing. `tell` hears of each pipeline as soon as it is
+    done.
+    """
+    report = []
+    for spec in in_order([with_project(spec, connection.project) for spec in specs]):
+        done = _apply(connection, spec, code_of)
+        report.append(done)
+        if tell is not None:
+            tell(done)
+    return report
+
+
+def in_order(specs: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield specs so that each comes after those whose output it reads, otherwise in the given order."""
+    named: dict[tuple[str, str], dict[str, Any]] = {}
+    for spec in specs:
+        if named.setdefault(_name(spec), spec) is not spec:
+            raise InvalidArgument(f"pipeline {'/'.join(_name(spec))} is specified twice")
+    done: set[tuple[str, str]] = set()
+    under_way: list[tuple[str, str]] = []
+
+    def visit(name: tuple[str, str]) -> Iterator[dict[str, Any]]:
+        if name in under_way:
+            circle = " -> ".join("/".join(each) for each in [*under_way[under_way.index(name) :], name])
+            raise InvalidArgument(f"pipelines read each other's output in a circle: {circle}")
+        if name in done:
+            return
+        under_way.append(name)
+        for upstream in input_repos(named[name]):
+            if upstream in named:
+                yield from visit(upstream)
+        under_way.pop()
+        done.add(name)
+        yield named[name]
+
+    for name in named:
+        yield from visit(name)
+
+
+def with_code(spec: Spec, code: Code | None) -> dict[str, Any]:
+    """Return the spec with what its image is made of among its annotations."""
+    if code is None:
+        return dict(spec)
+    metadata = dict(spec.get("metadata") or {})
+    noted = {DIGEST: code.digest, FILES: json.dumps(code.files, sort_keys=True, separators=(",", ":"))}
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), **noted}
+    return {**spec, "metadata": metadata}
+
+
+def _apply(connection: Connection, spec: dict[str, Any], code_of: CodeOf) -> Applied:
+    project, name = _name(spec)
+    code = code_of(str((spec.get("transform") or {}).get("image") or ""))
+    full = with_code(spec, code)
+    try:
+        info = inspect_pipeline(connection, f"{project}/{name}")
+    except NotFound:
+        create_pipeline(connection, full)
+        return Applied(project, name, "created", "created")
+    stored = user_spec(info)
+    if reason := _redo_reason(connection, info, stored, spec, code):
+        create_pipeline(connection, full, update=True, reprocess=True)
+        return Applied(project, name, "reprocessed", f"{reason}, reprocessing")
+    if reason := _update_reason(connection, info, stored, spec):
+        create_pipeline(connection, full, update=True)
+        return Applied(project, name, "updated", reason)
+    return Applied(project, name, "unchanged", "unchanged")
+
+
+def _redo_reason(
+    connection: Connection, info: Message, stored: dict[str, Any] | None, spec: Spec, code: Code | None
+) -> str:
+    """Say why output that is there must be made anew; empty if it need not."""
+    if stored is not None and "transform" in _changed(stored, spec):
+        parts = _differing(_plain(stored).get("transform") or {}, _plain(spec).get("transform") or {})
+        return f"transform changed ({', '.join(parts)})"
+    if code is None:
+        return ""
+    noted = info.details.metadata.annotations
+    if DIGEST not in noted:
+        return "the code that made its output is not recorded"
+    if noted[DIGEST] != code.digest:
+        return f"code changed ({_changed_files(noted[FILES], code)})"
+    others = _made_by_others(connection, info, code)
+    return f"{others} datum{'s were' if others > 1 else ' was'} made by other code" if others else ""
+
+
+def _update_reason(connection: Connection, info: Message, stored: dict[str, Any] | None, spec: Spec) -> str:
+    """Say why a new version is needed although what is there may stay; empty if none is."""
+    if stored is None:
+        return "the server does not keep the spec, updated"
+    if changed := _changed(stored, spec):
+        return f"spec changed ({', '.join(changed)}), updated"
+    newest = _newest_job(connection, info)
+    if newest is not None and state_of(newest) in ("JOB_FAILURE", "JOB_KILLED"):
+        return f"its last job ended badly ({newest.reason or 'no reason given'}), running it again"
+    return ""
+
+
+def _made_by_others(connection: Connection, info: Message, code: Code) -> int:
+    """Count the datums behind the present output that other code made, say before a file was changed back."""
+    newest = _newest_job(connection, info)
+    if newest is None:
+        return 0
+    project, name = info.pipeline.project.name, info.pipeline.name
+    images = [datum.image_id for datum in list_datum(connection, f"{project}/{name}@{newest.job.id}")]
+    return sum(image.startswith(_OURS) and not image.endswith(f"@{code.digest}") for image in images)
+
+
+def _newest_job(connection: Connection, info: Message) -> Message | None:
+    pipeline = f"{info.pipeline.project.name}/{info.pipeline.name}"
+    return next(list_job(connection, pipeline, number=1, details=False), None)
+
+
+def _changed(stored: Spec, spec: Spec) -> list[str]:
+    return _differing(_plain(stored), _plain(spec))
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
+
+
+def _plain(spec: Spec) -> dict[str, Any]:
+    """Return a spec in one spelling, without our own annotations and the flags of a request."""
+    from google.protobuf import json_format
+
+    plain = json_format.MessageToDict(as_message(spec), preserving_proto_field_name=True)
+    annotations = (plain.get("metadata") or {}).get("annotations") or {}
+    kept = {key: value for key, value in annotations.items() if key not in (DIGEST, FILES)}
+    metadata = {**(plain.pop("metadata", None) or {}), "annotations": kept}
+    for flag in ("update", "reprocess", "dry_run", "spec_commit"):
+        plain.pop(flag, None)
+    return {**plain, **({"metadata": metadata} if kept or metadata.get("labels") else {})}
+
+
+def _changed_files(noted: str, code: Code) -> str:
+    try:
+        before = json.loads(noted) if noted else {}
+    except ValueError:
+        before = {}
+    changed = _differing(before, code.files) if before else []
+    shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+    return shown or "how its image is put together"
+
+
+def _name(spec: Spec) -> tuple[str, str]:
+    return str(spec["pipeline"]["project"]["name"]), str(spec["pipeline"]["name"])
