@@ -108,8 +108,12 @@ class Session(Protocol):
     def run_err_cmd(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
         """Run the transform's err_cmd on the same folders. Only call it if there is one."""
 
-    def kill(self, reason: str = "killed") -> None:
-        """Stop the attempt in hand, if there is one: its outcome is not ok, for `reason`. Returns at once."""
+    def kill(self, reason: str = "killed", *, for_good: bool = False) -> None:
+        """Stop the attempt in hand, if there is one: its outcome is not ok, for `reason`. Returns at once.
+
+        With `for_good`, later attempts fail for the same reason too, so that a stop that comes between two
+        attempts is not lost.
+        """
 
     def close(self) -> None:
         """End what still runs and remove the session's folder. May be called twice."""

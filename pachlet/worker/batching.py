@@ -1,0 +1,162 @@
+"""Datum batching: one user process asks the worker for datum after datum.
+
+The user code calls NextDatum of pachyderm.worker.Worker in a loop: each call reports the last datum's error
+(none if it went well) and blocks until the next one lies in /pfs. The service is at 127.0.0.1 inside the
+step's own network namespace: the guard made the listening socket there and passed it out, and here its
+connections are handed on to a gRPC server on a Unix socket, which no other step can reach.
+
+Read next: process.py (when a datum is handed over), ../step.py (the user code's side).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from pachlet.wire import schema
+
+_SERVICE = "pachyderm.worker.Worker"
+_CHUNK = 64 * 1024
+
+
+class NoDatum(Exception):
+    """There will be no next datum for this call; the message says why."""
+
+
+def refuse(error: str) -> list[str]:
+    """Answer NextDatum where the spec does not ask for datum batching."""
+    raise NoDatum("datum batching not enabled")
+
+
+class Handover:
+    """Where the calls of one user process and the session's attempts meet.
+
+    Each process has its own, so that a late call of one that was killed can't be taken for its successor's.
+    """
+
+    def __init__(self) -> None:
+        self.wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        """Readable while a call waits that `take` has not seen."""
+        self._one_call = threading.Lock()
+        self._changed = threading.Condition()
+        self._error = ""
+        self._reply: list[str] | None = None
+        self._over = False
+
+    def next_datum(self, error: str) -> list[str]:
+        """Report `error` for the last datum and wait for the next one's environment (a thread of gRPC).
+
+        Raises:
+            NoDatum: this process is no longer served.
+        """
+        with self._one_call, self._changed:
+            if not self._over:
+                self._error = error
+                os.eventfd_write(self.wake, 1)
+            self._changed.wait_for(lambda: self._reply is not None or self._over)
+            reply, self._reply = self._reply, None
+            if reply is None:
+                raise NoDatum("there are no more datums")
+            return reply
+
+    def take(self) -> str:
+        """Return the error of the call that woke us."""
+        with self._changed:
+            os.eventfd_read(self.wake)
+            return self._error
+
+    def give(self, environ: list[str]) -> None:
+        """Answer the call that was taken."""
+        with self._changed:
+            self._reply = environ
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Send waiting and later calls away."""
+        with self._changed:
+            if not self._over:
+                self._over = True
+                self._changed.notify_all()
+                os.close(self.wake)
+
+
+class Door:
+    """The worker's gRPC service for one user process; it costs nothing until someone connects."""
+
+    def __init__(self, next_datum: Callable[[str], list[str]]) -> None:
+        self._next_datum = next_datum
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._server: grpc.Server | None = None
+
+    def let_in(self, listener: socket.socket) -> None:
+        """Serve those who connect to `listener`, until it is shut."""
+        address = self._open()
+        threading.Thread(target=_accept, args=(listener, address), daemon=True).start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._server is not None and self._folder is not None:
+            self._server.stop(None).wait()
+            self._folder.cleanup()
+            self._server = self._folder = None
+
+    def _open(self) -> str:
+        if self._server is None or self._folder is None:
+            # Not in the session's folder: a Unix socket's path must be shorter than 108 bytes.
+            self._folder = tempfile.TemporaryDirectory(prefix="pachlet-door-")
+            self._server = grpc.server(ThreadPoolExecutor(2, "next-datum"))
+            handler = grpc.unary_unary_rpc_method_handler(
+                self._handle,
+                request_deserializer=schema.message("pachyderm.worker.NextDatumRequest").FromString,
+                response_serializer=schema.message("pachyderm.worker.NextDatumResponse").SerializeToString,
+            )
+            handlers = {"NextDatum": handler}
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
+            self._server.add_insecure_port(f"unix:{self._folder.name}/worker")
+            self._server.start()
+        return str(Path(self._folder.name, "worker"))
+
+    def _handle(self, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            environ = self._next_datum(request.error)
+        except NoDatum as reason:
+            context.abort(grpc.StatusCode.UNKNOWN, str(reason))
+        return schema.message("pachyderm.worker.NextDatumResponse")(env=environ)
+
+
+def _accept(listener: socket.socket, address: str) -> None:
+    while True:
+        try:
+            inside, _ = listener.accept()
+        except OSError:
+            return  # shut: the process that had this door is gone
+        threading.Thread(target=_connect, args=(inside, address), daemon=True).start()
+
+
+def _connect(inside: socket.socket, address: str) -> None:
+    with inside, socket.socket(socket.AF_UNIX) as outside:
+        outside.connect(address)
+        answers = threading.Thread(target=_hand_on, args=(outside, inside), daemon=True)
+        answers.start()
+        _hand_on(inside, outside)
+        answers.join()
+
+
+def _hand_on(source: socket.socket, target: socket.socket) -> None:
+    try:
+        while chunk := source.recv(_CHUNK):
+            target.sendall(chunk)
+    except OSError:
+        pass  # one side broke off, which ends the connection as well as an orderly end does
+    for end in (source, target):
+        with contextlib.suppress(OSError):  # it may be the side that broke off
+            end.shutdown(socket.SHUT_RDWR)

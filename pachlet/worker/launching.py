@@ -1,0 +1,259 @@
+"""The server's end of the line to the launcher: start processes, pass on what they print, end them.
+
+Everything about one process comes over its own pipes and control socket, so the thread that runs an attempt
+watches them itself and no other thread is needed. The end of the control socket means that every process of
+the attempt is gone (launcher.py says why).
+
+Read next: process.py (what is asked for), launcher.py (the other end).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pachlet.errors import Unavailable
+from pachlet.worker.interface import Log
+from pachlet.worker.sandbox import Root
+
+WORKER_PORT = 1080
+"""Where the step finds the worker's service in its own network namespace (upstream's default)."""
+
+_CHUNK = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """One process to start. Without a `root` there is no sandbox."""
+
+    cmd: Sequence[str]
+    cwd: str
+    env: Mapping[str, str]
+    root: Root | None
+    network: bool = False
+    port: int = WORKER_PORT
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What became of a process."""
+
+    code: int | None
+    """The exit code, minus the signal number, or None if it was never started or was ended by us."""
+    problem: str
+    """Why it was ended or not started, as a sentence; empty if it ended by itself."""
+    seconds: float
+    peak_memory: int | None = None
+
+
+class Launcher:
+    """The running launcher program."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        program = Path(__file__).with_name("launcher.py")
+        with theirs:
+            # A session of its own, so that Ctrl-C at a terminal reaches the server only, which then decides.
+            self._program = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(program), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                env={},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._door = ours
+        self._lock = threading.Lock()
+
+    def is_running(self) -> bool:
+        """Tell whether the program is still there."""
+        return self._program.poll() is None
+
+    def start(self, request: Request, stdin: str | None, at_door: Callable[[socket.socket], None]) -> Process:
+        """Start a process; `at_door` gets the step's listening socket once someone connects to it."""
+        control, far_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        out, far_out = os.pipe()
+        err, far_err = os.pipe()
+        text = json.dumps(asdict(request)).encode()
+        given = [_memory_file(text), _stdin(stdin), far_out, far_err, far_control.detach()]
+        try:
+            with self._lock:
+                socket.send_fds(self._door, [b"+"], given)
+        except OSError as problem:
+            raise Unavailable(
+                f"the launcher of steps is gone: {problem.strerror}", hint="try again"
+            ) from None
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
+        return Process(control, out, err, at_door)
+
+    def close(self) -> None:
+        """End the program and every process that it started."""
+        self._door.close()
+        self._program.wait()
+
+
+class Process:
+    """One process and its descendants. `kill` may be called from any thread, the rest from one."""
+
+    def __init__(
+        self, control: socket.socket, out: int, err: int, at_door: Callable[[socket.socket], None]
+    ) -> None:
+        self._control = control
+        self._at_door = at_door
+        self._started = time.monotonic()
+        self._lock = threading.Lock()
+        self._ended: Ending | None = None
+        self._killed_for = ""
+        self._report: dict[str, Any] = {}
+        self._rest = {out: b"", err: b""}
+        self._listener: socket.socket | None = None
+        self._selector = selectors.DefaultSelector()
+        for source in (control, out, err):
+            self._selector.register(source, selectors.EVENT_READ)
+
+    def kill(self, reason: str) -> None:
+        """End the process and all its descendants; the first reason counts. Returns at once."""
+        with self._lock:
+            if self._ended is None and not self._killed_for:
+                self._killed_for = reason
+                self._control.send(b"-")
+
+    def watch(self, log: Log, timeout: float | None, wake: int | None = None) -> Ending | None:
+        """Pass on lines until the process and all that it started are gone; after `timeout` seconds, kill it.
+
+        Returns None, with the process still running, when the descriptor `wake` becomes readable first.
+        """
+        if self._ended is not None:
+            return self._ended
+        if wake is not None:
+            self._selector.register(wake, selectors.EVENT_READ)
+        try:
+            return self._watch(log, timeout, wake)
+        finally:
+            if wake is not None and self._ended is None:
+                self._selector.unregister(wake)
+
+    def _watch(self, log: Log, timeout: float | None, wake: int | None) -> Ending | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ready = [key.fileobj for key, _ in self._selector.select(left)]
+            if not ready:
+                self.kill(f"timed out after {timeout:g} seconds")
+                deadline = None
+            if wake in ready:
+                self._read_all(log)
+                return None
+            for source in ready:
+                if source in self._rest:
+                    self._read(source, log)
+            if self._listener in ready:
+                self._let_in()
+            if self._control in ready and not self._hear():
+                self._read_all(log)
+                return self._end()
+
+    def _hear(self) -> bool:
+        """Take one message of the guard; tell whether there was one rather than the end."""
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._control, _CHUNK, 1)
+        except ConnectionResetError:
+            return False  # the end, before the launcher read our order to kill
+        if not message:
+            return False
+        report = json.loads(message)
+        if descriptors:
+            self._listener = socket.socket(fileno=descriptors[0])
+            self._selector.register(self._listener, selectors.EVENT_READ)
+        self._report = {**report, **self._report}  # what was said first counts
+        return True
+
+    def _let_in(self) -> None:
+        assert self._listener is not None
+        self._selector.unregister(self._listener)
+        self._at_door(self._listener)
+
+    def _read_all(self, log: Log) -> None:
+        """Pass on what was printed until now, also a line that has no end yet."""
+        for source in list(self._rest):
+            os.set_blocking(source, False)
+            while source in self._rest and self._read(source, log):
+                pass
+            if self._rest.get(source):
+                log(_text(self._rest[source]))
+                self._rest[source] = b""
+
+    def _read(self, source: int, log: Log) -> bool:
+        """Read once; tell whether there may be more."""
+        try:
+            chunk = os.read(source, _CHUNK)
+        except BlockingIOError:
+            return False
+        *lines, rest = (self._rest[source] + chunk).split(b"\n")
+        if len(rest) >= _CHUNK or (not chunk and rest):
+            lines, rest = [*lines, rest], b""
+        for line in lines:
+            log(_text(line))
+        self._rest[source] = rest
+        if not chunk:
+            self._close(source)
+        return bool(chunk)
+
+    def _close(self, source: int) -> None:
+        del self._rest[source]
+        self._selector.unregister(source)
+        os.close(source)
+
+    def _end(self) -> Ending:
+        for source in list(self._rest):
+            self._close(source)
+        self._selector.close()
+        if self._listener is not None:
+            with contextlib.suppress(OSError):  # the door's thread may have met its end first
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+        with self._lock:
+            self._control.close()
+            self._ended = self._judge(self._report)
+        return self._ended
+
+    def _judge(self, report: dict[str, Any]) -> Ending:
+        seconds = time.monotonic() - self._started
+        if self._killed_for:
+            return Ending(None, self._killed_for, seconds)
+        if "error" in report:
+            return Ending(None, report["error"], seconds)
+        if "refused" in report:
+            return Ending(report["code"], f"{report['refused']}: {report['why']}", seconds)
+        if "code" in report:
+            return Ending(report["code"], "", report["seconds"], report["peak"])
+        return Ending(None, "the process was ended from outside", seconds)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", errors="replace")
+
+
+def _stdin(text: str | None) -> int:
+    # A file, not a pipe: nobody has to feed it, and a step that does not read it gets no broken pipe.
+    return os.open(os.devnull, os.O_RDONLY) if text is None else _memory_file(text.encode())
+
+
+def _memory_file(content: bytes) -> int:
+    descriptor = os.memfd_create("pachlet", os.MFD_CLOEXEC)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor

@@ -1,0 +1,92 @@
+"""Choose which parts of this machine a step sees, and where its own things are put.
+
+The parts are named one by one: a step needs programs, libraries and a few files of /etc, and must not see
+home folders, keys, the store or another datum. Everything here is read-only; the few writable places are in
+sandbox.py.
+
+Read next: sandbox.py (how the parts are put together).
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from pachlet.worker.sandbox import Root
+
+_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
+_ETC = """
+alternatives bash.bashrc ca-certificates ca-certificates.conf debian_version fonts group host.conf hosts
+ld.so.cache ld.so.conf ld.so.conf.d localtime magic mime.types nsswitch.conf os-release passwd pki/ca-trust
+pki/tls/certs profile protocols services ssl/certs ssl/openssl.cnf terminfo timezone
+"""
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_LINKS = (
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+    ("/tmp", "/var/tmp"),
+)
+
+
+def make_root(
+    at: Path, files: Path | None, shown: list[Path], pfs: Path, ids: tuple[int, int] | None, network: bool
+) -> Root:
+    """Return the root for a session: the machine's parts, an image's `files` and the datum's `pfs`.
+
+    The places for all these are made in the folder `at`. `shown` are folders that keep their path (an
+    interpreter, an environment); `ids` is who the step seems to be, the server's own user if None.
+    """
+    binds, links = (list(pairs) for pairs in _machine(network))
+    kept = [str(folder) for folder in shown if not folder.is_relative_to("/usr")]
+    if files is not None:
+        binds += [(str(source), target) for source, target in _spread(files, "", kept)]
+    binds += [(folder, folder) for folder in kept]
+    binds.append((str(pfs), "/pfs"))
+    for folder in ("/tmp", "/dev/shm", "/proc", "/var"):
+        Path(f"{at}{folder}").mkdir(parents=True, exist_ok=True)
+    for source, target in binds:
+        _make_place(Path(source), Path(f"{at}{target}"))
+    for text, path in links:
+        Path(f"{at}{path}").parent.mkdir(parents=True, exist_ok=True)
+        Path(f"{at}{path}").symlink_to(text)
+    uid, gid = ids or (os.geteuid(), os.getegid())
+    return Root(str(at), binds, [(str(pfs / "out"), "/pfs/out")], uid, gid)
+
+
+def _make_place(source: Path, target: Path) -> None:
+    """Make the empty folder or file that `source` is shown on."""
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+
+
+@functools.cache
+def _machine(network: bool) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    binds: list[tuple[str, str]] = []
+    links = list(_LINKS)
+    for path in [*_PROGRAMS, *(f"/etc/{name}" for name in _ETC.split())]:
+        # /bin is a link to usr/bin on most machines, /etc/localtime one to /usr/share: keep them as they are.
+        if os.path.islink(path) and os.path.realpath(path).startswith("/usr/"):
+            links.append((os.readlink(path), path))
+        elif os.path.exists(path):
+            binds.append((os.path.realpath(path), path))
+    if network and os.path.exists("/etc/resolv.conf"):
+        binds.append((os.path.realpath("/etc/resolv.conf"), "/etc/resolv.conf"))
+    binds += [(f"/dev/{name}", f"/dev/{name}") for name in _DEVICES]
+    return binds, links
+
+
+def _spread(folder: Path, at: str, kept: list[str]) -> Iterator[tuple[Path, str]]:
+    """Bind what is in `folder` as whole as possible, but leave open what one of `kept` has to be put into."""
+    for entry in sorted(folder.iterdir()):
+        target = f"{at}/{entry.name}"
+        if entry.is_dir() and any(place.startswith(f"{target}/") for place in kept):
+            yield from _spread(entry, target, kept)
+        else:
+            yield entry, target

@@ -1,0 +1,116 @@
+"""Run images without a container engine: each attempt is a process in a sandbox of its own.
+
+Where the kernel allows no mount namespace, /pfs can't be shown. Then only images that say `ENV PFS_ROOT` run,
+from their session's folder and without a sandbox, because they were written for it, and their provenance says
+so; all others are refused with the kernel's reason. Nothing else ever runs unsandboxed.
+
+Read next: session.py (what a worker does with each datum), launching.py (how a process is started).
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pachlet.errors import FailedPrecondition
+from pachlet.worker.attempts import ROOT_VARIABLE, Place
+from pachlet.worker.environments import make_environment
+from pachlet.worker.host import PATH
+from pachlet.worker.images import Recipe, code_digest
+from pachlet.worker.interface import Image, Prepared, Session, Transform
+from pachlet.worker.launching import Launcher, Request
+from pachlet.worker.machine import make_root
+from pachlet.worker.session import ProcessSession
+from pachlet.worker.snapshots import FILES, make_snapshot
+
+
+class ProcessRunner:
+    """The Runner that needs nothing but the kernel (interface.py has the promises)."""
+
+    def __init__(self, code_root: Path, envs: Path, *, sandbox: bool = True) -> None:
+        """Run code of `code_root` in environments made under `envs`.
+
+        Without `sandbox`, behave as on a machine that allows no mount namespace.
+        """
+        self._code_root = code_root.resolve()
+        self._envs = envs.resolve()
+        self._lock = threading.Lock()
+        self._launcher_now: Launcher | None = None
+        self._probed: str | None = None if sandbox else "the server was told to make no sandbox"
+
+    def resolve(self, reference: str) -> Image:
+        return code_digest(reference, self._code_root)
+
+    def prepare(self, image: Image, snapshot: Path, say: Callable[[str], None]) -> Prepared:
+        snapshot = snapshot.resolve()
+        recipe = make_snapshot(image, self._code_root, snapshot)
+        sandbox = self._choose_sandbox(image, recipe)
+        files = snapshot / FILES
+        if recipe is None:
+            facts = {**image.provenance, "sandbox": sandbox}
+            return Prepared(image, facts, files, env={}, working_dir="/", python=None, environment=None)
+        pins = [files / path.lstrip("/") for path in recipe.requirements]
+        made = make_environment(recipe.python, pins, self._envs, say)
+        facts = {
+            **image.provenance,
+            "sandbox": sandbox,
+            "python_version": made.interpreter.version,
+            "packages": list(made.packages),
+            "environment": made.digest,
+        }
+        return Prepared(
+            image, facts, files, recipe.env, recipe.working_dir, made.interpreter.prefix, made.folder
+        )
+
+    def open(
+        self,
+        prepared: Prepared,
+        transform: Transform,
+        folder: Path,
+        environ: Mapping[str, str],
+        *,
+        network: bool = False,
+    ) -> Session:
+        sandboxed = not self.probe()
+        place = Place(prepared, transform, folder.resolve(), dict(environ), network, sandboxed)
+        return ProcessSession(place, self._launcher)
+
+    def probe(self) -> str:
+        """Return why this machine allows no sandbox, or nothing if it does."""
+        if self._probed is None:
+            with tempfile.TemporaryDirectory(prefix="pachlet-probe-") as scratch:
+                folder = Path(scratch)
+                (folder / "pfs" / "out").mkdir(parents=True)
+                root = make_root(folder / "root", None, [], folder / "pfs", None, network=False)
+                request = Request(["true"], "/", {"PATH": PATH}, root)
+                process = self._launcher().start(request, None, lambda listener: None)
+                ending = process.watch(lambda line: None, timeout=None)
+            assert ending is not None, "without `wake` a process is watched to its end"
+            self._probed = ending.problem
+        return self._probed
+
+    def close(self) -> None:
+        with self._lock:
+            if self._launcher_now is not None:
+                self._launcher_now.close()
+                self._launcher_now = None
+
+    def _choose_sandbox(self, image: Image, recipe: Recipe | None) -> str:
+        problem = self.probe()
+        if not problem:
+            return "namespaces"
+        if recipe is not None and ROOT_VARIABLE in recipe.env:
+            return f"none ({problem})"
+        raise FailedPrecondition(
+            f"image {image.reference} can't run on this machine: without a mount namespace a step can't see "
+            f"/pfs; {problem}",
+            hint=f"allow user namespaces, or write the step with pachlet.step and ENV {ROOT_VARIABLE}=/pfs",
+        )
+
+    def _launcher(self) -> Launcher:
+        with self._lock:
+            if self._launcher_now is None or not self._launcher_now.is_running():
+                self._launcher_now = Launcher()
+            return self._launcher_now

@@ -1,0 +1,195 @@
+"""One worker of the process runner: run attempts, one process each, or hand datums to one process that stays.
+
+Read next: attempts.py (what a process is given), batching.py (the process that stays).
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pachlet.errors import InvalidArgument
+from pachlet.worker.attempts import Place
+from pachlet.worker.batching import Door, Handover, refuse
+from pachlet.worker.interface import Log, Outcome
+from pachlet.worker.launching import Ending, Launcher, Process
+from pachlet.worker.scratch import empty, remove
+
+_NOT_FOUND = 127
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A user process that serves one datum after the other."""
+
+    process: Process
+    handover: Handover
+    door: Door
+
+
+class ProcessSession:
+    """The Session of a ProcessRunner (interface.py has the promises)."""
+
+    def __init__(self, place: Place, launcher: Callable[[], Launcher]) -> None:
+        self._place = place
+        self._launcher = launcher
+        self._lock = threading.Lock()
+        self._busy = False
+        self._process: Process | None = None
+        self._killed_for = ""
+        self._stopped_for = ""
+        self._batch: _Batch | None = None
+        self.out.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def pfs(self) -> Path:
+        return self._place.pfs
+
+    @property
+    def out(self) -> Path:
+        return self._place.pfs / "out"
+
+    def clear(self) -> None:
+        empty(self.pfs, keep="out")
+        empty(self.out)
+
+    def run(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
+        transform = self._place.transform
+        self._place.write_env_file(environ)
+        with self._attempt():
+            if transform.datum_batching:
+                return self._run_next(environ, log, timeout)
+            return self._run_once(transform.cmd, transform.stdin, environ, log, timeout)
+
+    def run_err_cmd(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
+        transform = self._place.transform
+        with self._attempt():
+            return self._run_once(transform.err_cmd, transform.err_stdin, environ, log, timeout)
+
+    def kill(self, reason: str = "killed", *, for_good: bool = False) -> None:
+        with self._lock:
+            if for_good:
+                self._stopped_for = self._stopped_for or reason
+            if self._busy:
+                self._killed_for = self._killed_for or reason
+            if self._process is not None:
+                self._process.kill(reason)
+
+    def close(self) -> None:
+        self._end_batch()
+        if self._place.folder.exists():
+            remove(self._place.folder)
+
+    @contextmanager
+    def _attempt(self) -> Iterator[None]:
+        """Mark an attempt as in hand, so that a kill reaches it even before it has a process."""
+        with self._lock:
+            self._busy, self._killed_for = True, self._stopped_for
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy, self._process = False, None
+
+    def _in_hand(self, process: Process) -> Process:
+        with self._lock:
+            self._process = process
+            if self._killed_for:
+                process.kill(self._killed_for)
+        return process
+
+    def _run_once(
+        self,
+        cmd: Sequence[str],
+        stdin: Sequence[str] | None,
+        environ: Mapping[str, str],
+        log: Log,
+        timeout: float | None,
+    ) -> Outcome:
+        door = Door(refuse)
+        try:
+            ending = self._in_hand(self._start(cmd, stdin, environ, door)).watch(log, timeout)
+        except InvalidArgument as problem:
+            return _failed(str(problem))
+        finally:
+            door.close()
+        assert ending is not None, "without `wake` a process is watched to its end"
+        return self._judge(ending)
+
+    def _run_next(self, environ: Mapping[str, str], log: Log, timeout: float | None) -> Outcome:
+        """Hand the datum to the process that stays, starting it if there is none."""
+        started = time.monotonic()
+        try:
+            batch = self._batch or self._start_batch()
+        except InvalidArgument as problem:
+            return _failed(str(problem))
+        process, handover = self._in_hand(batch.process), batch.handover
+        if self._batch is None:
+            self._batch = batch
+            if (ending := process.watch(log, timeout, handover.wake)) is not None:
+                return self._give_up(ending)
+            handover.take()  # the first call has no datum behind it, so no error either
+        handover.give([f"{key}={value}" for key, value in self._place.datum_environ(environ).items()])
+        if (ending := process.watch(log, timeout, handover.wake)) is not None:
+            return self._give_up(ending)
+        seconds = time.monotonic() - started
+        if error := handover.take():
+            self._end_batch(log)
+            return Outcome(False, error, None, seconds, None)
+        return Outcome(True, "", None, seconds, None)
+
+    def _start_batch(self) -> _Batch:
+        transform = self._place.transform
+        handover = Handover()
+        door = Door(handover.next_datum)
+        try:
+            return _Batch(self._start(transform.cmd, transform.stdin, {}, door), handover, door)
+        except BaseException:
+            handover.close()
+            raise
+
+    def _give_up(self, ending: Ending) -> Outcome:
+        """Judge a process that ended while it had a datum: that is never ok."""
+        self._end_batch()
+        outcome = self._judge(ending)
+        if outcome.ok:
+            return Outcome(
+                False, "user code exited prematurely", ending.code, ending.seconds, ending.peak_memory
+            )
+        return outcome
+
+    def _end_batch(self, log: Log | None = None) -> None:
+        if self._batch is not None:
+            batch, self._batch = self._batch, None
+            batch.process.kill("it is no longer needed")
+            batch.process.watch(log or (lambda line: None), timeout=None)
+            batch.handover.close()
+            batch.door.close()
+
+    def _start(
+        self, cmd: Sequence[str], stdin: Sequence[str] | None, environ: Mapping[str, str], door: Door
+    ) -> Process:
+        if not cmd:
+            raise InvalidArgument("invalid pipeline transform, no command specified")
+        text = None if stdin is None else "\n".join(stdin) + "\n"
+        return self._launcher().start(self._place.request(cmd, environ), text, door.let_in)
+
+    def _judge(self, ending: Ending) -> Outcome:
+        code = ending.code if ending.code is None or ending.code >= 0 else None
+        reason = ending.problem
+        if ending.code == _NOT_FOUND and ending.problem:
+            reason = f"{ending.problem.partition(':')[0]} is not in image {self._place.transform.image}"
+        elif not reason and ending.code is not None and ending.code < 0:
+            reason = f"signal: {(signal.strsignal(-ending.code) or str(-ending.code)).lower()}"
+        elif not reason and ending.code not in (0, *self._place.transform.accept_return_code):
+            reason = f"exit status {ending.code}"
+        return Outcome(not reason, reason, code, ending.seconds, ending.peak_memory)
+
+
+def _failed(reason: str) -> Outcome:
+    return Outcome(False, reason, None, 0.0, None)
