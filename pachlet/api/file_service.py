@@ -110,7 +110,9 @@ class FileService:
         if found[0].is_dir:
             raise Refused("cannot get directory or non-regular file. Use GetFileTAR instead")
         entries = files.file(found[0].path, request.file.datum or None)
-        blocks: Iterable[bytes] = itertools.chain.from_iterable(self.files.read(each.content) for each in entries)
+        blocks: Iterable[bytes] = itertools.chain.from_iterable(
+            self.files.read(each.content) for each in entries
+        )
         is_empty = True
         for block in _skip(blocks, request.offset):
             is_empty = False
@@ -227,5 +229,3 @@ def _page(infos: Iterator[Info], request: Any) -> Iterator[Info]:
     if marker:
         infos = (each for each in infos if (each.path < marker if request.reverse else each.path > marker))
     return itertools.islice(infos, request.number) if request.number else infos
-
-

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -21,7 +21,7 @@ from pachlet.wire import schema
 
 log = logging.getLogger(__name__)
 
-Context = grpc.ServicerContext
+Context: TypeAlias = grpc.ServicerContext
 
 
 def make_handlers(implementations: Mapping[str, object]) -> list[grpc.GenericRpcHandler]:
@@ -50,7 +50,11 @@ def _handler(
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[method.client_streaming, method.server_streaming]
-    call = _streaming(service, method.name, answer) if method.server_streaming else _single(service, method.name, answer)
+    call = (
+        _streaming(service, method.name, answer)
+        if method.server_streaming
+        else _single(service, method.name, answer)
+    )
     return make(call, method.request.FromString, method.response.SerializeToString)
 
 
@@ -61,7 +65,9 @@ def _unimplemented(service: str, method: str) -> Callable[[Any, Context], Any]:
     return answer
 
 
-def _single(service: str, method: str, answer: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
+def _single(
+    service: str, method: str, answer: Callable[[Any, Context], Any]
+) -> Callable[[Any, Context], Any]:
     def call(request: Any, context: Context) -> Any:
         try:
             response = answer(request, context)
@@ -96,4 +102,7 @@ def _fail(context: Context, name: str, error: Exception) -> None:
     if not context.is_active():
         return
     log.exception("%s failed; this is a bug of pachlet", name)
-    context.abort(grpc.StatusCode.INTERNAL, f"{name} failed: {type(error).__name__}: {error}; this is a bug of pachlet, its log says where")
+    context.abort(
+        grpc.StatusCode.INTERNAL,
+        f"{name} failed: {type(error).__name__}: {error}; this is a bug of pachlet, its log says where",
+    )

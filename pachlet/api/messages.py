@@ -139,7 +139,9 @@ def file_info(record: CommitRecord, info: Info) -> Any:
     """Return a pfs_v2.FileInfo."""
     return make(
         "pfs_v2.FileInfo",
-        file=make("pfs_v2.File", commit=commit_of(record), path=info.path, datum="" if info.is_dir else info.tag),
+        file=make(
+            "pfs_v2.File", commit=commit_of(record), path=info.path, datum="" if info.is_dir else info.tag
+        ),
         file_type=2 if info.is_dir else 1,
         committed=timestamp(record.finishing),
         size_bytes=info.size,

@@ -16,7 +16,7 @@ from pachlet.api.handlers import Context
 from pachlet.api.names import CommitName, branch_name, commit_name, project_name, repo_name
 from pachlet.errors import InvalidArgument, NotFound, Refused
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.paths import USER, Branch
+from pachlet.paths import USER
 from pachlet.pfs import branches, commits, repos
 from pachlet.pfs.records import CommitRecord
 
@@ -127,7 +127,9 @@ class PfsService(FileService):
             if request.HasField("repo"):
                 found = branches.list_branches(db, repo_name(request.repo))
             else:
-                found = [each for repo in repos.list_repos(db) for each in branches.list_branches(db, repo.repo)]
+                found = [
+                    each for repo in repos.list_repos(db) for each in branches.list_branches(db, repo.repo)
+                ]
                 found.sort(key=lambda each: -each.key)
             infos = [messages.branch_info(db, each) for each in found]
         yield from reversed(infos) if request.reverse else infos

@@ -26,7 +26,9 @@ def read_url(url: str) -> Iterator[bytes]:
     """
     scheme = urllib.parse.urlsplit(url).scheme
     if scheme not in ("http", "https"):
-        raise Unimplemented(f"putting from {scheme or 'a URL without scheme'}:// is not implemented by pachlet")
+        raise Unimplemented(
+            f"putting from {scheme or 'a URL without scheme'}:// is not implemented by pachlet"
+        )
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
             while block := answer.read(_BLOCK):

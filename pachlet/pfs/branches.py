@@ -141,7 +141,9 @@ def _find_or_create(txn: Transaction, branch: Branch) -> BranchRecord:
 
 def _add_commit(txn: Transaction, record: BranchRecord) -> None:
     upstream = direct_provenance(txn.db, record.key)
-    made = commits.add_commit(txn, record, origin=AUTO, upstream=[each.head for each in upstream if each.head])
+    made = commits.add_commit(
+        txn, record, origin=AUTO, upstream=[each.head for each in upstream if each.head]
+    )
     if upstream:
         txn.opened.append(made.key)
     else:

@@ -120,7 +120,9 @@ def start_commit(
     inspect_repo(txn.db, branch.repo)
     record = branches.find_branch(txn.db, branch)
     if record is None:
-        key = txn.db.run("add_branch", repo=inspect_repo(txn.db, branch.repo).key, name=branch.name, now=txn.now)
+        key = txn.db.run(
+            "add_branch", repo=inspect_repo(txn.db, branch.repo).key, name=branch.name, now=txn.now
+        )
         record = branches.get_branch(txn.db, key)
     if branches.direct_provenance(txn.db, record.key):
         raise Refused(f"cannot start a commit on an output branch: {branch}")
@@ -172,7 +174,9 @@ def finish_commit(txn: Transaction, record: CommitRecord, *, description: str = 
     start_finishing(txn, record, description=description, error=error)
 
 
-def start_finishing(txn: Transaction, record: CommitRecord, *, description: str = "", error: str = "") -> None:
+def start_finishing(
+    txn: Transaction, record: CommitRecord, *, description: str = "", error: str = ""
+) -> None:
     """Mark an open commit as finishing; one that nothing was written to is finished at once if its base is."""
     description = description or record.description
     txn.db.run("start_finishing", key=record.key, now=txn.now, error=error, description=description)
@@ -217,7 +221,9 @@ def list_commits(
     return [CommitRecord.of(row) for row in rows]
 
 
-def list_ancestry(db: Statements, newest: CommitRecord, oldest: CommitRecord | None) -> Iterator[CommitRecord]:
+def list_ancestry(
+    db: Statements, newest: CommitRecord, oldest: CommitRecord | None
+) -> Iterator[CommitRecord]:
     """Yield `newest` and its ancestors, down to `oldest` (not included)."""
     record: CommitRecord | None = newest
     chain = ancestors(db, newest)

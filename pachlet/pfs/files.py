@@ -19,7 +19,8 @@ from pachlet.pfs.records import CommitRecord
 from pachlet.storage.chunks import ChunkStore
 from pachlet.storage.content import Content, read_content
 from pachlet.storage.fileset import Diff, FileSet, Info, apply_diffs
-from pachlet.storage.tree import MemoryNodes, Tree
+from pachlet.storage.nodes import MemoryNodes
+from pachlet.storage.tree import Tree
 
 
 class Files:
@@ -53,7 +54,7 @@ class Files:
             )
         diffs = [Diff.decode(row["diff"]) for row in db.all("staged_of_commit", commit=record.key)]
         tree = Tree(MemoryNodes(self.index), base.root if base else None)
-        return FileSet(apply_diffs(tree, diffs, self.store, self.store.writer()))
+        return FileSet(apply_diffs(tree, diffs, self.store))
 
     def read(self, content: Content, offset: int = 0, size: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of a file, each block checked against its hash."""

@@ -15,7 +15,8 @@ from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transactions
 from pachlet.storage.chunks import ChunkStore
 from pachlet.storage.fileset import Diff, FileSet, apply_diffs
-from pachlet.storage.tree import MemoryNodes, Tree
+from pachlet.storage.nodes import MemoryNodes
+from pachlet.storage.tree import Tree
 
 
 class Finisher:
@@ -50,16 +51,19 @@ class Finisher:
             return
         self._publish(record, base, diffs)
         with self._database.read() as db:
-            waiting = [each.key for each in commits.children(db, key) if not each.is_open and not each.finished]
+            waiting = [
+                each.key for each in commits.children(db, key) if not each.is_open and not each.finished
+            ]
         for child in waiting:
             self.settle(child)
 
     def _publish(self, record: CommitRecord, base: CommitRecord | None, diffs: list[Diff]) -> None:
         nodes = MemoryNodes(self._index)
         writer = self._store.writer()
-        tree = apply_diffs(Tree(nodes, base.root if base else None), diffs, self._store, writer)
+        before = Tree(nodes, base.root if base else None)
+        tree = apply_diffs(before, diffs, self._store, writer)
         files = FileSet(tree)
-        error = record.error or files.validate() or ""
+        error = record.error or files.validate(since=FileSet(before)) or ""
         rows = writer.seal()
         with self._transactions.start() as txn:
             current = commits.get_commit(txn.db, record.key)

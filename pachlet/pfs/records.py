@@ -49,7 +49,9 @@ class BranchRecord:
     def of(cls, row: Row) -> BranchRecord:
         """Make a record of a row of `branches` joined with its repo."""
         repo = Repo(row["project"], row["repo_name"], row["type"])
-        return cls(row["key"], Branch(repo, row["name"]), row["repo"], row["head"], row["created"], row["updated"])
+        return cls(
+            row["key"], Branch(repo, row["name"]), row["repo"], row["head"], row["created"], row["updated"]
+        )
 
 
 @dataclass(frozen=True)

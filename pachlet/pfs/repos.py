@@ -67,7 +67,9 @@ def inspect_repo(db: Statements, repo: Repo) -> RepoRecord:
     """Return a repo; raise NotFound."""
     found = find_repo(db, repo)
     if found is None:
-        raise NotFound(f"repo {repo} not found", hint=f"pachctl create repo {repo.name} --project {repo.project}")
+        raise NotFound(
+            f"repo {repo} not found", hint=f"pachctl create repo {repo.name} --project {repo.project}"
+        )
     return found
 
 
@@ -116,7 +118,9 @@ def delete_repo(txn: Transaction, repo: Repo, *, force: bool = False) -> bool:
         return False
     doomed = [repo]
     if repo.type == USER:
-        doomed = [RepoRecord.of(r).repo for r in txn.db.all("repos_of_name", project=repo.project, name=repo.name)]
+        doomed = [
+            RepoRecord.of(r).repo for r in txn.db.all("repos_of_name", project=repo.project, name=repo.name)
+        ]
     records = [inspect_repo(txn.db, each) for each in doomed]
     if not force:
         _refuse_if_used(txn, records)

@@ -30,7 +30,9 @@ def resolve_commit(db: Statements, repo: Repo, id: str, branch: str = "") -> Com
     """
     found = _REFERENCE.fullmatch(id)
     if found is None:
-        raise InvalidArgument(f"{id!r} is no commit: an id or a branch, then ^, ^2, ~ or .1 to count from there")
+        raise InvalidArgument(
+            f"{id!r} is no commit: an id or a branch, then ^, ^2, ~ or .1 to count from there"
+        )
     base, steps = found["base"] or branch, found["steps"]
     if not base:
         raise InvalidArgument("commit must have an id or a branch", hint="write repo@branch or repo@commit")

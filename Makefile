@@ -1,0 +1,54 @@
+# The verbs of the project. `make run` and `make test` set up all they need; `make help` lists the rest.
+
+DATA ?=
+PORT ?= 30650
+DATA_DIR ?= .pachlet
+UV_ENV = UV_COMPILE_BYTECODE=1 UV_SYSTEM_CERTS=1
+BIN = .venv/bin
+PYTEST = $(BIN)/pytest -n auto --dist worksteal
+LINTED = pachlet steps pipelines data tests benchmarks
+
+.PHONY: help run stop test check lint types soak bench images clean
+
+help:  ## say what each verb does
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: .venv/ready  ## run the main job on the embedded engine; DATA=dir takes price files of your own
+	@$(BIN)/python -m pipelines.main_job --data-dir $(DATA_DIR) --port $(PORT) $(if $(DATA),--data "$(DATA)")
+
+stop: .venv/ready  ## stop the server that `make run` left running
+	@$(BIN)/pachlet stop --data-dir $(DATA_DIR)
+
+test: .venv/ready .venvs/ready  ## the whole suite
+	$(PYTEST)
+
+check: lint types test  ## what CI runs
+
+lint: .venv/ready  ## style, imports between rooms, and whether the committed schema is that of its sources
+	$(BIN)/ruff check $(LINTED)
+	$(BIN)/ruff format --check $(LINTED)
+	$(BIN)/lint-imports
+	$(BIN)/python -m pachlet.wire.compile_schema --check
+
+types: .venv/ready  ## strict types in the engine
+	$(BIN)/mypy
+
+soak: .venv/ready .venvs/ready  ## long kills, load and fuzzing
+	$(PYTEST) -m soak
+
+bench: .venv/ready  ## the main job's time for each stage; DATA=dir for real prices
+	$(BIN)/python -m benchmarks.main_job $(if $(DATA),--data "$(DATA)")
+
+images: .venv/ready  ## build every image with the machine's container engine
+	$(BIN)/python -m images.build
+
+clean: stop  ## remove the server's data and our environments
+	rm -rf $(DATA_DIR) .venv .venvs .tools
+
+# The server's environment: Python 3.12 if there is one, else 3.11 or 3.13.
+.venv/ready: pyproject.toml uv.lock .ci/setup
+	@$(UV_ENV) .ci/setup server
+
+# Pachyderm's two clients exclude each other and us, so each has an environment of its own.
+.venvs/ready: tests/clients/python-pachyderm.txt tests/clients/pachyderm-sdk.txt .venv/ready
+	@$(UV_ENV) .ci/setup clients

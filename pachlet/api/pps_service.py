@@ -1,0 +1,344 @@
+"""pps_v2.API: pipelines, jobs, datums and logs.
+
+Read next: pps_messages.py, pachlet/pps/pipelines.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf import json_format
+
+from pachlet.api import messages, pps_messages
+from pachlet.api.handlers import Context
+from pachlet.api.log_service import LogService
+from pachlet.api.names import PipelineName, commit_name, pipeline_name, project_name
+from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
+from pachlet.metadb.connect import Rollback
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.pfs import commits
+from pachlet.pps import jobs, pipelines
+from pachlet.pps.jobs import JobRecord
+from pachlet.spec.parse import parse_specs
+from pachlet.wire import schema
+
+_NOT_SPEC = ("update", "reprocess", "dry_run", "spec_commit")
+
+
+class PpsService(LogService):
+    """Answers pps_v2.API."""
+
+    # Pipelines.
+
+    def CreatePipeline(self, request: Any, context: Context) -> Any:
+        if not request.HasField("pipeline"):
+            raise Refused("invalid pipeline spec: request.Pipeline cannot be nil")
+        spec = json_format.MessageToDict(request, preserving_proto_field_name=True)
+        for field in _NOT_SPEC:
+            spec.pop(field, None)
+        with self.engine.transactions.start() as txn:
+            pipelines.create_pipeline(txn, spec, update=request.update, reprocess=request.reprocess)
+            if request.dry_run:
+                raise Rollback
+        return messages.empty()
+
+    def CreatePipelineV2(self, request: Any, context: Context) -> Any:
+        spec = dict(_parse_one(request.create_pipeline_request_json))
+        for field in _NOT_SPEC:
+            spec.pop(field, None)
+        effective: dict[str, Any] = {}
+        with self.engine.transactions.start() as txn:
+            record = pipelines.create_pipeline(txn, spec, update=request.update, reprocess=request.reprocess)
+            effective = record.spec
+            if request.dry_run:
+                raise Rollback
+        return messages.make(
+            "pps_v2.CreatePipelineV2Response", effective_create_pipeline_request_json=json.dumps(effective)
+        )
+
+    def InspectPipeline(self, request: Any, context: Context) -> Any:
+        name = pipeline_name(request.pipeline)
+        base, steps = _split_ancestry(name.name)
+        with self.engine.database.read() as db:
+            record = pipelines.inspect_pipeline(db, name.project, base)
+            if steps >= record.version:
+                raise NotFound(
+                    f'pipeline "{base}" has only {record.version} versions, not enough to find ancestor {steps}'
+                )
+            if steps:
+                record = pipelines.get_pipeline(db, record.key, record.version - steps)
+            return pps_messages.pipeline_info(db, record, details=request.details)
+
+    def ListPipeline(self, request: Any, context: Context) -> Iterator[Any]:
+        _refuse_filter(request.jqFilter)
+        projects = {project_name(each) for each in request.projects}
+        with self.engine.database.read() as db:
+            if request.HasField("pipeline") and request.pipeline.name:
+                name = pipeline_name(request.pipeline)
+                one = pipelines.inspect_pipeline(db, name.project, name.name)
+                versions = range(one.version, 0, -1) if request.history else [one.version]
+                found = [pipelines.get_pipeline(db, one.key, version) for version in versions]
+                found = found[: request.history + 1] if request.history >= 0 else found
+            else:
+                found = pipelines.list_pipelines(db, history=request.history)
+            if request.HasField("commit_set") and request.commit_set.id:
+                rows = db.all("jobs_of_set", id=request.commit_set.id)
+                keys = {(row["pipeline"], row["version"]) for row in rows}
+                found = [each for each in found if (each.key, each.version) in keys]
+            infos = [
+                pps_messages.pipeline_info(db, each, details=True)
+                for each in found
+                if not projects or each.project in projects
+            ]
+        yield from infos
+
+    def DeletePipeline(self, request: Any, context: Context) -> Any:
+        if request.all:
+            self._delete_pipelines(set(), force=request.force, keep_repo=request.keep_repo)
+            return messages.empty()
+        name = pipeline_name(request.pipeline)
+        with self.engine.transactions.start() as txn:
+            is_gone = pipelines.delete_pipeline(
+                txn, name.project, name.name, force=request.force, keep_repo=request.keep_repo
+            )
+            if not is_gone and request.must_exist:
+                pipelines.inspect_pipeline(txn.db, name.project, name.name)
+        return messages.empty()
+
+    def DeletePipelines(self, request: Any, context: Context) -> Any:
+        projects = {project_name(each) for each in request.projects}
+        gone: list[PipelineName] = []
+        if projects or request.all:
+            gone = self._delete_pipelines(projects, force=request.force, keep_repo=request.keep_repo)
+        return messages.make(
+            "pps_v2.DeletePipelinesResponse",
+            pipelines=[pps_messages.pipeline(each.project, each.name) for each in gone],
+        )
+
+    def _delete_pipelines(self, projects: set[str], *, force: bool, keep_repo: bool) -> list[PipelineName]:
+        """Delete pipelines, the newest first, as those below were made later."""
+        gone = []
+        with self.engine.transactions.start() as txn:
+            for row in txn.db.all("list_pipelines", project=""):
+                if not projects or row["project"] in projects:
+                    pipelines.delete_pipeline(
+                        txn, row["project"], row["name"], force=force, keep_repo=keep_repo
+                    )
+                    gone.append(PipelineName(row["project"], row["name"]))
+        return gone
+
+    def DeleteAll(self, request: Any, context: Context) -> Any:
+        self._delete_pipelines(set(), force=True, keep_repo=False)
+        return messages.empty()
+
+    # Jobs.
+
+    def InspectJob(self, request: Any, context: Context) -> Any:
+        record = self._job(request)
+        if request.wait:
+            record = self._wait(record, context)
+        with self.engine.database.read() as db:
+            return pps_messages.job_info(db, record, details=request.details)
+
+    def _job(self, request: Any) -> JobRecord:
+        if not request.HasField("job"):
+            raise InvalidArgument("must specify a job")
+        name = pipeline_name(request.job.pipeline)
+        with self.engine.database.read() as db:
+            pipelines.inspect_pipeline(db, name.project, name.name)
+            return jobs.inspect_job(db, name.project, name.name, request.job.id)
+
+    def _wait(self, record: JobRecord, context: Context) -> JobRecord:
+        def look() -> JobRecord | None:
+            with self.engine.database.read() as db:
+                row = db.first("get_job_by_key", key=record.key)
+                if row is None:
+                    raise NotFound("job ID was deleted")
+                current = JobRecord.of(row)
+                return current if current.state.is_terminal else None
+
+        return self.engine.database.changes.until(look, context.is_active)
+
+    def InspectJobSet(self, request: Any, context: Context) -> Iterator[Any]:
+        id = request.job_set.id
+        if not id:
+            raise InvalidArgument("must specify a job set")
+        with self.engine.database.read() as db:
+            records = [JobRecord.of(row) for row in db.all("jobs_of_set", id=id)]
+            if not records and not commits.commits_of_set(db, id):
+                raise NotFound(f"no commits found for commitset {id}")
+        for record in records:
+            settled = self._wait(record, context) if request.wait else record
+            with self.engine.database.read() as db:
+                info = pps_messages.job_info(db, settled, details=request.details)
+            yield info
+
+    def ListJob(self, request: Any, context: Context) -> Iterator[Any]:
+        _refuse_filter(request.jqFilter)
+        projects = {project_name(each) for each in request.projects}
+        with self.engine.database.read() as db:
+            key = None
+            if request.HasField("pipeline") and request.pipeline.name:
+                name = pipeline_name(request.pipeline)
+                key = pipelines.inspect_pipeline(db, name.project, name.name).key
+            records = [JobRecord.of(row) for row in db.all("list_jobs", pipeline=key, number=-1)]
+            chosen = _page(self._select_jobs(db, records, request, projects), request)
+            infos = [pps_messages.job_info(db, each, details=request.details) for each in chosen]
+        yield from infos
+
+    def _select_jobs(
+        self, db: Statements, records: list[JobRecord], request: Any, projects: set[str]
+    ) -> Iterator[JobRecord]:
+        sets = [self._sets_below(db, each) for each in request.input_commit if each.id]
+        for record in records:
+            owner = pipelines.get_pipeline(db, record.pipeline)
+            if projects and owner.project not in projects:
+                continue
+            is_old = request.history >= 0 and record.version < owner.version - request.history
+            if is_old and request.HasField("pipeline") and not sets:
+                continue
+            if all(record.id in each for each in sets):
+                yield record
+
+    def _sets_below(self, db: Statements, message: Any) -> set[str]:
+        """Return the ids of the commit sets that hold a commit downstream of the one that a message names."""
+
+        todo = [commit_name(message).resolve(db)]
+        found: set[str] = set()
+        seen = {todo[0].key}
+        while todo:
+            record = todo.pop()
+            found.add(record.commit.id)
+            for each in commits.downstream(db, record.key):
+                if each.key not in seen:
+                    seen.add(each.key)
+                    todo.append(each)
+        return found
+
+    def ListJobSet(self, request: Any, context: Context) -> Iterator[Any]:
+        _refuse_filter(request.jqFilter)
+        projects = {project_name(each) for each in request.projects}
+        infos = []
+        with self.engine.database.read() as db:
+            for row in db.all("list_job_sets", number=-1):
+                records = [JobRecord.of(each) for each in db.all("jobs_of_set", id=row["id"])]
+                owners = {pipelines.get_pipeline(db, each.pipeline).project for each in records}
+                if projects and not owners & projects:
+                    continue
+                infos.append(
+                    messages.make(
+                        "pps_v2.JobSetInfo",
+                        job_set=messages.make("pps_v2.JobSet", id=row["id"]),
+                        jobs=[pps_messages.job_info(db, each, details=request.details) for each in records],
+                    )
+                )
+                if request.number and not request.reverse and len(infos) >= request.number:
+                    break
+        if request.reverse:
+            infos = infos[::-1][: request.number or None]
+        yield from infos
+
+    def SubscribeJob(self, request: Any, context: Context) -> Iterator[Any]:
+        name = pipeline_name(request.pipeline)
+        with self.engine.database.read() as db:
+            key = pipelines.inspect_pipeline(db, name.project, name.name).key
+        above = 0
+        is_first = True
+
+        def look() -> list[JobRecord] | None:
+            with self.engine.database.read() as db:
+                if db.first("get_pipeline_by_key", key=key) is None:
+                    raise NotFound(f"pipeline {name.project}/{name.name} was deleted")
+                found = [JobRecord.of(row) for row in db.all("jobs_after", pipeline=key, above=above)]
+                return found or None
+
+        while True:
+            for record in self.engine.database.changes.until(look, context.is_active):
+                above = record.key
+                if is_first and record.state.is_terminal:
+                    continue
+                with self.engine.database.read() as db:
+                    info = pps_messages.job_info(db, record, details=request.details)
+                yield info
+            is_first = False
+
+    # Datums.
+
+    def InspectDatum(self, request: Any, context: Context) -> Any:
+        if not request.HasField("datum") or not request.datum.id:
+            raise InvalidArgument("must specify a datum")
+        if not request.datum.HasField("job"):
+            raise InvalidArgument("must specify a job")
+        record = self._job(request.datum)
+        with self.engine.database.read() as db:
+            owner = pipelines.get_pipeline(db, record.pipeline, record.version)
+            row = db.first("get_datum", job=record.key, id=request.datum.id)
+            if row is None:
+                raise NotFound(
+                    f"datum {request.datum.id} not found in job {record.id}",
+                    hint=f"pachctl list datum {owner.name}@{record.id}",
+                )
+            return pps_messages.datum_info(owner, record, row)
+
+    def ListDatum(self, request: Any, context: Context) -> Iterator[Any]:
+        if request.HasField("job") and request.HasField("input"):
+            raise InvalidArgument("cannot specify both job and input")
+        if request.reverse and request.number <= 0:
+            raise InvalidArgument("number must be > 0 when reverse is set")
+        if request.HasField("input"):
+            raise Unimplemented("ListDatum of an input that has no job is not implemented by pachlet")
+        record = self._job(request)
+        states = {schema.enum_name("pps_v2.DatumState", each) for each in request.filter.state}
+        with self.engine.database.read() as db:
+            owner = pipelines.get_pipeline(db, record.pipeline, record.version)
+            rows = sorted(
+                db.all("list_datums", job=record.key), key=lambda row: row["id"], reverse=request.reverse
+            )
+            marker = request.paginationMarker
+            rows = [
+                row
+                for row in rows
+                if (not states or pps_messages.datum_state(row, record.id) in states)
+                and (not marker or (row["id"] < marker if request.reverse else row["id"] > marker))
+            ]
+            infos = [
+                pps_messages.datum_info(owner, record, row)
+                for row in itertools.islice(rows, request.number or None)
+            ]
+        yield from infos
+
+
+def _parse_one(text: str) -> dict[str, Any]:
+    specs = parse_specs(text, "request.json")
+    if len(specs) != 1:
+        raise InvalidArgument(f"could not make effective spec: found {len(specs)} specs, wanted one")
+    return specs[0].json
+
+
+def _split_ancestry(name: str) -> tuple[str, int]:
+    """Split `edges^2` or `edges~` into the name and how many versions to go back."""
+    base = name.rstrip("0123456789").rstrip("^~") if "^" in name or "~" in name else name
+    steps = name[len(base) :]
+    if not steps:
+        return name, 0
+    digits = steps.lstrip("^~")
+    return base, int(digits) if digits else len(steps)
+
+
+def _page(records: Iterator[JobRecord], request: Any) -> list[JobRecord]:
+    """Apply paginationMarker (a time, exclusive), number and reverse to jobs that come newest first."""
+    found = list(records)
+    if request.reverse:
+        found.reverse()
+    if request.HasField("paginationMarker"):
+        mark = request.paginationMarker.seconds * messages.NANOS + request.paginationMarker.nanos
+        found = [each for each in found if (each.created > mark if request.reverse else each.created < mark)]
+    return found[: request.number] if request.number else found
+
+
+def _refuse_filter(text: str) -> None:
+    if text:
+        raise Unimplemented("jqFilter is not implemented by pachlet", hint="use -o json and filter with jq")

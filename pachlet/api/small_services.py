@@ -1,0 +1,101 @@
+"""The services that clients ask before and around their real work: version, cluster, health, and what is switched off.
+
+Auth, identity and license belong to Pachyderm's paid edition; a server without them answers with one text that clients
+know, and `delete_all` of both clients goes through it.
+
+Read next: handlers.py.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import grpc
+
+from pachlet import __version__
+from pachlet.api import messages
+from pachlet.api.handlers import Context
+from pachlet.errors import NotFound, Unimplemented
+from pachlet.metadb.connect import Database
+from pachlet.pfs.repos import find_project
+from pachlet.wire import schema
+
+PACHYDERM_VERSION = (2, 12, 2)
+"""The version of the API that is spoken; clients compare it with their own."""
+SERVING, NO_SUCH_SERVICE = 1, 3
+
+
+class VersionService:
+    """Answers versionpb_v2.API."""
+
+    def GetVersion(self, request: Any, context: Context) -> Any:
+        major, minor, micro = PACHYDERM_VERSION
+        return messages.make(
+            "versionpb_v2.Version",
+            major=major,
+            minor=minor,
+            micro=micro,
+            additional=f"-pachlet.{__version__}",
+            platform=platform.machine(),
+        )
+
+
+class AdminService:
+    """Answers admin_v2.API."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def InspectCluster(self, request: Any, context: Context) -> Any:
+        with self._database.read() as db:
+            name = request.current_project.name
+            if name and find_project(db, name) is None:
+                raise NotFound(f'project "{name}" not found', hint=f"pachctl create project {name}")
+            deployment = db.value("get_setting", key="deployment_id")
+            cluster = db.value("get_setting", key="cluster_id")
+        return messages.make("admin_v2.ClusterInfo", id=cluster, deployment_id=deployment, warnings_ok=True)
+
+
+class HealthService:
+    """Answers grpc.health.v1.Health."""
+
+    def Check(self, request: Any, context: Context) -> Any:
+        known = {"", *(service.full_name for service in schema.services())}
+        if request.service not in known:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"no service is named {request.service}")
+        return messages.make("grpc.health.v1.HealthCheckResponse", status=SERVING)
+
+
+class InactiveService:
+    """Answers every RPC of auth_v2.API and identity_v2.API as a server without auth does."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def refuse(request: Any, context: Context) -> Any:
+            raise Unimplemented("the auth service is not activated")
+
+        return refuse
+
+
+class LicenseService:
+    """Answers license_v2.API: there are no licenses, so there is nothing to delete."""
+
+    def DeleteAll(self, request: Any, context: Context) -> Any:
+        return messages.make("license_v2.DeleteAllResponse")
+
+
+class EnterpriseService:
+    """Answers enterprise_v2.API: everything is in the one edition."""
+
+    def GetState(self, request: Any, context: Context) -> Any:
+        return messages.make("enterprise_v2.GetStateResponse", state=0)
+
+
+class TransactionService:
+    """Answers the part of transaction_v2.API that `delete_all` calls: none is open, so there is nothing to delete."""
+
+    def DeleteAll(self, request: Any, context: Context) -> Any:
+        return messages.empty()

@@ -1,0 +1,67 @@
+"""Where a server keeps its things, all below one data directory.
+
+    pachlet.db      the database          packs/     the bytes of files
+    code/           code of jobs          scratch/   datums in progress, emptied at start
+    server.json     address and process of the server that is running
+    lock            held by it
+
+Read next: server.py.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_DATA_DIR = Path(".pachlet")
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 30650
+
+
+@dataclass(frozen=True)
+class DataDir:
+    """The paths of a data directory."""
+
+    path: Path
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self.path / "pachlet.db"
+
+    @property
+    def packs(self) -> Path:
+        """The folder of pack files."""
+        return self.path / "packs"
+
+    @property
+    def code(self) -> Path:
+        """The folder of code snapshots, named by digest."""
+        return self.path / "code"
+
+    @property
+    def scratch(self) -> Path:
+        """The folder that workers lay out datums in."""
+        return self.path / "scratch"
+
+    @property
+    def lock(self) -> Path:
+        """The file that a running server holds a lock on."""
+        return self.path / "lock"
+
+    @property
+    def server(self) -> Path:
+        """The file that says where the running server listens."""
+        return self.path / "server.json"
+
+
+def default_envs() -> Path:
+    """Return the folder where the environments of images are kept, shared by all data directories of a user."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("PACHLET_ENVS") or Path(cache) / "pachlet" / "envs")
+
+
+def default_workers() -> int:
+    """Return how many datums run at the same time unless told otherwise: one per processor that we may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

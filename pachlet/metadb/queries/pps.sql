@@ -1,0 +1,113 @@
+-- list_pipelines: all of the given project ('' is any), newest first
+SELECT * FROM pipelines WHERE :project = '' OR project = :project ORDER BY key DESC
+
+-- get_pipeline: one by its name
+SELECT * FROM pipelines WHERE project = :project AND name = :name
+
+-- get_pipeline_by_key: one by its key
+SELECT * FROM pipelines WHERE key = :key
+
+-- add_pipeline: a new one, without a version yet
+INSERT INTO pipelines (project, name, version, state, created) VALUES (:project, :name, 0, 'starting', :created)
+
+-- set_pipeline_version: make a version the current one
+UPDATE pipelines SET version = :version WHERE key = :key
+
+-- set_pipeline_state: what it is doing, and why if that is not plain
+UPDATE pipelines SET state = :state, reason = :reason
+WHERE key = :key AND (state <> :state OR reason <> :reason)
+
+-- delete_pipeline: its row alone
+DELETE FROM pipelines WHERE key = :key
+
+-- add_pipeline_version: the spec as given and with defaults, marked by a spec commit
+INSERT INTO pipeline_versions (pipeline, version, spec_commit, user_spec, effective_spec, salt, created)
+VALUES (:pipeline, :version, :spec_commit, :user_spec, :effective_spec, :salt, :created)
+
+-- get_pipeline_version: one version
+SELECT * FROM pipeline_versions WHERE pipeline = :pipeline AND version = :version
+
+-- delete_pipeline_versions: all of them
+DELETE FROM pipeline_versions WHERE pipeline = :pipeline
+
+-- add_job: a new one
+INSERT INTO jobs (id, pipeline, version, state, output, meta, created)
+VALUES (:id, :pipeline, :version, 'created', :output, :meta, :created)
+
+-- get_job: one by pipeline and id
+SELECT * FROM jobs WHERE pipeline = :pipeline AND id = :id
+
+-- get_job_by_key: one by its key
+SELECT * FROM jobs WHERE key = :key
+
+-- job_of_commit: the one whose output or meta commit this is
+SELECT * FROM jobs WHERE output = :commit OR meta = :commit
+
+-- list_jobs: of a pipeline (NULL is all), newest first, at most :number
+SELECT * FROM jobs WHERE :pipeline IS NULL OR pipeline = :pipeline ORDER BY key DESC LIMIT :number
+
+-- jobs_after: of a pipeline, made after the one with key :above, oldest first
+SELECT * FROM jobs WHERE pipeline = :pipeline AND key > :above ORDER BY key
+
+-- jobs_of_set: all with one id, in the order made
+SELECT * FROM jobs WHERE id = :id ORDER BY key
+
+-- list_job_sets: each id once, newest first, at most :number
+SELECT id, max(key) AS newest FROM jobs GROUP BY id ORDER BY newest DESC LIMIT :number
+
+-- next_jobs: the oldest unfinished job of each pipeline
+SELECT min(key) AS key, pipeline FROM jobs WHERE state IN ('created', 'starting', 'running', 'finishing')
+GROUP BY pipeline ORDER BY key
+
+-- unfinished_jobs: of one pipeline
+SELECT * FROM jobs WHERE pipeline = :pipeline AND state IN ('created', 'starting', 'running', 'finishing')
+ORDER BY key
+
+-- set_job_state: where it stands
+UPDATE jobs SET state = :state, reason = :reason, started = coalesce(started, :started),
+    finished = coalesce(finished, :finished) WHERE key = :key
+
+-- plan_job: its datums are known from here on, and so is its code
+UPDATE jobs SET is_planned = 1, image = :image, total = :total WHERE key = :key
+
+-- count_restart: the engine was stopped in the middle of it
+UPDATE jobs SET restarts = restarts + 1 WHERE key = :key
+
+-- delete_jobs_of_pipeline: all of them
+DELETE FROM jobs WHERE pipeline = :pipeline
+
+-- add_datum: a settled datum
+INSERT INTO datums (job, id, position, hash, state, made_by, record)
+VALUES (:job, :id, :position, :hash, :state, :made_by, :record)
+
+-- add_datums: many of them at once
+INSERT INTO datums (job, id, position, hash, state, made_by, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+
+-- list_datums: of a job, in order
+SELECT * FROM datums WHERE job = :job ORDER BY position
+
+-- get_datum: one
+SELECT * FROM datums WHERE job = :job AND id = :id
+
+-- count_datums: of a job, by state and by whether the job itself made them
+SELECT d.state, d.made_by = j.id AS is_own, count(*) AS count, min(d.id) AS example
+FROM datums d JOIN jobs j ON j.key = d.job WHERE d.job = :job GROUP BY 1, 2
+
+-- delete_datums_of_pipeline: all of them
+DELETE FROM datums WHERE job IN (SELECT key FROM jobs WHERE pipeline = :pipeline)
+
+-- add_log: one line
+INSERT INTO logs (time, pipeline, job, datum, worker, is_master, is_user, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+
+-- read_logs: lines of a pipeline after a key; '' is any job or datum, NULL any kind
+SELECT * FROM logs WHERE pipeline = :pipeline AND (:job = '' OR job = :job) AND (:datum = '' OR datum = :datum)
+    AND (:is_master IS NULL OR is_master = :is_master) AND time >= :since AND key > :above
+ORDER BY key LIMIT :number
+
+-- tail_logs: the key before the last :number lines that match
+SELECT min(key) - 1 FROM (SELECT key FROM logs WHERE pipeline = :pipeline AND (:job = '' OR job = :job)
+    AND (:datum = '' OR datum = :datum) AND (:is_master IS NULL OR is_master = :is_master) AND time >= :since
+    ORDER BY key DESC LIMIT :number)
+
+-- delete_logs_of_pipeline: all of them
+DELETE FROM logs WHERE pipeline = :pipeline

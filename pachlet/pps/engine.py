@@ -1,0 +1,46 @@
+"""What the parts of PPS share: the store, the runner, the log and where things lie.
+
+Read next: running.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pachlet.metadb.connect import Database
+from pachlet.pfs.files import Files
+from pachlet.pfs.transactions import Transactions
+from pachlet.pps.logbook import Logbook
+from pachlet.pps.pipelines import PipelineRecord
+from pachlet.worker.interface import Runner
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The engine's parts, made by server.py."""
+
+    database: Database
+    transactions: Transactions
+    files: Files
+    logbook: Logbook
+    runner: Runner
+    snapshots: Path
+    """Where the code of jobs is kept, in folders named by digest."""
+    scratch: Path
+    """Where workers lay out datums; emptied at start."""
+    workers: int
+    """How many datums may run at the same time."""
+
+    def worker_environ(self, pipeline: PipelineRecord, worker: str) -> dict[str, str]:
+        """Return the variables that hold for everything a worker runs."""
+        return {
+            "PACH_ROOT": "/pach",
+            "PACH_NAMESPACE": "default",
+            "PACH_IN_WORKER": "true",
+            "PPS_PIPELINE_NAME": pipeline.name,
+            "PPS_PROJECT_NAME": pipeline.project,
+            "PPS_SPEC_COMMIT": pipeline.spec_commit,
+            "PPS_POD_NAME": worker,
+            "PPS_WORKER_IP": "127.0.0.1",
+        }

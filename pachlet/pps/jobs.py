@@ -1,0 +1,171 @@
+"""Make, find and end jobs.
+
+A job is made with its output commit, in the same transaction, and ends with it: success is the output commit finishing
+without an error, and any other end finishes it with one.
+
+Read next: planning.py (which datums a job has), scheduler.py (who runs it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pachlet.errors import NotFound
+from pachlet.metadb.connect import Row
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.paths import USER, Commit
+from pachlet.pfs import commits
+from pachlet.pfs.records import CommitRecord
+from pachlet.pfs.transactions import Transaction
+from pachlet.pps.states import DatumState, JobState, PipelineState
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as stored; `output` and `meta` are keys of commits, `image` is JSON, '' before it is planned."""
+
+    key: int
+    id: str
+    pipeline: int
+    version: int
+    state: JobState
+    reason: str
+    output: int
+    meta: int
+    created: int
+    started: int | None
+    finished: int | None
+    restarts: int
+    is_planned: bool
+    image: str
+    total: int
+
+    @classmethod
+    def of(cls, row: Row) -> JobRecord:
+        """Make a record of a row of `jobs`."""
+        values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row is no mapping
+        return cls(**{**values, "state": JobState(row["state"]), "is_planned": bool(row["is_planned"])})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How many of a job's datums ended how."""
+
+    total: int = 0
+    processed: int = 0
+    skipped: int = 0
+    failed: int = 0
+    recovered: int = 0
+    failed_datum: str = ""
+
+
+def get_job(db: Statements, key: int) -> JobRecord:
+    """Return the job with a key that is known to exist."""
+    row = db.first("get_job_by_key", key=key)
+    if row is None:
+        raise LookupError(f"no job has the key {key}")
+    return JobRecord.of(row)
+
+
+def find_job(db: Statements, project: str, name: str, id: str) -> JobRecord | None:
+    """Return a job of a pipeline, or None."""
+    pipeline = db.first("get_pipeline", project=project, name=name)
+    row = db.first("get_job", pipeline=pipeline["key"], id=id) if pipeline else None
+    return JobRecord.of(row) if row else None
+
+
+def inspect_job(db: Statements, project: str, name: str, id: str) -> JobRecord:
+    """Return a job of a pipeline; raise NotFound."""
+    found = find_job(db, project, name, id)
+    if found is None:
+        raise NotFound(f"job {project}/{name}@{id} not found", hint=f"pachctl list job -p {name}")
+    return found
+
+
+def count_datums(db: Statements, job: JobRecord) -> Progress:
+    """Return how far a job is."""
+    counts = {"processed": 0, "skipped": 0, "failed": 0, "recovered": 0}
+    failed_datum = ""
+    for row in db.all("count_datums", job=job.key):
+        if row["state"] == DatumState.SUCCESS:
+            counts["processed" if row["is_own"] else "skipped"] += row["count"]
+        else:
+            counts[row["state"]] += row["count"]
+        if row["state"] == DatumState.FAILED:
+            failed_datum = row["example"]
+    return Progress(total=job.total, failed_datum=failed_datum, **counts)
+
+
+def create_jobs(txn: Transaction) -> None:
+    """Make a job of each pipeline whose output commit was opened in a transaction (runs at its end)."""
+    for key in txn.opened:
+        output = commits.get_commit(txn.db, key)
+        repo = output.commit.repo
+        pipeline = txn.db.first("get_pipeline", project=repo.project, name=repo.name)
+        if repo.type != USER or pipeline is None:
+            continue
+        meta = commits.find_commit(txn.db, Commit(repo.meta, txn.id))
+        if meta is None:
+            raise LookupError(f"commit {output.commit} has no meta commit")
+        txn.db.run(
+            "add_job",
+            id=txn.id,
+            pipeline=pipeline["key"],
+            version=pipeline["version"],
+            output=output.key,
+            meta=meta.key,
+            created=txn.now,
+        )
+
+
+def end_finished_jobs(txn: Transaction) -> None:
+    """End each job whose commits were the last to be settled in a transaction (runs at its end)."""
+    for key in txn.settled:
+        row = txn.db.first("job_of_commit", commit=key)
+        if row is None or row["state"] != JobState.FINISHING:
+            continue
+        pair = [commits.get_commit(txn.db, row[each]) for each in ("output", "meta")]
+        if all(each.finished is not None for each in pair):
+            error = pair[0].error or pair[1].error
+            state = JobState.FAILURE if error else JobState.SUCCESS
+            txn.db.run(
+                "set_job_state", key=row["key"], state=state, reason=error, started=None, finished=txn.now
+            )
+
+
+def start_job(txn: Transaction, job: JobRecord) -> None:
+    """Say that a job's inputs are there and its work begins."""
+    txn.db.run(
+        "set_job_state", key=job.key, state=JobState.RUNNING, reason="", started=txn.now, finished=None
+    )
+    txn.db.run("set_pipeline_state", key=job.pipeline, state=PipelineState.RUNNING, reason="")
+
+
+def finish_job(txn: Transaction, job: JobRecord) -> None:
+    """Say that a job's work is done: it succeeds once its commits are settled."""
+    txn.db.run(
+        "set_job_state", key=job.key, state=JobState.FINISHING, reason="", started=txn.now, finished=None
+    )
+    for key in (job.output, job.meta):
+        commits.start_finishing(txn, commits.get_commit(txn.db, key))
+
+
+def end_job(txn: Transaction, job: JobRecord, state: JobState, reason: str) -> None:
+    """End a job that did not succeed; its commits are finished with the reason as their error."""
+    txn.db.run("set_job_state", key=job.key, state=state, reason=reason, started=txn.now, finished=txn.now)
+    for key in (job.output, job.meta):
+        record = commits.get_commit(txn.db, key)
+        if record.is_open:
+            txn.db.run("delete_staged", commit=key)
+            commits.start_finishing(txn, record, error=reason)
+
+
+def kill_jobs(txn: Transaction, pipeline_key: int, reason: str) -> None:
+    """Kill every unfinished job of a pipeline; the scheduler stops their workers when it sees it."""
+    for row in txn.db.all("unfinished_jobs", pipeline=pipeline_key):
+        end_job(txn, JobRecord.of(row), JobState.KILLED, reason)
+
+
+def failed_inputs(db: Statements, output: CommitRecord) -> list[CommitRecord]:
+    """Return the input commits of an output commit that ended with an error."""
+    return [each for each in commits.upstream(db, output.key) if each.finished is not None and each.error]

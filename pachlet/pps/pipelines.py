@@ -1,0 +1,231 @@
+"""Create, update, find and delete pipelines.
+
+A pipeline is a spec, its output repo and two system repos: `spec`, where a commit marks each version, and `meta`, which
+holds the record of each datum. What makes it run is provenance: its output branch is downstream of its inputs and of
+its spec, so a commit to any of them opens an output commit, and that is a job.
+
+Read next: jobs.py.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pachlet.errors import AlreadyExists, NotFound, PachletError, Refused
+from pachlet.ids import new_id
+from pachlet.metadb.connect import Row
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.paths import Branch, Repo
+from pachlet.pfs import branches, commits, repos
+from pachlet.pfs.transactions import Transaction
+from pachlet.pps import jobs
+from pachlet.pps.inputs import PfsInput, parse_input
+from pachlet.pps.states import PipelineState
+from pachlet.pps.support import refuse_unsupported
+from pachlet.spec.defaults import effective_spec
+from pachlet.spec.validate import validate_pipeline
+
+
+@dataclass(frozen=True)
+class PipelineRecord:
+    """One version of a pipeline as stored; specs are JSON objects with the schema's field names."""
+
+    key: int
+    project: str
+    name: str
+    version: int
+    state: PipelineState
+    reason: str
+    created: int
+    spec_commit: str
+    user_spec: dict[str, Any]
+    spec: dict[str, Any]
+    salt: str
+
+    @property
+    def repo(self) -> Repo:
+        """The output repo."""
+        return Repo(self.project, self.name)
+
+    @property
+    def output_branch(self) -> Branch:
+        """The branch that its jobs write."""
+        return Branch(self.repo, self.spec["output_branch"])
+
+    @property
+    def parallelism(self) -> int:
+        """How many workers a job of it may have."""
+        return max(1, int(self.spec.get("parallelism_spec", {}).get("constant", 1)))
+
+    @property
+    def datum_timeout(self) -> float | None:
+        """Seconds that one attempt at a datum may take; the spec has it as protobuf writes durations, `30s`."""
+        text = self.spec.get("datum_timeout")
+        return float(str(text).removesuffix("s")) if text else None
+
+
+def _record(db: Statements, row: Row, version: int | None = None) -> PipelineRecord:
+    number = row["version"] if version is None else version
+    found = db.first("get_pipeline_version", pipeline=row["key"], version=number)
+    if found is None:
+        raise NotFound(f'pipeline "{row["name"]}" has no version {number}')
+    return PipelineRecord(
+        key=row["key"],
+        project=row["project"],
+        name=row["name"],
+        version=number,
+        state=PipelineState(row["state"]),
+        reason=row["reason"],
+        created=row["created"],
+        spec_commit=found["spec_commit"],
+        user_spec=json.loads(found["user_spec"]),
+        spec=json.loads(found["effective_spec"]),
+        salt=found["salt"],
+    )
+
+
+def find_pipeline(db: Statements, project: str, name: str) -> PipelineRecord | None:
+    """Return a pipeline, or None."""
+    row = db.first("get_pipeline", project=project, name=name)
+    return _record(db, row) if row else None
+
+
+def inspect_pipeline(db: Statements, project: str, name: str) -> PipelineRecord:
+    """Return a pipeline; raise NotFound with the text that clients match on."""
+    found = find_pipeline(db, project, name)
+    if found is None:
+        raise NotFound(
+            f"couldn't find up to date spec for pipeline: pipeline {project}/{name} not found",
+            hint="pachctl list pipeline --all-projects",
+        )
+    return found
+
+
+def get_pipeline(db: Statements, key: int, version: int | None = None) -> PipelineRecord:
+    """Return the pipeline with a key that is known to exist, in its current version or another."""
+    row = db.first("get_pipeline_by_key", key=key)
+    if row is None:
+        raise LookupError(f"no pipeline has the key {key}")
+    return _record(db, row, version)
+
+
+def list_pipelines(db: Statements, project: str = "", history: int = 0) -> list[PipelineRecord]:
+    """Return pipelines, newest first; with `history` so many older versions of each too (-1 is all)."""
+    found: list[PipelineRecord] = []
+    for row in db.all("list_pipelines", project=project):
+        oldest = 1 if history < 0 else max(1, row["version"] - history)
+        found += [_record(db, row, version) for version in range(row["version"], oldest - 1, -1)]
+    return found
+
+
+def refuse_pipeline_repo(db: Statements, repo: Repo) -> None:
+    """Raise if a repo belongs to a pipeline: it goes with the pipeline, not alone."""
+    if find_pipeline(db, repo.project, repo.name) is not None:
+        raise Refused(
+            f"cannot delete a repo associated with a pipeline - delete the pipeline instead: {repo}",
+            hint=f"pachctl delete pipeline {repo.name} --project {repo.project}",
+        )
+
+
+def plan_spec(user_spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the effective spec of a valid one: with defaults, and checked for what can't be run here."""
+    spec = effective_spec(user_spec, {}, {})
+    validate_pipeline(spec)
+    refuse_unsupported(spec)
+    return spec
+
+
+def create_pipeline(
+    txn: Transaction, user_spec: dict[str, Any], *, update: bool = False, reprocess: bool = False
+) -> PipelineRecord:
+    """Create a pipeline, or with `update` give it a new version; either makes a job.
+
+    The salt of the datum hashes is kept by an update, so that datums with unchanged inputs are skipped; `reprocess`
+    draws a new one, so that none is.
+    """
+    spec = plan_spec(user_spec)
+    project, name = spec["pipeline"]["project"]["name"], spec["pipeline"]["name"]
+    before = find_pipeline(txn.db, project, name)
+    if before is not None and not update:
+        raise AlreadyExists(f'pipeline "{name}" already exists', hint="pachctl update pipeline -f SPEC")
+    upstream, quiet = _input_branches(txn.db, spec, project)
+    key = before.key if before else _add_pipeline(txn, project, name)
+    if before is not None:
+        jobs.kill_jobs(txn, key, "all jobs killed because pipeline was updated for user unknown_username")
+    spec_branch = Branch(Repo(project, name).spec, "master")
+    spec_commit = commits.start_commit(txn, spec_branch)
+    commits.start_finishing(txn, spec_commit)
+    version = before.version + 1 if before else 1
+    keeps_salt = before is not None and not reprocess and "salt" not in spec
+    txn.db.run(
+        "add_pipeline_version",
+        pipeline=key,
+        version=version,
+        spec_commit=spec_commit.commit.id,
+        user_spec=json.dumps(user_spec),
+        effective_spec=json.dumps(spec),
+        salt=before.salt if before and keeps_salt else spec.get("salt") or new_id(),
+        created=txn.now,
+    )
+    txn.db.run("set_pipeline_version", key=key, version=version)
+    for repo in (Repo(project, name), Repo(project, name).meta):
+        output = Branch(repo, spec["output_branch"])
+        branches.create_branch(txn, output, upstream=[*upstream, spec_branch], never_propagate=quiet)
+    txn.db.run("set_pipeline_state", key=key, state=PipelineState.RUNNING, reason="")
+    return get_pipeline(txn.db, key)
+
+
+def _add_pipeline(txn: Transaction, project: str, name: str) -> int:
+    output = Repo(project, name)
+    if repos.find_repo(txn.db, output) is not None:
+        raise Refused(
+            f'pipeline "{name}" cannot be created because a repo with the same name already exists',
+            hint="name the pipeline differently, or delete the repo",
+        )
+    repos.create_repo(txn, output, f"Output repo for pipeline {project}/{name}.")
+    repos.create_repo(txn, output.spec, f"Spec repo for pipeline {project}/{name}.")
+    repos.create_repo(txn, output.meta, f"Meta repo for pipeline {project}/{name}")
+    return txn.db.run("add_pipeline", project=project, name=name, created=txn.now)
+
+
+def _input_branches(db: Statements, spec: dict[str, Any], project: str) -> tuple[list[Branch], list[Branch]]:
+    """Return the branches that a spec reads, and those of them whose commits shall make no job."""
+    if not spec.get("input"):
+        return [], []
+    tree = parse_input(spec["input"], project)
+    for branch in tree.branches():
+        repos.inspect_repo(db, branch.repo)
+    heard = {leaf.source for leaf in tree.visit() if isinstance(leaf, PfsInput) and leaf.propagates}
+    return tree.branches(), [branch for branch in tree.branches() if branch not in heard]
+
+
+def delete_pipeline(
+    txn: Transaction, project: str, name: str, *, force: bool = False, keep_repo: bool = False
+) -> bool:
+    """Delete a pipeline with its jobs and repos (`keep_repo` leaves its output); return whether it was there."""
+    row = txn.db.first("get_pipeline", project=project, name=name)
+    if row is None:
+        return False
+    key = row["key"]
+    jobs.kill_jobs(txn, key, "pipeline deleted")
+    for statement in (
+        "delete_datums_of_pipeline",
+        "delete_logs_of_pipeline",
+        "delete_jobs_of_pipeline",
+        "delete_pipeline_versions",
+    ):
+        txn.db.run(statement, pipeline=key)
+    output = Repo(project, name)
+    if keep_repo:
+        for branch in branches.list_branches(txn.db, output):
+            branches.create_branch(txn, branch.branch)
+    doomed = (output.meta, output.spec) if keep_repo else (output,)
+    for repo in doomed:
+        try:
+            repos.delete_repo(txn, repo, force=force)
+        except PachletError as error:
+            raise type(error)(f'cannot delete pipeline "{name}": {error}', hint=error.hint) from None
+    txn.db.run("delete_pipeline", key=key)
+    return True

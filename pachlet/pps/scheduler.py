@@ -1,0 +1,103 @@
+"""Start each job when its turn and its inputs have come, and stop the workers of jobs that were ended.
+
+The jobs of a pipeline run one after the other, in the order of their commits, because each starts from the output of
+the one before. The scheduler looks at the database after every change and keeps nothing else in mind, so a restart
+needs no recovery of its own.
+
+Read next: running.py.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from pachlet.metadb.changes import Closed
+from pachlet.metadb.connect import Rollback
+from pachlet.pfs import commits
+from pachlet.pps import jobs
+from pachlet.pps.engine import Engine
+from pachlet.pps.jobs import JobRecord
+from pachlet.pps.running import JobRun
+from pachlet.pps.states import JobState
+
+log = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Runs the jobs of the engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._slots = threading.BoundedSemaphore(engine.workers)
+        self._active: dict[int, JobRun] = {}
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+
+    def start(self) -> None:
+        """Start looking for jobs."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop every worker; the jobs stay as they are and go on at the next start."""
+        self._engine.database.changes.close()
+        self._thread.join()
+        for run in self._active.values():
+            run.cancel("the server stops")
+        for run in self._active.values():
+            run.thread.join()
+
+    def _run(self) -> None:
+        changes = self._engine.database.changes
+        while True:
+            seen = changes.count
+            try:
+                self._look()
+                changes.wait(seen)
+            except Closed:
+                return
+            except Exception:
+                log.exception("the scheduler met an error; this is a bug of pachlet")
+                changes.wait(seen, timeout=5)
+
+    def _look(self) -> None:
+        for key in [key for key, run in self._active.items() if not run.thread.is_alive()]:
+            del self._active[key]
+        with self._engine.database.read() as db:
+            found = [jobs.get_job(db, row["key"]) for row in db.all("next_jobs")]
+            unfinished = {job.key for job in found}
+            ready = [job for job in found if job.key not in self._active and self._is_ready(job)]
+        for key, run in self._active.items():
+            if key not in unfinished:
+                run.cancel("the job was stopped")
+        for job in ready:
+            if self._has_failed_input(job):
+                self._end_unrunnable(job)
+            else:
+                run = JobRun(self._engine, job, self._slots)
+                self._active[job.key] = run
+                run.thread.start()
+
+    def _is_ready(self, job: JobRecord) -> bool:
+        """Tell whether a job can go on: its inputs and the commit that its output starts from are finished."""
+        if job.state == JobState.FINISHING:
+            return False
+        with self._engine.database.read() as db:
+            output = commits.get_commit(db, job.output)
+            bases = [commits.content_base(db, commits.get_commit(db, key)) for key in (job.output, job.meta)]
+            return all(each.finished is not None for each in commits.upstream(db, output.key)) and all(
+                base is None or base.finished is not None for base in bases
+            )
+
+    def _has_failed_input(self, job: JobRecord) -> bool:
+        with self._engine.database.read() as db:
+            return bool(jobs.failed_inputs(db, commits.get_commit(db, job.output)))
+
+    def _end_unrunnable(self, job: JobRecord) -> None:
+        with self._engine.transactions.start() as txn:
+            current = jobs.get_job(txn.db, job.key)
+            if current.state != JobState.CREATED:
+                raise Rollback
+            failed = jobs.failed_inputs(txn.db, commits.get_commit(txn.db, job.output))
+            names = ", ".join(sorted({str(each.commit.repo) for each in failed}))
+            reason = f"unrunnable because the following upstream pipelines failed: {names}"
+            jobs.end_job(txn, current, JobState.UNRUNNABLE, reason)

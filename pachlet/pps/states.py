@@ -1,0 +1,43 @@
+"""The states of pipelines, jobs and datums, in Pachyderm's words.
+
+Read next: jobs.py (who moves jobs from one to the next).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class PipelineState(StrEnum):
+    """What a pipeline is doing."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STANDBY = "standby"
+    CRASHING = "crashing"
+
+
+class JobState(StrEnum):
+    """Where a job stands."""
+
+    CREATED = "created"
+    STARTING = "starting"
+    RUNNING = "running"
+    FINISHING = "finishing"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    KILLED = "killed"
+    UNRUNNABLE = "unrunnable"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Tell whether nothing more will happen to the job."""
+        return self in (JobState.SUCCESS, JobState.FAILURE, JobState.KILLED, JobState.UNRUNNABLE)
+
+
+class DatumState(StrEnum):
+    """How a datum ended; a datum of an earlier job that was kept is `success`, made by that job."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    RECOVERED = "recovered"

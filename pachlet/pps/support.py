@@ -1,0 +1,47 @@
+"""Say by name what a spec asks for and this engine does not do.
+
+A field that changes what a pipeline computes is refused; one that only steers Kubernetes (tolerations, pod patches,
+requests) is stored and returned, and makes no difference here.
+
+Read next: pipelines.py (who asks).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pachlet.errors import Unimplemented
+
+_REFUSED = {
+    "egress": "egress",
+    "s3_out": "s3_out",
+    "service": "services",
+    "spout": "spouts",
+    "job_timeout": "job_timeout",
+}
+_REFUSED_IN_TRANSFORM = {"secrets": "transform.secrets", "memory_volume": "transform.memory_volume"}
+
+
+def refuse_unsupported(spec: dict[str, Any]) -> None:
+    """Raise Unimplemented for the first part of an effective spec that can't be run here."""
+    for field, name in _REFUSED.items():
+        if spec.get(field):
+            _refuse(name)
+    for field, name in _REFUSED_IN_TRANSFORM.items():
+        if spec.get("transform", {}).get(field):
+            _refuse(name)
+    _check_input(spec.get("input") or {})
+
+
+def _check_input(spec: dict[str, Any]) -> None:
+    if "cron" in spec:
+        _refuse("cron input")
+    if "trigger" in spec.get("pfs", {}):
+        _refuse("input.pfs.trigger")
+    for kind in ("cross", "union", "join", "group"):
+        for each in spec.get(kind, []):
+            _check_input(each)
+
+
+def _refuse(name: str) -> None:
+    raise Unimplemented(f"{name} is not implemented by pachlet", hint="docs/coverage.md lists what is")

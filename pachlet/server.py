@@ -1,0 +1,198 @@
+"""Put the rooms together and serve: the only module that knows them all.
+
+Read next: pachlet/api/handlers.py, pachlet/pps/scheduler.py, pachlet/config.py.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+import grpc
+
+from pachlet.api.handlers import make_handlers
+from pachlet.api.pfs_service import PfsService
+from pachlet.api.pps_service import PpsService
+from pachlet.api.small_services import (
+    AdminService,
+    EnterpriseService,
+    HealthService,
+    InactiveService,
+    LicenseService,
+    TransactionService,
+    VersionService,
+)
+from pachlet.clock import Clock
+from pachlet.config import DataDir, default_workers
+from pachlet.errors import FailedPrecondition
+from pachlet.ids import new_id
+from pachlet.metadb.connect import Database
+from pachlet.pfs.files import Files
+from pachlet.pfs.finishing import Finisher
+from pachlet.pfs.index import DatabaseIndex
+from pachlet.pfs.propagation import propagate
+from pachlet.pfs.repos import ensure_default_project
+from pachlet.pfs.transactions import Transaction, Transactions
+from pachlet.pps.engine import Engine
+from pachlet.pps.jobs import create_jobs, end_finished_jobs
+from pachlet.pps.logbook import Logbook
+from pachlet.pps.pipelines import refuse_pipeline_repo
+from pachlet.pps.scheduler import Scheduler
+from pachlet.storage.chunks import ChunkStore
+from pachlet.worker.process import ProcessRunner
+
+MESSAGE_LIMIT = 20 * 1024 * 1024
+_THREADS = 256  # each stream that waits holds one
+_OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+    ("grpc.max_send_message_length", MESSAGE_LIMIT),
+    ("grpc.so_reuseport", 0),  # otherwise a second server on a port would go unnoticed
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+    ("grpc.keepalive_permit_without_calls", 1),
+]
+
+
+class Server:
+    """A running engine on one data directory."""
+
+    def __init__(
+        self, data_dir: Path, *, host: str, port: int, workers: int | None, code: Path, envs: Path
+    ) -> None:
+        self._paths = DataDir(data_dir.absolute())
+        self._lock = _take(self._paths)
+        clock = Clock()
+        shutil.rmtree(self._paths.scratch, ignore_errors=True)
+        for folder in (self._paths.packs, self._paths.code, self._paths.scratch):
+            folder.mkdir(parents=True, exist_ok=True)
+        # The runner starts a process of its own to make sandboxes with; it does so before gRPC has threads.
+        self._runner = ProcessRunner(code.absolute(), envs)
+        self._database = Database(self._paths.database)
+        self._store = ChunkStore(self._paths.packs, DatabaseIndex(self._database))
+        transactions = Transactions(self._database, clock)
+        for hook in (propagate, create_jobs, end_finished_jobs):
+            transactions.at_end(hook)
+        finisher = Finisher(self._database, transactions, self._store)
+        with transactions.start() as txn:
+            _settle_in(txn)
+        finisher.settle_all()
+        files = Files(self._database, self._store)
+        self._logbook = Logbook(self._database, clock)
+        engine = Engine(
+            database=self._database,
+            transactions=transactions,
+            files=files,
+            logbook=self._logbook,
+            runner=self._runner,
+            snapshots=self._paths.code,
+            scratch=self._paths.scratch,
+            workers=workers or default_workers(),
+        )
+        self._scheduler = Scheduler(engine)
+        services = {
+            "pfs_v2.API": PfsService(self._database, transactions, files, refuse_pipeline_repo),
+            "pps_v2.API": PpsService(engine, clock),
+            "versionpb_v2.API": VersionService(),
+            "admin_v2.API": AdminService(self._database),
+            "auth_v2.API": InactiveService(),
+            "identity_v2.API": InactiveService(),
+            "license_v2.API": LicenseService(),
+            "enterprise_v2.API": EnterpriseService(),
+            "transaction_v2.API": TransactionService(),
+            "grpc.health.v1.Health": HealthService(),
+        }
+        self._grpc = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="rpc"), options=_OPTIONS)
+        self._grpc.add_generic_rpc_handlers(make_handlers(services))
+        try:
+            bound = self._grpc.add_insecure_port(f"{host}:{port}")
+        except RuntimeError:
+            bound = 0
+        if not bound:
+            self._close_rooms()
+            raise FailedPrecondition(
+                f"port {port} of {host} is in use",
+                hint="another server may be running (`pachlet stop`); or choose another with --port, 0 is any",
+            )
+        self.address = f"{host}:{bound}"
+
+    def start(self) -> None:
+        """Answer calls and run jobs."""
+        self._grpc.start()
+        self._scheduler.start()
+        self._paths.server.write_text(json.dumps({"address": self.address, "pid": os.getpid()}) + "\n")
+
+    def stop(self) -> None:
+        """Stop answering, stop the workers, close everything; unfinished jobs go on at the next start."""
+        self._database.changes.close()
+        self._grpc.stop(grace=1.0).wait()
+        self._scheduler.close()
+        self._paths.server.unlink(missing_ok=True)
+        self._close_rooms()
+
+    def _close_rooms(self) -> None:
+        self._runner.close()
+        self._logbook.close()
+        self._store.close()
+        self._database.close()
+        self._lock.close()
+
+
+def _take(paths: DataDir) -> IO[str]:
+    """Lock the data directory for this process; the lock goes with the process, however it ends."""
+    try:
+        paths.path.mkdir(parents=True, exist_ok=True)
+        lock = paths.lock.open("a")
+    except OSError as error:
+        raise FailedPrecondition(
+            f"the data directory {paths.path} can't be used: {error.strerror}",
+            hint="choose another --data-dir",
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        try:
+            who = json.loads(paths.server.read_text())
+            running = f" (process {who['pid']}, at {who['address']})"
+        except (OSError, ValueError, KeyError):
+            running = ""
+        raise FailedPrecondition(
+            f"another server is running on {paths.path}{running}",
+            hint="use that one, stop it with `pachlet stop`, or choose another --data-dir",
+        ) from None
+    return lock
+
+
+def _settle_in(txn: Transaction) -> None:
+    """Make what every data directory has: ids that clients remember it by, and the default project."""
+    ensure_default_project(txn)
+    for key in ("deployment_id", "cluster_id"):
+        if txn.db.value("get_setting", key=key) is None:
+            txn.db.run("put_setting", key=key, value=new_id())
+
+
+def serve(
+    data_dir: Path,
+    host: str,
+    port: int,
+    workers: int | None,
+    code: Path,
+    envs: Path,
+    ready: Callable[[str], None],
+) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` gets the address once calls are answered."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    server = Server(data_dir, host=host, port=port, workers=workers, code=code, envs=envs)
+    server.start()
+    ready(server.address)
+    ended.wait()
+    server.stop()

@@ -1,0 +1,37 @@
+"""Fixtures of the whole suite: a running server, a connection to it, and the real data where it is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pachlet import testing
+from pachlet.client.connection import Connection
+from pachlet.testing import RunningServer
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A server of this test alone, with the repository's images."""
+    with testing.server(tmp_path / "data", code=ROOT) as running:
+        yield running
+
+
+@pytest.fixture
+def connection(server: RunningServer) -> Iterator[Connection]:
+    """A connection to it, in the default project."""
+    with Connection(server.address) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data; a test that needs it is skipped where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real data lies outside of the repository and is not on this machine")
+    return folder
