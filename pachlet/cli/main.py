@@ -1,0 +1,189 @@
+"""From the words of a command to its verb, and from whatever happens to an exit status.
+
+0: done. 1: it could not be done, and one line on stderr says why and what to do. 2: the words are off. 130:
+Ctrl-C. An exception that is not for users is a bug and is reported as one, without a traceback unless
+PACHLET_TRACEBACK is set. Nothing is imported before it is needed: a short command spends its time in the
+interpreter's own start.
+
+Read next: registry.py, session.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from pachlet import __version__
+from pachlet.cli import registry
+from pachlet.cli.session import Session
+from pachlet.errors import PachletError, Unimplemented, Usage
+
+_INTERRUPTED = 130
+_PIPE_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended
+
+
+class Parser(ArgumentParser):
+    """An argument parser whose complaints are errors like all others."""
+
+    program = "pachctl"
+
+    def error(self, message: str) -> NoReturn:
+        raise Usage(message, hint=f"see `{self.prog} --help`")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; the return value is its exit status."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # errors are told once, by us
+    program = os.path.basename(sys.argv[0]).removesuffix(".py")
+    session = Session(os.environ, program=program if program in ("pachctl", "pachlet") else "pachctl")
+    return run(session, sys.argv[1:] if argv is None else argv)
+
+
+def run(session: Session, argv: Sequence[str]) -> int:
+    """Run one command in a session; return the exit status."""
+    try:
+        try:
+            status = _dispatch(session, list(argv))
+            session.out.flush()
+            return status
+        finally:
+            session.close()
+    except PachletError as error:
+        from pachlet.cli.hints import next_step
+
+        hint = next_step(error, session.program)
+        _report(session, f"{error.message}; {hint}" if hint else error.message)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _forget_output(session)
+        return _PIPE_CLOSED
+    except SystemExit as end:  # argparse, after --help
+        return end.code if isinstance(end.code, int) else 0
+    except Exception as error:
+        if session.environ.get("PACHLET_TRACEBACK"):
+            raise
+        shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        _report(session, f"a bug in pachlet {__version__}: {shown}; {_REPORT}")
+        return 1
+
+
+_REPORT = "please report it with the command and the output under PACHLET_TRACEBACK=1"
+
+
+def _dispatch(session: Session, argv: list[str]) -> int:
+    from pachlet.cli.spelling import modernise
+
+    words = _global_flags(session, argv)
+    if not words or words[0] in ("help", "-h", "--help"):
+        return _help(session, words[1:])
+    if words[0] == "--version":
+        words = ["version", "--client-only"]
+    spelled = modernise(words)
+    if spelled.note:
+        session.say(f"note: {spelled.note.format(program=session.program)}")
+    verb = registry.find(spelled.words)
+    if verb is None:
+        raise _unknown(session, spelled.words)
+    return _run_verb(session, verb, spelled.words[len(verb.words) :])
+
+
+def _run_verb(session: Session, verb: registry.Verb, rest: list[str]) -> int:
+    from importlib import import_module
+
+    module = import_module(f"pachlet.cli.verbs.{verb.module}")
+    arguments = parser_of(verb, session.program, module).parse_intermixed_args(rest)
+    session.verbose = session.verbose or arguments.verbose
+    session.project_flag = getattr(arguments, "project", "")
+    status = getattr(module, verb.function)(session, arguments)
+    return int(status or 0)
+
+
+def parser_of(verb: registry.Verb, program: str, module: Any) -> Parser:
+    """Return the parser of one verb."""
+    parser = Parser(
+        prog=f"{program} {verb.name}",
+        description=verb.help,
+        allow_abbrev=False,
+        add_help=False,
+    )
+    getattr(module, f"{verb.function}_arguments")(parser)
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what is done")
+    parser.add_argument("-h", "--help", action="help", help="show this help")
+    return parser
+
+
+def _global_flags(session: Session, argv: list[str]) -> list[str]:
+    """Take the flags in front of the verb that hold for any verb."""
+    words = list(argv)
+    while words:
+        if words[0] in ("-v", "--verbose"):
+            session.verbose = True
+        elif words[0] == "--no-color":
+            session.plain = True
+        else:
+            break
+        del words[0]
+    return words
+
+
+def _help(session: Session, words: list[str]) -> int:
+    if words:
+        verb = registry.find(words)
+        if verb is None:
+            raise _unknown(session, words)
+        return _run_verb(session, verb, ["--help"])
+    session.print(f"usage: {session.program} VERB ...\n")
+    session.print("Version data, run pipelines on it, and see where every result comes from.")
+    for title, family in registry.FAMILIES.items():
+        session.print(f"\n{title}:")
+        for verb in family:
+            session.print(f"  {verb.name:<18} {verb.help}")
+    session.print(f"\n`{session.program} VERB --help` tells more about each.")
+    return 0
+
+
+def _unknown(session: Session, words: list[str]) -> PachletError:
+    from pachlet.cli.spelling import ELSEWHERE
+
+    typed = " ".join(words[:2])
+    for known, hint in ELSEWHERE.items():
+        if typed == known or words[0] == known:
+            return Unimplemented(f"pachlet has no `{known}`", hint=hint.format(program=session.program))
+    meant = registry.similar(words)
+    hint = f"did you mean {' or '.join(f'`{name}`' for name in meant)}?" if meant else ""
+    return Usage(f"unknown verb `{typed}`", hint=hint or f"see `{session.program} --help`")
+
+
+def _report(session: Session, text: str) -> None:
+    line = " ".join(text.split())
+    try:
+        session.say(line)
+    except BrokenPipeError:
+        return
+
+
+def _forget_output(session: Session) -> None:
+    """Keep the interpreter from complaining at its end that nobody reads any more."""
+    if session.out is sys.stdout:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+
+
+def parse(words: Sequence[str], program: str = "pachctl") -> Namespace:
+    """Parse a command of 2.x without running it; for tests and for documentation that is checked."""
+    from importlib import import_module
+
+    verb = registry.find(list(words))
+    if verb is None:
+        raise Usage(f"unknown verb `{' '.join(words[:2])}`")
+    module = import_module(f"pachlet.cli.verbs.{verb.module}")
+    return parser_of(verb, program, module).parse_intermixed_args(list(words[len(verb.words) :]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+"""Show how far something is: redrawn in place on a terminal, plain lines elsewhere.
+
+One object serves put, wait and apply, so that they look alike. Without a terminal a line is written only when
+something has happened (a job began or ended), never for a count, so that logs stay short.
+
+Read next: pachlet/client/watch.py (who reports jobs).
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from pachlet.cli.output import human_duration, size
+from pachlet.client.connection import Message
+from pachlet.client.jobs import TERMINAL, state_of
+
+_REDRAW = 0.1  # seconds; more often is only flicker
+_WIDTH = 20  # cells of a bar
+_WORDS = {"JOB_CREATED": "waiting", "JOB_STARTING": "waiting"}
+
+
+class Progress:
+    """The display of one run."""
+
+    def __init__(
+        self,
+        out: TextIO,
+        *,
+        live: bool,
+        colour: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+        lines: int | None = None,
+    ) -> None:
+        self._out = out
+        self._live = live
+        self._colour = colour
+        self._clock = clock
+        self._lines = lines
+        self._lock = threading.Lock()
+        self._drawn = 0
+        self._drawn_at = float("-inf")
+        self._began = clock()
+        self._told: dict[tuple[str, str, str], str] = {}
+
+    def line(self, text: str) -> None:
+        """Say something that stays."""
+        with self._lock:
+            self._erase()
+            self._out.write(text + "\n")
+            self._out.flush()
+
+    def bytes(self, what: str, total: int | None = None) -> Callable[[int], None]:
+        """Return a function to be told of bytes as they pass; it may be called from any thread."""
+        done = 0
+        began = self._clock()
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            if self._live:
+                self._draw(
+                    lambda: [_bytes_line(what, done, total, self._clock() - began)], final=done == total
+                )
+
+        return advance
+
+    def jobs(self, infos: Sequence[Message]) -> None:
+        """Show the state of jobs; made to be handed to the functions of client/watch.py."""
+        if self._live:
+            self._draw(lambda: self._job_lines(infos), final=False)
+            return
+        for info in infos:
+            state = state_of(info)
+            key = (info.job.pipeline.project.name, info.job.pipeline.name, info.job.id)
+            # A job that was over before anybody looked is part of the result, not news.
+            if self._told.get(key) != state and (state == "JOB_RUNNING" or state in TERMINAL):
+                self._told[key] = state
+                self.line(_plain_line(info))
+
+    def close(self) -> None:
+        """Take the live part off the terminal; what stays is what line() wrote."""
+        with self._lock:
+            self._erase()
+            self._out.flush()
+
+    def _job_lines(self, infos: Sequence[Message]) -> list[str]:
+        room = self._lines or max(shutil.get_terminal_size().lines - 2, 3)
+        width = max((len(info.job.pipeline.name) for info in infos), default=0)
+        shown = sorted(infos, key=lambda info: state_of(info) in TERMINAL) if len(infos) > room else infos
+        lines = [self._live_line(info, width) for info in shown[:room]]
+        over = sum(state_of(info) in TERMINAL for info in infos)
+        elapsed = human_duration(self._clock() - self._began).lower()
+        return [*lines, f"{over} of {len(infos)} jobs over, {elapsed}"]
+
+    def _live_line(self, info: Message, width: int) -> str:
+        done = info.data_processed + info.data_skipped + info.data_failed + info.data_recovered
+        filled = _WIDTH * done // info.data_total if info.data_total else 0
+        bar = "▇" * filled + "░" * (_WIDTH - filled)
+        return f"{info.job.pipeline.name:<{width}} {bar} {_counts(info)}  {self._state(info)}"
+
+    def _state(self, info: Message) -> str:
+        state = state_of(info)
+        word = _word(state)
+        if not self._colour:
+            return word
+        colour = 32 if state == "JOB_SUCCESS" else 31 if state in TERMINAL else 33
+        return f"\x1b[{colour}m{word}\x1b[0m"
+
+    def _draw(self, make: Callable[[], list[str]], *, final: bool) -> None:
+        with self._lock:
+            now = self._clock()
+            if now - self._drawn_at < _REDRAW and not final:
+                return
+            self._drawn_at = now
+            lines = make()
+            self._erase()
+            columns = shutil.get_terminal_size().columns
+            # A line that wraps would count as one when it is erased; colours take up no columns.
+            self._out.write("".join(f"{_cut(line, columns)}\n" for line in lines))
+            self._out.flush()
+            self._drawn = len(lines)
+
+    def _erase(self) -> None:
+        if self._drawn:
+            self._out.write(f"\x1b[{self._drawn}A\x1b[J")
+            self._drawn = 0
+
+
+def _plain_line(info: Message) -> str:
+    state = state_of(info)
+    reason = f": {info.reason}" if info.reason else ""
+    counts = f" ({_counts(info)})" if state in TERMINAL else ""
+    return f"{info.job.pipeline.project.name}/{info.job.pipeline.name}: {_word(state)}{reason}{counts}"
+
+
+def _counts(info: Message) -> str:
+    parts = [f"processed {info.data_processed}", f"skipped {info.data_skipped}", f"failed {info.data_failed}"]
+    if info.data_recovered:
+        parts.append(f"recovered {info.data_recovered}")
+    return f"{', '.join(parts)} of {info.data_total}"
+
+
+def _word(state: str) -> str:
+    return _WORDS.get(state, state.removeprefix("JOB_").lower())
+
+
+def _bytes_line(what: str, done: int, total: int | None, seconds: float) -> str:
+    rate = f", {size(done / seconds)}/s" if seconds > 0.5 else ""
+    if not total:
+        return f"{what} {size(done)}{rate}"
+    filled = min(_WIDTH * done // total, _WIDTH)
+    return f"{what} {'▇' * filled}{'░' * (_WIDTH - filled)} {size(done)} of {size(total)}{rate}"
+
+
+def _cut(line: str, columns: int) -> str:
+    return line if len(line) < columns or "\x1b" in line else line[: columns - 1]

@@ -1,0 +1,166 @@
+"""Every verb: its words, its module and its line in the help.
+
+The table is separate from the verbs so that the overview, and the search for what somebody may have meant,
+need none of the verbs' modules: a command imports only what it uses.
+
+Read next: verbs/repo.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verb:
+    """How a verb is typed, and where it is."""
+
+    words: tuple[str, ...]
+    module: str
+    help: str
+
+    @property
+    def name(self) -> str:
+        """The words as a user types them."""
+        return " ".join(self.words)
+
+    @property
+    def function(self) -> str:
+        """The name of the verb's function in its module."""
+        return "_".join(self.words)
+
+
+def _family(module: str, *lines: tuple[str, str]) -> tuple[Verb, ...]:
+    return tuple(Verb(tuple(words.split()), module, help) for words, help in lines)
+
+
+FAMILIES: dict[str, tuple[Verb, ...]] = {
+    "files": (
+        *_family("put_file", ("put file", "Put files into a branch.")),
+        *_family("get_file", ("get file", "Get the contents of a file, or of a folder with -r.")),
+        *_family(
+            "file",
+            ("list file", "List the files of a folder."),
+            ("inspect file", "Show one file's size and origin."),
+            ("glob file", "List the files that a pattern matches."),
+            ("copy file", "Copy a file within the server."),
+            ("delete file", "Delete a file from a branch."),
+        ),
+        *_family("diff_file", ("diff file", "Show how files differ between two commits.")),
+    ),
+    "repos, branches, commits": (
+        *_family(
+            "repo",
+            ("create repo", "Create a repo."),
+            ("update repo", "Change a repo's description."),
+            ("inspect repo", "Show a repo."),
+            ("list repo", "List repos."),
+            ("delete repo", "Delete a repo."),
+        ),
+        *_family(
+            "branch",
+            ("create branch", "Create a branch, move its head or change its provenance."),
+            ("inspect branch", "Show a branch."),
+            ("list branch", "List the branches of a repo."),
+            ("delete branch", "Delete a branch; its commits stay."),
+        ),
+        *_family(
+            "commit",
+            ("start commit", "Open a commit."),
+            ("finish commit", "Close a commit."),
+            ("inspect commit", "Show a commit, or a commit set."),
+            ("list commit", "List commits."),
+            ("wait commit", "Wait until a commit, or all that it set off, is finished."),
+            ("subscribe commit", "Show commits as they come."),
+            ("squash commit", "Delete a commit set, keeping its data in the children."),
+            ("delete commit", "Delete a commit set with its data."),
+            ("find commit", "List the commits in which a file changed."),
+        ),
+    ),
+    "pipelines, jobs, datums": (
+        *_family(
+            "pipeline",
+            ("create pipeline", "Create pipelines from a spec."),
+            ("update pipeline", "Update pipelines from a spec."),
+            ("inspect pipeline", "Show a pipeline."),
+            ("list pipeline", "List pipelines."),
+            ("delete pipeline", "Delete a pipeline."),
+            ("start pipeline", "Let a stopped pipeline run again."),
+            ("stop pipeline", "Stop a pipeline."),
+            ("rerun pipeline", "Run a pipeline's newest commits again."),
+            ("run cron", "Tick a pipeline's cron inputs now."),
+        ),
+        *_family("draw_pipeline", ("draw pipeline", "Draw the pipelines and what they read.")),
+        *_family(
+            "job",
+            ("inspect job", "Show a job."),
+            ("list job", "List jobs or job sets."),
+            ("wait job", "Wait until a job, or a job set, is over."),
+            ("subscribe job", "Show a pipeline's jobs as they come."),
+            ("stop job", "Stop a job."),
+            ("delete job", "Delete the record of a job."),
+        ),
+        *_family(
+            "datum",
+            ("inspect datum", "Show a datum."),
+            ("list datum", "List the datums of a job, or of a spec."),
+            ("restart datum", "Start running datums again."),
+        ),
+        *_family("logs", ("logs", "Show what steps printed.")),
+    ),
+    "projects, server, configuration": (
+        *_family(
+            "project",
+            ("create project", "Create a project."),
+            ("update project", "Change a project's description."),
+            ("inspect project", "Show a project."),
+            ("list project", "List projects."),
+            ("delete project", "Delete a project with all that is in it."),
+        ),
+        *_family(
+            "cluster",
+            ("version", "Show the versions of this program and of the server."),
+            ("inspect cluster", "Show the server's identity."),
+            ("delete all", "Delete everything on the server."),
+        ),
+        *_family("connect", ("connect", "Choose the server to talk to.")),
+        *_family(
+            "config",
+            ("config get", "Show a part of the configuration."),
+            ("config set", "Set a part of the configuration."),
+            ("config update", "Change a context."),
+            ("config delete", "Delete a context."),
+            ("config list", "List contexts."),
+        ),
+    ),
+    "pachlet's own": (
+        *_family("serve", ("serve", "Run the server.")),
+        *_family("stop", ("stop", "Stop the server.")),
+        *_family("apply", ("apply", "Create or update pipelines where their spec or code changed.")),
+        *_family("trace", ("trace", "Show all that a file was made from.")),
+    ),
+}
+
+VERBS: dict[tuple[str, ...], Verb] = {verb.words: verb for family in FAMILIES.values() for verb in family}
+
+
+def find(words: list[str]) -> Verb | None:
+    """Return the verb at the start of what was typed; nouns may be in the plural, as in pachctl."""
+    for count in (2, 1):
+        typed = tuple(words[:count])
+        if len(typed) == count:
+            for candidate in (typed, (*typed[:-1], typed[-1].removesuffix("s"))):
+                if candidate in VERBS:
+                    return VERBS[candidate]
+            if count == 2 and typed[1] == "branches":
+                return VERBS.get((typed[0], "branch"))
+    return None
+
+
+def similar(words: list[str]) -> list[str]:
+    """Return the verbs that somebody who typed this may have meant, the likeliest first."""
+    import difflib
+
+    known = [verb.name for verb in VERBS.values()]
+    two = difflib.get_close_matches(" ".join(words[:2]), known, n=3, cutoff=0.6)
+    return two or [name for name in known if words and name.startswith(words[0] + " ")][:6]

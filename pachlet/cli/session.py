@@ -1,0 +1,101 @@
+"""One run of the program: its streams, its environment and its connection.
+
+Verbs get everything from here, so that tests run them with streams of their own. The connection is made when
+a verb first asks for it; most mistakes in a command are found before that.
+
+Read next: flags.py, output.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, TextIO
+
+from pachlet.errors import PachletError
+
+if TYPE_CHECKING:
+    from pachlet.cli.progress import Progress
+    from pachlet.client.connection import Connection
+
+
+@dataclass
+class Session:
+    """What a verb may touch."""
+
+    environ: Mapping[str, str]
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    input: IO[bytes] = field(default_factory=lambda: sys.stdin.buffer)
+    program: str = "pachctl"
+    project_flag: str = ""
+    verbose: bool = False
+    plain: bool = False
+    """No colours and no live display, whatever the streams are."""
+
+    @cached_property
+    def connection(self) -> Connection:
+        from pachlet.client.context import resolve
+
+        return resolve(self.environ).connect(project=self.project_flag)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """The one display of this run, on stderr; live only on a terminal."""
+        from pachlet.cli.progress import Progress
+
+        live = self.err.isatty() and not self.plain and self.environ.get("TERM") != "dumb"
+        return Progress(self.err, live=live, colour=live and self.colour)
+
+    @property
+    def colour(self) -> bool:
+        return self.out.isatty() and not self.plain and not self.environ.get("NO_COLOR")
+
+    @property
+    def talkative(self) -> bool:
+        """Whether to say what was done where pachctl says nothing."""
+        return self.verbose or self.out.isatty()
+
+    def print(self, text: str = "") -> None:
+        """Write a line of the verb's result."""
+        self.out.write(text + "\n")
+
+    def say(self, text: str) -> None:
+        """Write a line about what is happening, which is no part of the result."""
+        self.err.write(text + "\n")
+        self.err.flush()
+
+    def confirm(self, question: str) -> bool:
+        """Ask on stderr, read the answer from the input (so `yes |` works); no answer is a no."""
+        self.err.write(f"{question} [y/N] ")
+        self.err.flush()
+        answer = self.input.readline().decode(errors="replace").strip().lower()
+        return answer in ("y", "yes")
+
+    def read_text(self, source: str) -> str:
+        """Return the text of a file, of the input ("-") or of a URL."""
+        try:
+            if source == "-":
+                content = self.input.read()
+            elif source.startswith(("http://", "https://")):
+                import urllib.request
+
+                with urllib.request.urlopen(source) as answer:
+                    content = answer.read()
+            else:
+                with open(source, "rb") as stream:
+                    content = stream.read()
+            return content.decode()
+        except UnicodeDecodeError:
+            raise PachletError(f"{source} is not text in UTF-8") from None
+        except OSError as error:
+            raise PachletError(f"cannot read {source}: {error.strerror or error}") from None
+
+    def close(self) -> None:
+        """Let go of what was opened."""
+        if "progress" in self.__dict__:
+            self.progress.close()
+        if "connection" in self.__dict__:
+            self.connection.close()

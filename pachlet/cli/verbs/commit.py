@@ -1,0 +1,257 @@
+"""start, finish, inspect, list, wait, subscribe, squash, delete and find commit.
+
+An id alone means the commit set: what one change set off in all repos.
+
+Read next: put_file.py.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from pachlet.cli import flags
+from pachlet.cli.output import bar, coloured, show_list, show_one, show_raw, size, wants_raw, when
+from pachlet.cli.session import Session
+from pachlet.cli.verbs.waiting import report, wait_for_set
+from pachlet.client import commits, names
+from pachlet.client.connection import Message
+from pachlet.errors import Usage
+from pachlet.ids import is_commit_id
+from pachlet.paths import USER
+
+_HEADER = ("PROJECT", "REPO", "COMMIT", "FINISHED", "SIZE", "ORIGIN", "CREATOR", "DESCRIPTION")
+_SET_HEADER = ("ID", "SUBCOMMITS", "PROGRESS", "CREATED", "MODIFIED")
+_ORIGINS = ("USER", "AUTO", "FSCK")
+
+
+def start_commit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("branch", metavar="repo@branch")
+    parser.add_argument("-p", "--parent", default="", metavar="COMMIT", help="the parent, if not the head")
+    parser.add_argument("-m", "--message", "--description", default="", help="what the commit is about")
+    flags.add_project(parser)
+
+
+def start_commit(session: Session, arguments: Namespace) -> None:
+    commit = commits.start_commit(
+        session.connection, arguments.branch, parent=arguments.parent, description=arguments.message
+    )
+    session.print(commit.id)
+
+
+def finish_commit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("commit", metavar="repo@branch-or-commit")
+    parser.add_argument("-m", "--message", "--description", default="", help="what the commit is about")
+    flags.add_force(parser)
+    flags.add_project(parser)
+
+
+def finish_commit(session: Session, arguments: Namespace) -> None:
+    commits.finish_commit(
+        session.connection, arguments.commit, description=arguments.message, force=arguments.force
+    )
+
+
+def inspect_commit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("commit", metavar="repo@branch-or-commit | id")
+    flags.add_project(parser)
+    flags.add_output(parser)
+
+
+def inspect_commit(session: Session, arguments: Namespace) -> None:
+    if is_commit_id(arguments.commit):
+        _show(session, arguments, commits.inspect_commitset(session.connection, arguments.commit))
+        return
+
+    def lines(info: Message) -> Iterator[str]:
+        yield f"Commit: {info.commit.repo.name}@{info.commit.id}"
+        yield f"Description: {info.description}".rstrip()
+        if info.HasField("parent_commit"):
+            yield f"Parent: {info.parent_commit.id}"
+        yield f"Started: {when(arguments, info.started)}"
+        if info.HasField("finished"):
+            yield f"Finished: {when(arguments, info.finished)}"
+        if info.HasField("details"):
+            yield f"Size: {size(info.details.size_bytes)}"
+        if info.error:
+            yield f"Error: {info.error}"
+
+    show_one(session, arguments, commits.inspect_commit(session.connection, arguments.commit), lines)
+
+
+def list_commit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("what", nargs="?", default="", metavar="repo[@branch-or-commit] | id")
+    parser.add_argument(
+        "-f", "--from", dest="since", default="", metavar="COMMIT", help="stop before this one"
+    )
+    parser.add_argument("-n", "--number", type=int, default=0, help="the most commits to list")
+    parser.add_argument("--all", action="store_true", help="commits of all origins")
+    parser.add_argument("-x", "--expand", action="store_true", help="list the commits of each commit set")
+    parser.add_argument("--origin", choices=_ORIGINS, help="commits of one origin")
+    flags.add_project(parser)
+    flags.add_all_projects(parser)
+    flags.add_output(parser)
+
+
+def list_commit(session: Session, arguments: Namespace) -> None:
+    if arguments.all and arguments.origin:
+        raise Usage("cannot specify both --all and --origin")
+    if not arguments.what:
+        _list_sets(session, arguments)
+    elif is_commit_id(arguments.what):
+        _show(
+            session,
+            arguments,
+            _first(arguments, commits.inspect_commitset(session.connection, arguments.what)),
+        )
+    else:
+        repo, _, to = arguments.what.partition("@")
+        found = commits.list_commit(
+            session.connection,
+            repo,
+            to=to,
+            since=arguments.since,
+            number=arguments.number,
+            all=arguments.all,
+            origin=arguments.origin or "ORIGIN_KIND_UNKNOWN",
+        )
+        _show(session, arguments, found)
+
+
+def wait_commit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("commit", metavar="repo@branch-or-commit | id")
+    flags.add_project(parser)
+    flags.add_output(parser)
+
+
+def wait_commit(session: Session, arguments: Namespace) -> int | None:
+    if is_commit_id(arguments.commit):
+        outcomes = wait_for_set(session, arguments.commit)
+        _show(session, arguments, commits.inspect_commitset(session.connection, arguments.commit))
+        return report(session, outcomes) if session.verbose else None
+    _show(session, arguments, [commits.wait_commit(session.connection, arguments.commit)])
+    return None
+
+
+def subscribe_commit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("what", metavar="repo[@branch]")
+    parser.add_argument(
+        "--from", dest="since", default="", metavar="COMMIT", help="only commits after this one"
+    )
+    parser.add_argument("--new", action="store_true", help="only commits from now on")
+    parser.add_argument("--all", action="store_true", help="commits of all origins")
+    parser.add_argument("--origin", choices=_ORIGINS, help="commits of one origin")
+    flags.add_project(parser)
+    flags.add_output(parser)
+
+
+def subscribe_commit(session: Session, arguments: Namespace) -> None:
+    if arguments.new and arguments.since:
+        raise Usage("--new and --from cannot be used together")
+    repo, _, branch = arguments.what.partition("@")
+    infos = commits.subscribe_commit(
+        session.connection,
+        repo,
+        branch=branch,
+        since=branch if arguments.new else arguments.since,
+        all=arguments.all,
+        origin=arguments.origin or "ORIGIN_KIND_UNKNOWN",
+    )
+    for index, info in enumerate(infos):  # each is shown as it comes
+        if wants_raw(arguments):
+            show_raw(session, arguments, [info])
+        else:
+            if index == 0:
+                session.print(" ".join(_HEADER))
+            session.print(" ".join(_row(session, arguments, info)).rstrip())
+        session.out.flush()
+
+
+def squash_commit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id")
+
+
+def squash_commit(session: Session, arguments: Namespace) -> None:
+    session.connection.call("pfs_v2.API", "SquashCommitSet", {"commit_set": {"id": arguments.id}})
+
+
+delete_commit_arguments = squash_commit_arguments
+
+
+def delete_commit(session: Session, arguments: Namespace) -> None:
+    session.connection.call("pfs_v2.API", "DropCommitSet", {"commit_set": {"id": arguments.id}})
+
+
+def find_commit_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="repo@branch-or-commit:path")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="the most commits to find")
+    flags.add_project(parser)
+
+
+def find_commit(session: Session, arguments: Namespace) -> None:
+    file = names.file(session.connection.project, arguments.file)
+    request = {"start": file["commit"], "file_path": file["path"], "limit": arguments.limit}
+    last = ""
+    session.print("FOUND IN COMMITS")
+    for answer in session.connection.call("pfs_v2.API", "FindCommits", request):
+        if answer.WhichOneof("result") == "found_commit":
+            session.print(answer.found_commit.id)
+        else:
+            last = answer.last_searched_commit.id
+    session.print(f"\nLAST SEARCHED COMMIT\n{last}")
+
+
+def _list_sets(session: Session, arguments: Namespace) -> None:
+    for flag in ("origin", "since"):
+        if getattr(arguments, flag):
+            raise Usage(f"cannot specify --{flag.replace('since', 'from')} when listing all commits")
+    sets = commits.list_commitset(session.connection, all_projects=arguments.all_projects)
+    if arguments.expand:
+        _show(session, arguments, _first(arguments, (info for each in sets for info in each.commits)))
+        return
+
+    def row(info: Message) -> tuple[str, ...]:
+        finished = [each for each in info.commits if each.HasField("finished")]
+        bad = sum(bool(each.error) for each in finished)
+        started = sorted((each.started for each in info.commits), key=lambda each: (each.seconds, each.nanos))
+        return (
+            info.commit_set.id,
+            str(len(info.commits)),
+            bar(session, len(finished) - bad, len(info.commits) - len(finished), bad),
+            when(arguments, started[0]) if started else "-",
+            when(arguments, started[-1]) if started else "-",
+        )
+
+    show_list(session, arguments, _first(arguments, sets), _SET_HEADER, row)
+
+
+def _first(arguments: Namespace, infos: Iterable[Message]) -> Iterable[Message]:
+    return islice(infos, arguments.number) if arguments.number else infos
+
+
+def _show(session: Session, arguments: Namespace, infos: Iterable[Message]) -> None:
+    show_list(session, arguments, infos, _HEADER, lambda info: _row(session, arguments, info))
+
+
+def _row(session: Session, arguments: Namespace, info: Message) -> tuple[str, ...]:
+    repo = info.commit.repo
+    finished = when(arguments, info.finished) if info.HasField("finished") else "-"
+    known = info.HasField("details")
+    shown = size(info.details.size_bytes) if known else f"≤ {size(info.size_bytes_upper_bound)}"
+    return (
+        repo.project.name,
+        repo.name if repo.type == USER else f"{repo.name}.{repo.type}",
+        info.commit.id,
+        coloured(session, "red", f"{finished} (error)") if info.error else finished,
+        shown,
+        _origin(info),
+        info.created_by or "-",
+        info.description,
+    )
+
+
+def _origin(info: Message) -> str:
+    from pachlet.wire import schema
+
+    return schema.enum_name("pfs_v2.OriginKind", info.origin.kind)

@@ -1,0 +1,33 @@
+"""connect: choose the server for this and every other Pachyderm client of this user.
+
+Read next: config.py, pachlet/client/context.py.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from pachlet.cli.session import Session
+from pachlet.client import cluster
+from pachlet.client.connection import Address, Connection
+from pachlet.client.context import config_path, read_config, set_context, write_config
+
+
+def connect_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("address", metavar="host:port")
+    parser.add_argument(
+        "--alias", default="", metavar="NAME", help="a name for this server (default: its address)"
+    )
+
+
+def connect(session: Session, arguments: Namespace) -> None:
+    address = Address(arguments.address)
+    with Connection(address.url) as connection:  # a server that does not answer is not worth remembering
+        info = cluster.inspect_cluster(connection)
+    name = arguments.alias or str(address)
+    path = config_path(session.environ)
+    config = set_context(
+        read_config(path), name, pachd_address=address.url, cluster_deployment_id=info.deployment_id
+    )
+    write_config(path, config)
+    session.print(f"New context '{name}' created and will be set to active.")

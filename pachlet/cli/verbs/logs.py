@@ -1,0 +1,69 @@
+"""logs: what steps printed, of a pipeline, a job or one datum.
+
+As in pachctl, only the lines of the steps themselves are shown, unless the master's or the worker's are asked
+for.
+
+Read next: pachlet/client/logs.py.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+
+from pachlet.cli import flags
+from pachlet.cli.output import as_json, as_plain
+from pachlet.cli.session import Session
+from pachlet.cli.verbs.job import the_job
+from pachlet.client.connection import Message
+from pachlet.client.logs import get_logs
+from pachlet.errors import Usage
+
+
+def logs_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("-p", "--pipeline", default="", help="lines of one pipeline")
+    parser.add_argument("-j", "--job", default="", metavar="PIPELINE@JOB", help="lines of one job")
+    parser.add_argument("--datum", default="", help="lines of one datum")
+    parser.add_argument("--inputs", default="", metavar="PATH,...", help="lines about these input files")
+    parser.add_argument("--master", action="store_true", help="lines of the engine, about the pipeline")
+    parser.add_argument("--worker", action="store_true", help="lines of the engine, about running datums")
+    parser.add_argument(
+        "--raw", action="store_true", help="every line with all that is known about it, as JSON"
+    )
+    parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
+    parser.add_argument("-t", "--tail", type=int, default=0, metavar="N", help="only the last N lines")
+    parser.add_argument("--since", default="", metavar="24h", help="only lines of this time")
+    flags.add_project(parser)
+
+
+def logs(session: Session, arguments: Namespace) -> None:
+    if arguments.pipeline and arguments.job and "@" in arguments.job:
+        raise Usage("only one of pipeline or job should be specified")
+    job = the_job(session, arguments.job, pipeline=arguments.pipeline) if arguments.job else ""
+    messages = get_logs(
+        session.connection,
+        pipeline="" if job else arguments.pipeline,
+        job=job,
+        datum=arguments.datum,
+        inputs=[path for path in arguments.inputs.split(",") if path],
+        master=arguments.master,
+        follow=arguments.follow,
+        tail=arguments.tail,
+        since=flags.duration(arguments.since) if arguments.since else None,
+    )
+    for message in messages:
+        if arguments.raw:
+            session.print(as_json(as_plain(message)))
+        elif _wanted(arguments, message):
+            session.print(message.message.rstrip("\n"))
+        if arguments.follow:
+            session.out.flush()
+
+
+def _wanted(arguments: Namespace, message: Message) -> bool:
+    if not arguments.pipeline and not arguments.job:
+        return True  # the server's own log
+    if arguments.master:
+        return bool(message.master)
+    if arguments.worker:
+        return not message.user and not message.master
+    return bool(message.user)

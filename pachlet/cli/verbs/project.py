@@ -1,0 +1,76 @@
+"""create, update, inspect, list and delete project.
+
+Read next: repo.py.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+
+from pachlet.cli import flags
+from pachlet.cli.output import show_list, show_one, when
+from pachlet.cli.session import Session
+from pachlet.client import projects
+from pachlet.client.connection import Message
+from pachlet.errors import Refused
+
+
+def create_project_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="project")
+    parser.add_argument("-d", "--description", default="", help="what the project is for")
+
+
+def create_project(session: Session, arguments: Namespace) -> None:
+    projects.create_project(session.connection, arguments.name, description=arguments.description)
+
+
+update_project_arguments = create_project_arguments
+
+
+def update_project(session: Session, arguments: Namespace) -> None:
+    projects.create_project(
+        session.connection, arguments.name, description=arguments.description, update=True
+    )
+
+
+def inspect_project_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="project")
+    flags.add_output(parser)
+
+
+def inspect_project(session: Session, arguments: Namespace) -> None:
+    def lines(info: Message) -> Iterator[str]:
+        yield f"Name: {info.project.name}"
+        if info.description:
+            yield f"Description: {info.description}"
+        yield f"Created: {when(arguments, info.created_at)}"
+
+    show_one(session, arguments, projects.inspect_project(session.connection, arguments.name), lines)
+
+
+def list_project_arguments(parser: ArgumentParser) -> None:
+    flags.add_output(parser)
+
+
+def list_project(session: Session, arguments: Namespace) -> None:
+    active = session.connection.project
+
+    def row(info: Message) -> tuple[str, ...]:
+        mark = "*" if info.project.name == active else ""
+        return mark, info.project.name, when(arguments, info.created_at), info.description or "-"
+
+    infos = projects.list_project(session.connection)
+    show_list(session, arguments, infos, ("ACTIVE", "PROJECT", "CREATED", "DESCRIPTION"), row)
+
+
+def delete_project_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="project")
+    flags.add_force(parser)
+
+
+def delete_project(session: Session, arguments: Namespace) -> None:
+    question = f"This deletes project {arguments.name} with all its pipelines and repos. Are you sure?"
+    if not arguments.force and not session.confirm(question):
+        raise Refused("nothing was deleted")
+    projects.delete_project(session.connection, arguments.name, force=arguments.force)

@@ -1,0 +1,135 @@
+"""put file: local files, folders, URLs or standard input into a branch, as one commit.
+
+With --wait the verb returns when everything that the new commit set off is finished, and says how much of it
+was done and how much was skipped.
+
+Read next: pachlet/client/put_file.py (where files land), waiting.py.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+
+from pachlet.cli import flags
+from pachlet.cli.output import size
+from pachlet.cli.session import Session
+from pachlet.cli.verbs.waiting import report, wait_for_set
+from pachlet.client.connection import Connection
+from pachlet.client.files import find_file
+from pachlet.client.put_file import Put, plan
+from pachlet.client.put_file import put_file as put
+from pachlet.client.repos import inspect_repo
+from pachlet.client.watch import head_of
+from pachlet.errors import Usage
+
+_NAMED = 20  # up to so many files each is named; more are only counted
+
+
+def put_file_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("target", metavar="repo@branch-or-commit[:path]")
+    parser.add_argument(
+        "-f",
+        "--file",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a file, a URL or - for standard input; may be repeated",
+    )
+    parser.add_argument(
+        "-i", "--input-file", default="", metavar="LIST", help="a file that lists files, one per line"
+    )
+    parser.add_argument("-r", "--recursive", action="store_true", help="put all files of a folder")
+    parser.add_argument("-a", "--append", action="store_true", help="append to files that are there already")
+    parser.add_argument("-c", "--compress", action="store_true", help="compress on the way to the server")
+    parser.add_argument(
+        "-p", "--parallelism", type=int, default=10, metavar="N", help="accepted and not needed"
+    )
+    parser.add_argument(
+        "--full-path", action="store_true", help="keep the whole path, not only its last part"
+    )
+    parser.add_argument("--untar", action="store_true", help="unpack .tar, .tar.gz and .tgz files")
+    parser.add_argument(
+        "--progress", nargs="?", const="true", default="", help="true or false (default: on a terminal)"
+    )
+    parser.add_argument(
+        "--wait", action="store_true", help="wait until all that reads this is finished (pachlet's own)"
+    )
+    flags.add_project(parser)
+
+
+def put_file(session: Session, arguments: Namespace) -> int | None:
+    where, _, path = arguments.target.partition(":")
+    planned = plan(
+        path,
+        _sources(session, arguments),
+        stdin=session.input,
+        recursive=arguments.recursive,
+        full_path=arguments.full_path,
+        untar=arguments.untar,
+    )
+    # The members of an archive exist only while it is being read, so they are sent as they come.
+    puts = [] if arguments.untar else list(planned)
+    connection = session.connection
+    inspect_repo(connection, where.partition("@")[0])  # before gigabytes travel to a repo that is not there
+    before = _sizes(connection, where, puts) if session.talkative else {}
+    put(
+        connection,
+        where,
+        puts or planned,
+        append=arguments.append,
+        compress=arguments.compress,
+        advance=session.progress.bytes("put", _total(puts)) if arguments.progress != "false" else None,
+    )
+    session.progress.close()
+    if session.talkative:
+        for line in _told(connection, where, puts, before, append=arguments.append):
+            session.print(line)
+    if not arguments.wait:
+        return None
+    return report(session, wait_for_set(session, head_of(connection, where)))
+
+
+def _sources(session: Session, arguments: Namespace) -> list[str]:
+    if arguments.input_file:
+        if arguments.file:
+            raise Usage("-f and -i cannot be used together")
+        listed = session.read_text(arguments.input_file).splitlines()
+        return [line.strip() for line in listed if line.strip()]
+    sources = arguments.file or ["-"]
+    if sources.count("-") > 1:
+        raise Usage("standard input can be put only once")
+    if sources == ["-"] and not arguments.file and session.input.isatty():
+        raise Usage("nothing to put", hint="name a file with -f, or give the bytes on standard input")
+    return sources
+
+
+def _sizes(connection: Connection, where: str, puts: list[Put]) -> dict[str, int]:
+    """Return the sizes of the files that will be replaced."""
+    if len(puts) > _NAMED:
+        return {}
+    found = {each.path: find_file(connection, f"{where}:{each.path}") for each in puts}
+    return {path: int(info.size_bytes) for path, info in found.items() if info is not None}
+
+
+def _total(puts: list[Put]) -> int | None:
+    sizes = [each.size for each in puts]
+    return None if None in sizes else sum(each for each in sizes if each is not None)
+
+
+def _told(
+    connection: Connection, where: str, puts: list[Put], before: dict[str, int], *, append: bool
+) -> Iterator[str]:
+    if len(puts) > _NAMED:
+        total = _total(puts)
+        yield f"put {len(puts)} files{f' ({size(total)})' if total is not None else ''} into {where}"
+        return
+    for each in puts:
+        info = find_file(connection, f"{where}:{each.path}")
+        after = size(info.size_bytes) if info is not None else "size not known"
+        path = "/" + each.path.lstrip("/")
+        if each.path not in before:
+            yield f"put {path} ({after})"
+        else:
+            done = "appended to" if append else "replaced"
+            yield f"{done} {path} ({size(before[each.path])} -> {after})"

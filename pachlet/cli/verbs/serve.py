@@ -1,0 +1,96 @@
+"""serve: run the server in the foreground until it is told to stop.
+
+The only verb that knows the engine; everything else speaks to a server, ours or another.
+
+Read next: pachlet/server.py, stop.py.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from pachlet.cli.session import Session
+from pachlet.client.connection import DEFAULT_PORT
+from pachlet.errors import PachletError, Usage
+
+DATA_DIR = ".pachlet"
+
+
+def serve_arguments(parser: ArgumentParser) -> None:
+    add_data_dir(parser)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the address to listen on (default: this machine only)"
+    )
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help=f"the port (default {DEFAULT_PORT}; 0: any)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=None, metavar="N", help="datums at a time (default: by cores)"
+    )
+    parser.add_argument(
+        "--code", type=Path, default=Path(), metavar="DIR", help="where images/ is (default: here)"
+    )
+    parser.add_argument(
+        "--envs", type=Path, default=None, metavar="DIR", help="where images' environments are kept"
+    )
+    parser.add_argument(
+        "--address-file", type=Path, default=None, metavar="F", help="write the address to a file"
+    )
+
+
+def serve(session: Session, arguments: Namespace) -> None:
+    from pachlet.server import serve as serve_until_told
+
+    if not 0 <= arguments.port <= 65535:
+        raise Usage(f"{arguments.port} is no port", hint="a port is a number up to 65535")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise Usage("at least one worker is needed")
+
+    def ready(address: str) -> None:
+        if arguments.address_file is not None:
+            _write(arguments.address_file, address)
+        session.say(f"pachlet serves on {address}, data in {arguments.data_dir}")
+
+    serve_until_told(
+        data_dir=arguments.data_dir.absolute(),
+        host=arguments.host,
+        port=arguments.port,
+        workers=arguments.workers,
+        code=arguments.code.absolute(),
+        envs=(arguments.envs or environments(session.environ)).absolute(),
+        ready=ready,
+    )
+
+
+def add_data_dir(parser: ArgumentParser) -> None:
+    """--data-dir: where a server keeps everything."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(DATA_DIR),
+        metavar="D",
+        help=f"where the data is (default {DATA_DIR})",
+    )
+
+
+def environments(environ: Mapping[str, str]) -> Path:
+    """Return where images' environments are kept: outside of the data, since they can always be made
+    again."""
+    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache"
+    return Path(cache) / "pachlet" / "environments"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file in one step, so that whoever waits for it never reads half of it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".address")
+        with os.fdopen(handle, "w") as out:
+            out.write(text + "\n")
+        Path(name).replace(path)
+    except OSError as error:
+        raise PachletError(f"cannot write {path}: {error.strerror}") from None

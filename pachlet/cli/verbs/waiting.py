@@ -1,0 +1,42 @@
+"""Wait for what a change set off, and say per pipeline how it went.
+
+This is the end of `put file --wait`, `wait commit` and `wait job`; it is no verb of its own. It works on any
+server.
+
+Read next: pachlet/client/watch.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pachlet.cli.session import Session
+
+if TYPE_CHECKING:
+    from pachlet.client.watch import Outcome
+
+
+def wait_for_set(session: Session, identifier: str) -> list[Outcome]:
+    """Wait for a commit set while showing its jobs; return how each went."""
+    from pachlet.client.watch import wait_for
+
+    return wait_for(session.connection, [identifier], show=session.progress.jobs)
+
+
+def report(session: Session, outcomes: Sequence[Outcome]) -> int:
+    """Print a line for each job; return the exit status: 1 if any job did not succeed."""
+    session.progress.close()
+    if not outcomes:
+        session.print("no pipeline reads this")
+    failed = False
+    for each in outcomes:
+        recovered = f", recovered {each.recovered}" if each.recovered else ""
+        counts = f"processed {each.processed}, skipped {each.skipped}, failed {each.failed}{recovered}"
+        session.print(f"{each.pipeline}: {counts}")
+        if not each.succeeded:
+            failed = True
+            state = each.state.removeprefix("JOB_").lower()
+            logs = f"{session.program} logs --project {each.project} --job {each.pipeline}@{each.job}"
+            session.say(f"{each.pipeline}: {state}: {each.reason or 'no reason given'}; see `{logs}`")
+    return 1 if failed else 0
