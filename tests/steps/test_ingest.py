@@ -54,7 +54,7 @@ def test_good_row_reads_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "meant", "repair"),
+    "written, meant, repair",
     [
         ('"June 4, 2017"', date(2017, 6, 4), ["date_long_month"]),
         ('"December 14, 2014"', date(2014, 12, 14), ["date_long_month"]),
@@ -78,7 +78,7 @@ def test_dash_is_null_and_scientific_notation_is_a_number() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "code"),
+    "line, code",
     [
         (a_day('"Feb 30, 2017"'), "BAD_DATE"),
         (a_day('"Juny 3, 2017"'), "BAD_DATE"),

@@ -85,7 +85,7 @@ def test_bad_line_costs_only_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    "content, sentence",
     [
         (f"{FLOWER},Iris-setosa\n{FLOWER}\n", "bad.csv, line 2: 4 values where 5 are expected"),
         (f"{FLOWER},Iris-setosa\n", "two species or more"),

@@ -1,0 +1,266 @@
+"""The report shows every coin that came in, says what is synthetic, and is the same bytes each time.
+
+Read next: ../../steps/crypto/report.py.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from datetime import date, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pachlet.step import BadInput
+from steps.crypto import report
+from steps.crypto.pricetext import change_text, price_text, tick_text
+
+ORIGIN = date(2017, 9, 22)
+NOTICE = {"file": "SYNTHETIC.txt", "text": "SYNTHETIC DATA: made up."}
+
+
+def put(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def put_audit(pfs: Path, *, notices: tuple[dict[str, str], ...] = (), rejected: int = 0) -> None:
+    zero = {"rows_total": 300, "rows_after_quarantine": 299, "rows_quarantined": 1}
+    counts: dict[str, Any] = {"rows_repaired": {"date_long_month": 4}, "rows_flagged": {}}
+    quarantined = {"rows_quarantined_by_code": {"NCOLS": 1}, "files_quarantined": {}}
+    totals = {"schema": "crypto.totals/1", "notices": list(notices), **zero, **counts, **quarantined}
+    put(pfs / "audit" / "totals.json", totals)
+    short = {"slug": "young", "name": "Young <b>", "file": "Young.csv", "status": "skipped", "rows_in": 9}
+    short |= {
+        "rows_ok": 9,
+        "last": "2017-09-20",
+        "last_close": 2.0,
+        "reason": "short_history",
+        "detail": "9 rows",
+    }
+    put(pfs / "audit" / "rejected.json", {"schema": "crypto.rejected/1", "coins": [short] * rejected})
+
+
+def put_coin(pfs: Path, slug: str, price: float = 100.0, *, status: str = "ok", **changes: float) -> None:
+    put(
+        pfs / "audit" / "universe" / f"{slug}.json",
+        {
+            "schema": "crypto.universe/1",
+            "slug": slug,
+            "name": slug.title(),
+            "file": f"{slug}.csv",
+            "rows": 90,
+        },
+    )
+    days = [ORIGIN - timedelta(days=89 - i) for i in range(90)]
+    rows = [
+        f"{day},{math.log(price) + math.sin(i) / 9 - math.sin(89) / 9!r},,,{int(i % 30 != 5)}"
+        for i, day in enumerate(days)
+    ]
+    series = pfs / "standardise" / slug / "series.csv"
+    series.parent.mkdir(parents=True)
+    series.write_text("\n".join(["date,log_close,ret,vol30,obs", *rows]) + "\n")
+
+    def forecast(model: str, drift: float) -> list[dict[str, object]]:
+        return [
+            {
+                "h": h,
+                "date": (ORIGIN + timedelta(days=h)).isoformat(),
+                "point": price * math.exp(drift * h),
+                "lo80": price * math.exp(drift * h - 0.1 * math.sqrt(h)),
+                "hi80": price * math.exp(drift * h + 0.1 * math.sqrt(h)),
+                "model": model,
+            }
+            | changes
+            for h in range(1, 11)
+        ]
+
+    shown = forecast("svm.rbf1", 0.01) if status == "ok" else []
+    put(
+        pfs / "predict" / f"{slug}.json",
+        {
+            "schema": "crypto.forecast/1",
+            "slug": slug,
+            "name": slug.title(),
+            "origin": ORIGIN.isoformat(),
+            "last": price,
+            "status": status,
+            "forecast": shown,
+            "candidates": [
+                {
+                    "model": "svm.rbf1",
+                    "status": "ok",
+                    "metrics_valid": {"1": {"rel_mae": 0.987}},
+                    "forecast": shown,
+                },
+                {
+                    "model": "naive.last",
+                    "status": "ok",
+                    "metrics_valid": {},
+                    "forecast": forecast("naive.last", 0),
+                },
+                {"model": "lstm.small", "status": "skipped", "reason": "short_history"},
+            ],
+        }
+        | ({} if status == "ok" else {"reason": "no_naive_model"}),
+    )
+
+
+def run(pfs: Path) -> Path:
+    out = pfs / "out"
+    out.mkdir()
+    report.run(pfs, out)
+    return out
+
+
+def summary_of(out: Path) -> dict[str, Any]:
+    return {coin["slug"]: coin for coin in json.loads((out / "summary.json").read_text())["coins"]}
+
+
+def test_every_coin_that_came_in_goes_out(tmp_path: Path) -> None:
+    put_audit(tmp_path, rejected=1)
+    put_coin(tmp_path, "alpha")
+    put_coin(tmp_path, "beta", 3e-7)
+    put_coin(tmp_path, "gamma", status="skipped")
+    put_coin(tmp_path, "lost")
+    (tmp_path / "predict" / "lost.json").unlink()
+    out = run(tmp_path)
+    coins = summary_of(out)
+    assert {slug: coin["status"] for slug, coin in coins.items()} == {
+        "alpha": "ok",
+        "beta": "ok",
+        "gamma": "skipped",
+        "lost": "missing",
+        "young": "skipped",
+    }
+    assert [coins[slug]["reason"] for slug in ("gamma", "lost", "young")] == [
+        "no_naive_model",
+        "no_forecast",
+        "short_history",
+    ]
+    assert sorted(path.stem for path in (out / "png").iterdir()) == ["alpha", "beta"]
+    page = (out / "index.html").read_text()
+    assert all(
+        name in page for name in ("Alpha", "Beta", "Gamma", "Lost", "Young", "short_history", "no_forecast")
+    )
+
+
+def test_summaries_hold_both_horizons_with_intervals_and_model(tmp_path: Path) -> None:
+    put_audit(tmp_path, rejected=1)
+    put_coin(tmp_path, "alpha")
+    out = run(tmp_path)
+    ahead = summary_of(out)["alpha"]["forecast"]
+    assert ahead.keys() == {"1", "10"}
+    assert ahead["10"]["date"] == "2017-10-02"
+    assert ahead["10"]["lo80"] < ahead["10"]["point"] < ahead["10"]["hi80"]
+    with (out / "summary.csv").open(newline="") as file:
+        alpha, young = csv.DictReader(file)
+    assert (alpha["model_1d"], float(alpha["point_10d"])) == ("svm.rbf1", ahead["10"]["point"])
+    assert (young["status"], young["reason"], young["point_1d"]) == ("skipped", "short_history", "")
+
+
+def test_notice_is_shown_wherever_the_data_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels: list[str] = []
+    monkeypatch.setattr(report, "draw_coin", lambda coin, label, path: labels.append(label))
+    monkeypatch.setattr(report, "draw_overview", lambda coins, label, path: labels.append(label))
+    put_audit(tmp_path, notices=(NOTICE,))
+    put_coin(tmp_path, "alpha")
+    out = run(tmp_path)
+    assert labels == ["SYNTHETIC DATA"] * 2
+    page = (out / "index.html").read_text()
+    assert "<title>SYNTHETIC DATA: " in page
+    assert '<p class="notice">SYNTHETIC DATA: made up.</p>' in page
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["label"], summary["notices"]) == ("SYNTHETIC DATA", ["SYNTHETIC DATA: made up."])
+
+
+def test_label_changes_the_plots(tmp_path: Path) -> None:
+    plots = []
+    for number, notices in enumerate([(), (NOTICE,)]):
+        pfs = tmp_path / str(number)
+        put_audit(pfs, notices=notices)
+        put_coin(pfs, "alpha")
+        out = run(pfs)
+        plots.append([(out / name).read_bytes() for name in ("png/alpha.png", "overview.png")])
+    assert plots[0][0] != plots[1][0]
+    assert plots[0][1] != plots[1][1]
+
+
+def test_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
+    made = []
+    for number in "12":
+        pfs = tmp_path / number
+        put_audit(pfs, rejected=1)
+        put_coin(pfs, "alpha")
+        put_coin(pfs, "beta", 0.05)
+        out = run(pfs)
+        made.append({p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()})
+    assert made[0] == made[1]
+    png = made[0][Path("png/alpha.png")]
+    assert png.startswith(b"\x89PNG")
+    assert not re.search(rb"tEXt|tIME|[Mm]atplotlib", png)
+
+
+class Tags(HTMLParser):
+    """Collect what a page refers to, and whether its tags match."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links |= {str(value) for name, value in attrs if name in ("href", "src")}
+        if tag not in ("meta", "img", "polygon", "polyline"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+def test_page_stands_alone_and_is_well_formed(tmp_path: Path) -> None:
+    put_audit(tmp_path, rejected=1)
+    put_coin(tmp_path, "alpha")
+    out = run(tmp_path)
+    tags = Tags()
+    tags.feed((out / "index.html").read_text())
+    assert tags.open == []
+    assert tags.links == {"png/alpha.png", "overview.png"}
+    assert all((out / link).is_file() for link in tags.links)
+    page = (out / "index.html").read_text()
+    assert "<svg" in page
+    assert "Young &lt;b&gt;" in page
+
+
+def test_report_without_any_forecast_still_says_why(tmp_path: Path) -> None:
+    put_audit(tmp_path, rejected=1)
+    out = run(tmp_path)
+    assert "9 rows" in (out / "index.html").read_text()
+    assert sorted(path.name for path in out.iterdir()) == ["index.html", "summary.csv", "summary.json"]
+
+
+@pytest.mark.parametrize("changes", [{"point": -1.0}, {"hi80": math.inf}, {"lo80": 1e9}])
+def test_forecast_that_is_no_price_is_refused(tmp_path: Path, changes: dict[str, float]) -> None:
+    put_audit(tmp_path)
+    put_coin(tmp_path, "alpha", **changes)
+    with pytest.raises(BadInput, match=r"svm\.rbf1 for 2017-09-23 is no positive price"):
+        run(tmp_path)
+
+
+def test_prices_are_written_for_people() -> None:
+    assert [price_text(p) for p in (123456.7, 3630.7, 48.09, 2.5, 0.048257, 5.8e-7)] == [
+        "123,457",
+        "3,630.70",
+        "48.09",
+        "2.500",
+        "0.04826",
+        "5.8e-07",
+    ]
+    assert [tick_text(p) for p in (5000.0, 0.05, 2e-7)] == ["5,000", "0.05", "2e-07"]
+    assert [change_text(c) for c in (0.0123, -0.0123, -0.0001, 0.0)] == ["+1.2 %", "−1.2 %", "0.0 %", "0.0 %"]
