@@ -1,0 +1,285 @@
+"""A path is a correct recursion, an interval is a measured one, and nothing is known before its day.
+
+Read next: ../../steps/crypto/forecast.py, intervals.py and walkforward.py beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from steps.crypto import choose
+from steps.crypto.features import LIMIT, frames, origins, training_rows
+from steps.crypto.forecast import HORIZON, recurse
+from steps.crypto.intervals import WINDOW, nested, newest_tails, rolling_cover, tails
+from steps.crypto.metrics import relative_error, score
+from steps.crypto.naive import Naive
+from steps.crypto.series import Array, Series
+from steps.crypto.walkforward import Fold, OutOfSample, judge, read_folds, walk_forward
+
+
+class Says:
+    """A model given by a function, which remembers the frames that it was shown."""
+
+    def __init__(self, answer: Callable[[Array], Array]) -> None:
+        self.answer = answer
+        self.shown: list[Array] = []
+
+    def predict(self, frames: Array) -> Array:
+        self.shown.append(frames.copy())
+        return self.answer(frames)
+
+
+def coin(returns: Array, observed: Array | None = None) -> Series:
+    """A series in memory with a volatility that changes from day to day."""
+    count = len(returns) + 1
+    days = np.datetime64("2016-01-01") + np.arange(count)
+    return Series(
+        slug="coin",
+        dates=tuple(str(day) for day in days),
+        log_close=np.concatenate([[4.0], 4.0 + np.cumsum(returns)]),
+        ret=np.concatenate([[np.nan], returns]),
+        vol=0.05 + 0.01 * np.sin(np.arange(count)),
+        observed=np.ones(count, dtype=bool) if observed is None else observed,
+        sha256="",
+    )
+
+
+FRAMES = st.integers(1, 6).flatmap(
+    lambda lags: st.lists(
+        st.lists(st.floats(-LIMIT, LIMIT), min_size=lags, max_size=lags), min_size=1, max_size=4
+    )
+)
+
+
+@given(FRAMES, st.floats(1e-4, 1))
+def test_zero_model_gives_a_flat_line(rows: list[list[float]], scale: float) -> None:
+    path = recurse(Naive(), np.array(rows), np.full(len(rows), scale))
+    assert path.shape == (len(rows), HORIZON)
+    assert (path == 0).all()
+
+
+@given(FRAMES, st.floats(-1, 1), st.floats(1e-4, 1))
+def test_constant_model_gives_a_straight_line_in_log_price(
+    rows: list[list[float]], constant: float, scale: float
+) -> None:
+    path = recurse(
+        Says(lambda shown: np.full(len(shown), constant)), np.array(rows), np.full(len(rows), scale)
+    )
+    slope = constant * scale
+    np.testing.assert_allclose(path, np.tile(slope * np.arange(1, HORIZON + 1), (len(rows), 1)), atol=1e-12)
+
+
+@given(st.floats(-0.9, 0.9), st.floats(-2, 2), st.floats(0.001, 0.2))
+def test_ar1_model_follows_its_geometric_series(phi: float, newest: float, scale: float) -> None:
+    path = recurse(Says(lambda shown: phi * shown[:, -1]), np.array([[0.3, newest]]), np.array([scale]))[0]
+    expected = newest * scale * np.cumsum([phi**day for day in range(1, HORIZON + 1)])
+    np.testing.assert_allclose(path, expected, atol=1e-12)
+
+
+def test_step_one_is_the_one_day_forecast_and_frames_keep_their_length() -> None:
+    model = Says(lambda shown: shown.mean(axis=1))
+    start = np.array([[1.0, 2.0, 3.0]])
+    path = recurse(model, start, np.array([0.1]))[0]
+    assert path[0] == pytest.approx(0.1 * model.answer(start)[0])
+    assert [shown.shape for shown in model.shown] == [(1, 3)] * HORIZON
+    # The oldest goes, the prediction comes in at the newest end.
+    np.testing.assert_allclose(model.shown[1], [[2.0, 3.0, 2.0]])
+    np.testing.assert_allclose(model.shown[2], [[3.0, 2.0, 7 / 3]])
+
+
+def test_an_exploding_model_still_gives_a_finite_path() -> None:
+    path = recurse(Says(lambda shown: 1e300 * np.ones(len(shown))), np.zeros((1, 2)), np.array([0.1]))
+    np.testing.assert_allclose(path[0], 0.1 * LIMIT * np.arange(1, HORIZON + 1))
+
+
+def test_frames_end_on_their_origin_in_units_of_its_volatility() -> None:
+    series = coin(np.linspace(-0.05, 0.05, 12))
+    at = origins(series, 3)
+    assert at.tolist() == list(range(3, 13))
+    made = frames(series, 3, at)
+    np.testing.assert_allclose(made[-1], series.ret[-3:] / series.vol[-1])
+    np.testing.assert_allclose(made[0], series.ret[1:4] / series.vol[3])
+
+
+def test_training_rows_hold_every_known_target_and_none_after_the_end() -> None:
+    series = coin(np.linspace(-0.05, 0.05, 12))
+    rows, targets = training_rows(series, 3, len(series) - 1)
+    assert len(rows) == len(targets) == len(series) - 1 - 3
+    assert targets[-1] == pytest.approx(series.ret[-1] / series.vol[-2])
+    _, fewer = training_rows(series, 3, 8)
+    np.testing.assert_array_equal(fewer, targets[:5])  # origins 3..7, targets on days 4..8
+
+
+def test_a_filled_day_is_neither_origin_nor_target() -> None:
+    observed = np.ones(13, dtype=bool)
+    observed[7] = False
+    series = coin(np.linspace(-0.05, 0.05, 12), observed)
+    _, targets = training_rows(series, 3, 12)
+    days = (targets[:, None] == (series.ret[1:] / series.vol[:-1])[None, :]).argmax(axis=1) + 1
+    assert days.tolist() == [4, 5, 6, 9, 10, 11, 12]
+    judged = judge(series, np.array([4, 6]), np.zeros((2, HORIZON)), refits=0)
+    assert np.isnan(judged.actual[0, 2])
+    assert np.isnan(judged.actual[1, 0])
+    assert np.isnan(judged.actual).sum() == 2 + 2 + 4  # the filled day twice, and the days still to come
+
+
+def test_actual_moves_are_measured_from_the_origin_to_its_day() -> None:
+    series = coin(np.arange(1, 13) / 100)
+    judged = judge(series, np.array([2, 11]), np.zeros((2, HORIZON)), refits=0)
+    np.testing.assert_allclose(judged.actual[0, :3], [0.03, 0.07, 0.12])
+    assert judged.actual[1, 0] == pytest.approx(0.12)
+    assert np.isnan(judged.actual[1, 1:]).all()
+
+
+def test_walk_forward_refits_only_on_known_targets_and_takes_each_origin_once() -> None:
+    series = coin(np.random.default_rng(0).normal(0, 0.05, 60))
+    known: list[int] = []
+
+    def fit(rows: Array, targets: Array) -> Naive:
+        known.append(len(targets))
+        return Naive()
+
+    folds = [Fold(20, 20, 34), Fold(30, 30, 44), Fold(45, 45, 60)]
+    rows = walk_forward(series, folds, fit, lags=2, min_rows=5)
+    assert known == [18, 28, 43]  # origins 2..19, 2..29, 2..44
+    assert rows.origins.tolist() == list(range(20, 61))
+    assert rows.refits == 3
+
+
+def test_prices_after_an_origin_leave_its_forecast_as_it_was() -> None:
+    returns = np.random.default_rng(0).normal(0, 0.05, 60)
+    changed = returns.copy()
+    changed[40:] *= -3  # from day 41 on
+
+    def fit(rows: Array, targets: Array) -> Says:
+        weights = np.linalg.lstsq(rows, targets, rcond=None)[0]
+        return Says(lambda shown: shown @ weights)
+
+    folds = [Fold(20, 20, 29), Fold(30, 30, 39), Fold(40, 40, 60)]
+    before = walk_forward(coin(returns), folds, fit, lags=2, min_rows=5)
+    after = walk_forward(coin(changed), folds, fit, lags=2, min_rows=5)
+    early = before.origins <= 40
+    np.testing.assert_array_equal(before.forecast[early], after.forecast[early])
+    assert (before.forecast[~early] != after.forecast[~early]).any()
+
+
+def test_folds_can_be_merged_where_refits_are_dear() -> None:
+    series = coin(np.zeros(59))
+    dates = series.dates
+    refits = [
+        {"train_end": dates[start], "test_start": dates[start], "test_end": dates[start + 9]}
+        for start in (10, 20, 30)
+    ]
+    assert read_folds(series, {"refits": refits}) == [Fold(10, 10, 19), Fold(20, 20, 29), Fold(30, 30, 39)]
+    assert read_folds(series, {"refits": refits}, 2) == [Fold(10, 10, 29), Fold(30, 30, 39)]
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=60), st.integers(1, 10))
+def test_interval_ends_lie_on_both_sides_of_the_point(residuals: list[float], horizon: int) -> None:
+    low, high = tails(sorted(residuals), horizon)
+    assert max(min(0.0, *residuals), -LIMIT * horizon) <= low <= 0
+    assert 0 <= high <= min(max(0.0, *residuals), LIMIT * horizon)
+
+
+def test_interval_ends_are_quantiles_pulled_outwards_for_few_and_overlapping_residuals() -> None:
+    residuals = np.linspace(-1, 1, 2001)
+    ordered = residuals.tolist()
+    assert tails(ordered, 1) == pytest.approx((-0.8009, 0.8009), abs=1e-3)
+    assert tails(ordered, 10)[1] > tails(ordered, 1)[1]
+    assert tails(ordered[:5], 10) == (ordered[0], 0.0)
+
+
+def test_only_the_newest_known_residuals_count() -> None:
+    old, new = np.full(WINDOW, 9.0), np.tile([-1.0, np.nan, 1.0], WINDOW)
+    assert newest_tails(np.concatenate([old, new]), 1) == (-1.0, 1.0)
+
+
+def test_rolling_cover_uses_no_residual_before_it_was_known() -> None:
+    # Quiet, then loud: an interval made from what came later would cover the loud days.
+    residuals = np.array([0.1, -0.1] * 20 + [5.0, -5.0] * 3)
+    inside = rolling_cover(residuals, 1, at_least=10)
+    assert inside[:10] == [None] * 10
+    assert inside[40:42] == [False, False]
+    late = rolling_cover(residuals, 4, at_least=10)
+    assert late[:13] == [None] * 13
+    assert late[13] is not None
+    assert late[40:44] == [False] * 4  # the first loud residual is known four days on
+
+
+def test_rolling_cover_is_about_80_percent_on_steady_residuals() -> None:
+    inside = rolling_cover(np.random.default_rng(3).normal(size=3000), 1, at_least=30)
+    judged = [within for within in inside if within is not None]
+    assert sum(judged) / len(judged) == pytest.approx(0.8, abs=0.02)
+
+
+@given(st.lists(st.tuples(st.floats(-5, 0), st.floats(0, 5)), min_size=1, max_size=10))
+def test_nested_intervals_never_shrink(ends: list[tuple[float, float]]) -> None:
+    result = nested(ends)
+    assert all(low <= a and high >= b for (low, high), (a, b) in zip(result, ends, strict=True))
+    widths = [high - low for low, high in result]
+    assert widths == sorted(widths)
+
+
+def test_relative_error_is_the_ratio_of_sums_with_a_standard_error_of_blocks() -> None:
+    naive = np.array([1.0, 3.0, 2.0, 2.0])
+    relative, spread = relative_error(naive / 2, naive, block=2)
+    assert (relative, spread) == (0.5, pytest.approx(0.0))
+    relative, spread = relative_error(np.array([1.0, 1.0, 3.0, 3.0]), np.full(4, 2.0), block=2)
+    # Blocks sum to -2 and +2: sqrt(2/1 * 8) / 8.
+    assert (relative, spread) == (1.0, pytest.approx(0.5))
+    assert relative_error(np.ones(3), np.zeros(3), block=2) == (None, None)
+    assert relative_error(np.ones(2), np.ones(2), block=2) == (1.0, None)
+
+
+def test_scores_are_in_price_and_directions_leave_out_days_without_one() -> None:
+    rows = OutOfSample(
+        origins=np.arange(4),
+        forecast=np.log(np.array([[1.1], [0.9], [1.0], [1.1]])),
+        actual=np.log(np.array([[1.2], [1.2], [1.2], [1.0]])),
+        scale=np.full(4, 0.05),
+        price=np.array([100.0, 100.0, 200.0, 100.0]),
+        refits=1,
+    )
+    scores = score(rows, np.ones(4, dtype=bool))["1"]
+    assert scores["n"] == 4
+    assert scores["mae"] == pytest.approx((10 + 30 + 40 + 10) / 4)
+    assert scores["rel_mae"] == pytest.approx(90 / 80)
+    assert (scores["dir"], scores["dir_majority"]) == (0.5, 1.0)
+    assert score(rows, np.array([True, False, False, False]))["1"]["n"] == 1
+    assert score(rows, np.zeros(4, dtype=bool)) == {}
+
+
+def card(family: str, pid: str, **scores: float | int | None) -> dict[str, object]:
+    return {"family": family, "pid": pid, "metrics_valid": {"1": {"n": 300, "rel_mae_se": 0.01, **scores}}}
+
+
+def test_a_challenger_must_win_by_more_than_chance() -> None:
+    naive = card("naive", "last", rel_mae=1.0, rel_mae_se=0.0)
+    good = card("svm", "good", rel_mae=0.97)
+    better = card("lstm", "better", rel_mae=0.96)
+    lucky = card("linear", "lucky", rel_mae=0.90, rel_mae_se=0.2)
+    assert choose.choose([better, naive, good, lucky], 1) is better
+    assert choose.choose([naive, lucky], 1) is naive
+    assert choose.choose([naive, good], 2) is naive  # nothing is known about day 2
+    assert choose.choose([card("svm", "b", rel_mae=0.96), naive, better], 1) is better  # a tie goes by id
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        {"rel_mae": 0.97, "n": 59},
+        {"rel_mae": None},
+        {"rel_mae": 0.97, "rel_mae_se": None},
+        {"rel_mae": 0.999, "rel_mae_se": 0.0001},
+        {"rel_mae": math.inf},
+    ],
+)
+def test_the_guard_keeps_naive(scores: dict[str, float | None]) -> None:
+    assert choose.is_better(card("svm", "x", **scores)["metrics_valid"]["1"]) is False  # type: ignore[index]
+    assert choose.is_better(None) is False

@@ -1,0 +1,197 @@
+"""The predict stage: it reads models and never trains, shows what the guard allows, and names what it used.
+
+Read next: ../../steps/crypto/predict.py, conftest.py (the coins).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pachlet.step import BadInput
+from steps.crypto import predict, train_linear, train_naive, train_svm
+from steps.crypto.formats import write_json
+from steps.crypto.lstm_forward import Lstm, save_weights
+from steps.crypto.series import Series
+
+AddCoin = Callable[..., Series]
+AddParams = Callable[..., None]
+MakeReturns = Callable[..., Any]
+Predict = Callable[[], dict[str, Any]]
+
+
+@pytest.fixture
+def trained(pfs: Path, add_params: AddParams) -> Callable[[], None]:
+    """Train the families that need no TensorFlow on the coins that were added."""
+
+    def train() -> None:
+        for family, pid in (("naive", "last"), ("linear", "ridge"), ("svm", "rbf1")):
+            add_params(family, pid)
+            run = {"naive": train_naive, "linear": train_linear, "svm": train_svm}[family].run
+            run(pfs, pfs / f"train-{family}")
+
+    return train
+
+
+@pytest.fixture
+def forecast(pfs: Path) -> Predict:
+    def run() -> dict[str, Any]:
+        predict.run(pfs, pfs / "out")
+        return dict(json.loads((pfs / "out/coin.json").read_text()))
+
+    return run
+
+
+def test_forecast_has_ten_dated_days_with_intervals_that_only_grow(
+    add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict
+) -> None:
+    series = add_coin("coin", returns(400, phi=-0.4), price=3630.7)
+    trained()
+    result = forecast()
+    assert (result["schema"], result["slug"], result["name"], result["status"]) == (
+        "crypto.forecast/1",
+        "coin",
+        "Coin",
+        "ok",
+    )
+    assert result["origin"] == series.dates[-1] == "2017-02-04"
+    assert result["last"] == pytest.approx(series.last_price)
+    days = result["forecast"]
+    assert [day["h"] for day in days] == list(range(1, 11))
+    assert [days[0]["date"], days[-1]["date"]] == ["2017-02-05", "2017-02-14"]
+    for own in [days, *(each["forecast"] for each in result["candidates"])]:
+        assert all(0 < day["lo80"] <= day["point"] <= day["hi80"] < math.inf for day in own)
+        widths = [day["hi80"] - day["lo80"] for day in own]
+        assert widths == sorted(widths)
+
+
+def test_strong_autocorrelation_is_shown_by_a_challenger_and_naive_stands_beside_it(
+    add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict
+) -> None:
+    add_coin("coin", returns(900, phi=-0.6))
+    trained()
+    result = forecast()
+    assert result["forecast"][0]["model"] in ("linear.ridge", "svm.rbf1")
+    shown = result["forecast"][0]
+    (same,) = (each for each in result["candidates"] if each["model"] == shown["model"])
+    assert same["forecast"][0]["point"] == shown["point"]
+    (naive,) = (each for each in result["candidates"] if each["model"] == "naive.last")
+    assert {day["point"] for day in naive["forecast"]} == {result["last"]}
+
+
+def test_a_random_walk_is_left_to_naive(
+    pfs: Path, add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict
+) -> None:
+    for slug in ("coin", "second", "third", "fourth"):
+        add_coin(slug, returns(600, seed=len(slug)))
+    trained()
+    assert {each["model"] for each in forecast()["candidates"]} == {"naive.last", "linear.ridge", "svm.rbf1"}
+    shown = [
+        day["model"]
+        for path in (pfs / "out").glob("*.json")
+        for day in json.loads(path.read_text())["forecast"]
+    ]
+    # Two challengers at ten horizons: now and then one passes a guard of 95 %.
+    assert shown.count("naive.last") >= 0.85 * len(shown)
+
+
+def test_models_are_named_by_the_digests_of_their_files(
+    pfs: Path, add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict
+) -> None:
+    series = add_coin("coin", returns(400))
+    trained()
+    expected = {
+        folder.name: hashlib.sha256(next(folder.glob("model.*")).read_bytes()).hexdigest()
+        for folder in pfs.glob("train-*/coin/*")
+    }
+    models = forecast()["models"]
+    assert {model["id"]: model["sha256"] for model in models} == expected
+    assert {model["train_end"] for model in models} == {series.dates[-1]}
+
+
+def test_a_model_file_that_is_not_its_cards_is_refused(
+    pfs: Path, add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None]
+) -> None:
+    add_coin("coin", returns(400))
+    trained()
+    (pfs / "train-svm/coin/svm.rbf1/model.joblib").write_bytes(b"something else")
+    with pytest.raises(BadInput, match=r"coin/svm.rbf1/model.joblib is not the file that its card describes"):
+        predict.run(pfs, pfs / "out")
+
+
+def test_skipped_models_are_listed_with_their_reason(
+    add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict
+) -> None:
+    add_coin("coin", returns(60))
+    trained()
+    result = forecast()
+    assert result["status"] == "ok"
+    assert len(result["forecast"]) == 10
+    skipped = [each for each in result["candidates"] if each["status"] == "skipped"]
+    assert skipped == [
+        {"model": "linear.ridge", "status": "skipped", "reason": "short_history"},
+        {"model": "svm.rbf1", "status": "skipped", "reason": "short_history"},
+    ]
+
+
+def test_a_coin_without_any_model_is_skipped_and_says_so(
+    add_coin: AddCoin, returns: MakeReturns, forecast: Predict
+) -> None:
+    add_coin("coin", returns(60))
+    result = forecast()
+    assert (result["status"], result["reason"]) == ("skipped", "no_naive_model")
+    assert result["forecast"] == []
+
+
+def test_models_without_a_series_are_refused(pfs: Path) -> None:
+    (pfs / "train-naive/coin").mkdir(parents=True)
+    with pytest.raises(BadInput, match="is their coin gone from standardise"):
+        predict.run(pfs, pfs / "out")
+
+
+def test_an_lstm_is_used_without_tensorflow(
+    pfs: Path, add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict
+) -> None:
+    add_coin("coin", returns(900, phi=-0.6))
+    trained()
+    folder = pfs / "train-lstm/coin/lstm.small"
+    folder.mkdir(parents=True)
+    # All gates open halfway, nothing remembered but the dense bias: the model says 0.01 volatilities a day.
+    weights = {
+        "kernel": np.zeros((1, 8)),
+        "recurrent": np.zeros((2, 8)),
+        "bias": np.zeros(8),
+        "dense_kernel": np.zeros((2, 1)),
+        "dense_bias": np.array([0.01]),
+    }
+    save_weights(Lstm(weights), folder / "model.safetensors")
+    card = json.loads((pfs / "train-linear/coin/linear.ridge/card.json").read_text())
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    card |= {
+        "family": "lstm",
+        "pid": "small",
+        "model": {"file": "model.safetensors", "sha256": digest},
+    }
+    write_json(folder / "card.json", card)
+    result = forecast()
+    (own,) = (each for each in result["candidates"] if each["model"] == "lstm.small")
+    logs = np.log([result["last"], *(day["point"] for day in own["forecast"])])
+    vol = float((pfs / "standardise/coin/series.csv").read_text().splitlines()[-1].split(",")[3])
+    np.testing.assert_allclose(np.diff(logs), 0.01 * vol, rtol=1e-4)
+
+
+def test_predicting_twice_gives_the_same_bytes(
+    pfs: Path, add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None]
+) -> None:
+    add_coin("coin", returns(400))
+    trained()
+    predict.run(pfs, pfs / "out")
+    predict.run(pfs, pfs / "again")
+    assert (pfs / "out/coin.json").read_bytes() == (pfs / "again/coin.json").read_bytes()
