@@ -84,6 +84,10 @@ class Tree:
         """
         return Tree(self.nodes, apply_edits(self.nodes, self.load, self.root, edits), self._cache)
 
+    def cleared(self) -> Tree:
+        """Return the empty tree in the same node store."""
+        return Tree(self.nodes, None, self._cache)
+
     def load(self, hash: bytes) -> Node:
         """Return a node of this tree."""
         return self._cache.load(hash, self.nodes.get_node)
