@@ -105,7 +105,11 @@ def check_pipeline_name(name: str, project: str) -> None:
 def check_pipeline_start(name: str) -> None:
     """Refuse a pipeline name by its first character, which upstream checks after the defaults are set."""
     if not name[:1].isalnum():
-        raise Refused("pipeline names must start with an alphanumeric character")
+        better = name.lstrip("_-")
+        raise Refused(
+            "pipeline names must start with an alphanumeric character",
+            hint=f"such as {better}" if better else "",
+        )
 
 
 def clean_path(path: str) -> str:
@@ -136,7 +140,8 @@ def _check_project_name(name: str) -> None:
 def _check_characters(name: str) -> None:
     if not _NAME.fullmatch(name):
         message = f"name ({name}) invalid: only alphanumeric characters, underscores, and dashes are allowed"
-        raise Refused(message)
+        better = re.sub(r"[^a-zA-Z0-9_-]+", "-", name).strip("-")
+        raise Refused(message, hint=f"such as {better}" if better else "")
 
 
 def _check_length(shown: str, name: str, most: int) -> None:

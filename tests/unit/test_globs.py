@@ -9,7 +9,7 @@ from pachlet.globs import Glob
 
 
 @pytest.mark.parametrize(
-    ("pattern", "path", "matches"),
+    "pattern, path, matches",
     [
         ("/", "/", True),
         ("", "/", True),
@@ -62,7 +62,7 @@ def test_match(pattern: str, path: str, matches: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "path", "groups"),
+    "pattern, path, groups",
     [
         ("/(*)", "/foo", ("foo",)),
         ("/(*)/", "/foo/", ("foo",)),
@@ -83,7 +83,7 @@ def test_captures(pattern: str, path: str, groups: tuple[str, ...] | None) -> No
 
 
 @pytest.mark.parametrize(
-    ("template", "filled"),
+    "template, filled",
     [
         ("$1", "foo"),
         ("$2-$1", "bar-foo"),
@@ -108,7 +108,7 @@ def test_replace_without_a_match_fills_in_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "prefix"),
+    "pattern, prefix",
     [
         ("/", "/"),
         ("/raw/a.csv", "/raw/a.csv"),
@@ -125,7 +125,7 @@ def test_literal_prefix(pattern: str, prefix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "why"),
+    "pattern, why",
     [
         ("/[a", "character 2: the [ is never closed by ]"),
         ("/[]", "character 2: the brackets hold no character"),

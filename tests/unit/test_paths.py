@@ -41,7 +41,7 @@ def test_bad_characters(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name", "text"),
+    "kind, name, text",
     [
         ("branch", ID, "branch name cannot be a UUID V4"),
         ("project", "-a", "project names must start with an alphanumeric character"),
@@ -75,7 +75,7 @@ def test_repo_may_look_like_a_commit_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "clean"),
+    "path, clean",
     [
         ("", "/"),
         (".", "/"),
@@ -101,7 +101,7 @@ def test_good_file_paths(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "why"),
+    "path, why",
     [
         ("", "only printable ASCII characters allowed"),
         ("/ä", "only printable ASCII characters allowed"),

@@ -54,7 +54,7 @@ def test_project_is_the_pipelines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "made"),
+    "kind, made",
     [("cross", CrossInput), ("union", UnionInput), ("join", JoinInput), ("group", GroupInput)],
 )
 def test_combined(kind: str, made: Any) -> None:

@@ -1,0 +1,8 @@
+"""Specs: the JSON or YAML in which users write their pipelines down.
+
+A *spec* is one pipeline's description; a *position* is the line and column of something in it. Every mistake
+is named with its position, its field, what was found and what is wanted; no text whatever gives anything
+else.
+
+Read in this order: parse.py (from text to specs), check.py and fields.py (which fields there are),
+defaults.py (what is filled in), validate.py (what the server refuses)."""
