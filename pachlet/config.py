@@ -58,8 +58,7 @@ class DataDir:
 
 def default_envs() -> Path:
     """Return the folder where the environments of images are kept, shared by all data directories of a user."""
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(os.environ.get("PACHLET_ENVS") or Path(cache) / "pachlet" / "envs")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pachlet" / "environments"
 
 
 def default_workers() -> int:
