@@ -17,7 +17,7 @@ from typing import Any
 from steps.crypto.outlook import HORIZONS, Coin, Step
 from steps.crypto.pricetext import change_text, price_text
 
-_WIDTH, _HEIGHT, _DAYS = 120, 30, 60
+_WIDTH, _HEIGHT, _DAYS = 112, 30, 60
 
 _STYLE = """
 :root { --ink: #1d2733; --muted: #6b7785; --line: #e4e9ee;
@@ -37,9 +37,9 @@ p { max-width: 74ch; margin: 6px 0 }
 .facts span { color: var(--muted); font-size: 13px }
 .scroll { overflow-x: auto; margin-top: 14px }
 table { border-collapse: collapse; width: 100%; font-size: 14px; font-variant-numeric: tabular-nums }
-th { text-align: right; font-weight: 600; color: var(--muted); font-size: 12.5px; padding: 6px 8px;
+th { text-align: right; font-weight: 600; color: var(--muted); font-size: 12.5px; padding: 6px 7px;
   border-bottom: 2px solid var(--line); vertical-align: bottom; white-space: nowrap }
-td { text-align: right; padding: 5px 8px; border-bottom: 1px solid var(--line); white-space: nowrap }
+td { text-align: right; padding: 5px 7px; border-bottom: 1px solid var(--line); white-space: nowrap }
 th.text, td.text { text-align: left }
 tbody tr:hover { background: #f7f9fb }
 td.coin { font-weight: 600 } td.wrap { white-space: normal }
@@ -119,8 +119,8 @@ def _forecast_table(coins: Sequence[Coin], origin: str) -> str:
         f'<th class="group">{_count(h, "day")}</th><th></th><th>80 % interval</th>' for h in HORIZONS
     )
     head = (
-        '<th class="text">Coin</th><th class="text">60 days and the fan</th><th>Last price</th>'
-        f'{groups}<th class="text group">Model (1 d · 10 d)</th><th>Error</th>'
+        '<th class="text">Coin</th><th class="text">60 days, fan</th><th>Last price</th>'
+        f'{groups}<th class="text group">Model, 1 · 10 days</th><th>Error</th>'
     )
     rows = "\n".join(_forecast_row(coin, origin) for coin in coins)
     table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
