@@ -132,7 +132,10 @@ class PackReader:
 
     def read(self, digest: bytes, location: Location) -> tuple[int, bytes]:
         """Return codec and payload of a chunk, having checked that its record is the one looked for."""
-        data = os.pread(self._fd, _RECORD.size + location.stored, location.offset)
+        try:
+            data = os.pread(self._fd, _RECORD.size + location.stored, location.offset)
+        except OSError as error:  # a bad sector
+            raise self.damage(location.offset) from error
         expected = (_RECORD_MAGIC, location.stored, location.length, digest)
         if len(data) == _RECORD.size + location.stored:
             magic, codec, stored, length, found = _RECORD.unpack_from(data)

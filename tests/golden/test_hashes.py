@@ -5,6 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pachlet.storage import hashing
+from pachlet.storage.chunks import ChunkStore
+from pachlet.storage.content import Content
+from pachlet.storage.fileset import Diff, FileSet, apply_diffs
+from pachlet.storage.tree import MemoryNodes, Tree
 
 HASHES = {
     "chunk of nothing": (
@@ -62,3 +66,21 @@ def test_boundaries_are_as_pinned() -> None:
         b"/67107",
         b"/84829",
     ]
+
+
+def test_a_tree_and_its_directories_are_as_pinned() -> None:
+    diff = Diff()
+    for number in range(1000):
+        chunk = hashing.chunk_hash(b"%d" % number)
+        diff.append(f"/d{number % 3}/{number}", "default", Content.of([(chunk, 3)] * (number % 40)))
+    unused: ChunkStore = None  # type: ignore[assignment]  # nothing is appended to, so nothing is read
+    files = FileSet(apply_diffs(Tree(MemoryNodes(), None), [diff], unused))
+    info = files.info("/d1")
+    assert files.tree.root is not None
+    assert info is not None
+    assert files.tree.root.hex() == "7d78a0f50ea5e28f9db4d47ecd4156b7a3ea866cfd3f590a4a9fdb0de62e6bc7"
+    assert info.hash.hex() == "c038b119dd67eda48e2c583815eec20101c3f64861d80c9547774b76cba8efee"
+    assert (
+        hashing.node_digest(diff.encode()).hex()
+        == "827624fb73b627a8ba5322d1036a792d037aa9397cefb3835f8da91918f6e7d6"
+    )

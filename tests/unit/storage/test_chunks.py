@@ -195,6 +195,17 @@ def test_read_says_when_a_pack_is_cut_short_or_gone(tmp_path: Path) -> None:
         ChunkStore(tmp_path, index).read(digest)
 
 
+def test_read_reports_a_disk_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, digest, location = store_one(tmp_path, b"some bytes")
+
+    def fail(fd: int, size: int, offset: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(errors.Corrupt, match=f"offset {location.offset} of pack"):
+        ChunkStore(tmp_path, index).read(digest)
+
+
 def test_a_full_disk_costs_only_the_chunk_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index = Index()
     store = ChunkStore(tmp_path, index)
