@@ -100,7 +100,9 @@ def _make(
 
 
 def _count_pins(path: Path) -> int:
-    return sum("==" in line and not line.lstrip().startswith(("#", "-")) for line in path.open())
+    return sum(
+        "==" in line and not line.lstrip().startswith(("#", "-")) for line in path.read_text().splitlines()
+    )
 
 
 def _uv(*words: str) -> str:
