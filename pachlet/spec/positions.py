@@ -39,11 +39,17 @@ class SpecError(InvalidArgument):
 
     def __init__(self, filename: str, at: Position, path: str, problem: str, *, hint: str = "") -> None:
         named = f"{path}: " if path else ""
-        super().__init__(f"{filename}:{at}: {named}{problem}", hint=hint)
+        # What a reader quotes from a spec may hold anything, and an error is one line that can be shown.
+        problem = _printable(problem)
+        super().__init__(f"{filename}:{at}: {named}{problem}", hint=_printable(hint))
         self.filename = filename
         self.at = at
         self.path = path
         self.problem = problem
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def closure(choices: Sequence[Sequence[Node]], path: str, start: int) -> set[int
     return found
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(PATTERNS, PATHS)
 def test_matches_as_defined(sequence: list[Node], path: str) -> None:
     pattern = "/" + written(sequence)
@@ -122,7 +122,7 @@ def captures_in_repeat(sequence: Sequence[Node], inside: bool = False) -> bool:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(PATTERNS, PATHS, st.booleans())
 def test_both_matchers_agree(sequence: list[Node], path: str, refuses_to_end: bool) -> None:
     sequence = [Text("/"), *sequence]
@@ -133,13 +133,14 @@ def test_both_matchers_agree(sequence: list[Node], path: str, refuses_to_end: bo
         assert quick == safe
 
 
+@settings(deadline=None)
 @given(PATTERNS)
 def test_reading_undoes_writing(sequence: list[Node]) -> None:
     pattern = written(sequence)
     assert written(Parser(pattern).parse()) == pattern
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text("ab/*?[]!^-{},()|@+\\:", max_size=12), PATHS)
 def test_any_pattern_is_read_or_refused(pattern: str, path: str) -> None:
     try:

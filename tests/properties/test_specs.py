@@ -54,20 +54,21 @@ def one_line(text: str | bytes, filename: str) -> None:
         assert found.hint.isprintable()
 
 
+@settings(deadline=None)
 @given(st.text() | st.binary(), FILENAMES)
 def test_any_text(text: str | bytes, filename: str) -> None:
     judge(text, filename)
     one_line(text, filename)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.text("{}[]\"':,-\\/#&*!|>%@`nul\t\n\r 1.eE+a\ufeff\x00\x85\u2028", max_size=30), FILENAMES)
 def test_any_punctuation(text: str, filename: str) -> None:
     judge(text, filename)
     one_line(text, filename)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.integers(0, len(GOOD)), st.integers(0, 6), st.text("{}[]\"':,\\ -#\n1u", max_size=3), FILENAMES)
 def test_any_slip_in_a_good_spec(at: int, gone: int, put: str, filename: str) -> None:
     text = GOOD[:at] + put + GOOD[at + gone :]
@@ -116,7 +117,7 @@ def objects(draw: st.DrawFn, name: str = SPEC, depth: int = 0) -> Any:
     return made
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(objects() | VALUES)
 def test_any_value(value: Any) -> None:
     judge(json.dumps(value), "a.json")
@@ -131,6 +132,7 @@ def plain(node: Node) -> Any:
     return node.value
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), VALUES), st.sampled_from([None, 1]), st.booleans())
 def test_our_json_is_pythons(value: dict[str, Any], indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)

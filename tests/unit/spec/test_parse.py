@@ -132,8 +132,8 @@ def test_canonical_needs_no_name_and_takes_other_messages() -> None:
 
 def test_depth_and_size_have_an_end() -> None:
     for text in (
-        "[" * 100_000,
-        '{"a":' * 100_000,
+        "[" * 3_000,
+        '{"a":' * 3_000,
         '{"pipeline": {"name": "a"}, "input": ' + '{"cross": [' * 100,
     ):
         for filename in ("a.json", "a.yaml"):
