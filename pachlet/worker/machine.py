@@ -44,7 +44,7 @@ def make_root(
     kept = [str(folder) for folder in shown if not folder.is_relative_to("/usr")]
     if files is not None:
         binds += [(str(source), target) for source, target in _spread(files, "", kept)]
-    binds += [(folder, folder) for folder in kept]
+    binds += [(folder, folder) for folder in kept if not folder.startswith("/tmp/")]
     binds.append((str(pfs), "/pfs"))
     for folder in ("/tmp", "/dev/shm", "/proc", "/var"):
         Path(f"{at}{folder}").mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,14 @@ def make_root(
         Path(f"{at}{path}").parent.mkdir(parents=True, exist_ok=True)
         Path(f"{at}{path}").symlink_to(text)
     uid, gid = ids or (os.geteuid(), os.getegid())
-    return Root(str(at), binds, [(str(pfs / "out"), "/pfs/out")], uid, gid)
+    return Root(
+        at=str(at),
+        binds=binds,
+        below_tmp=[(folder, folder) for folder in kept if folder.startswith("/tmp/")],
+        writable=[(str(pfs / "out"), "/pfs/out")],
+        uid=uid,
+        gid=gid,
+    )
 
 
 def _make_place(source: Path, target: Path) -> None:

@@ -111,6 +111,9 @@ class ProcessRunner:
 
     def _launcher(self) -> Launcher:
         with self._lock:
-            if self._launcher_now is None or not self._launcher_now.is_running():
+            if self._launcher_now is not None and not self._launcher_now.is_running():
+                self._launcher_now.close()
+                self._launcher_now = None
+            if self._launcher_now is None:
                 self._launcher_now = Launcher()
             return self._launcher_now

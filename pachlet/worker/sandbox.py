@@ -53,6 +53,8 @@ class Root:
     """A folder of the machine in which every target is there, as an empty folder or file."""
     binds: list[tuple[str, str]]
     """(source, target), shown read-only, in this order."""
+    below_tmp: list[tuple[str, str]]
+    """The same, for targets in /tmp, which is an empty file system of its own: their places are made there."""
     writable: list[tuple[str, str]]
     uid: int
     """Who the step is, as it sees itself; on the machine it is the server's user."""
@@ -75,6 +77,10 @@ def enter(root: Root, owner: tuple[int, int]) -> None:
     _set_attributes(root.at, _ATTR_RDONLY | _ATTR_NOSUID)
     for folder in ("/tmp", "/dev/shm"):
         _mount("tmpfs", root.at + folder, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
+    for source, target in root.below_tmp:
+        os.makedirs(root.at + target)
+        _mount(source, root.at + target, None, _MS_BIND | _MS_REC)
+        _set_attributes(root.at + target, _ATTR_RDONLY | _ATTR_NOSUID)
     for source, target in root.writable:
         _mount(source, root.at + target, None, _MS_BIND | _MS_REC)
         _set_attributes(root.at + target, _ATTR_NOSUID | _ATTR_NODEV)
