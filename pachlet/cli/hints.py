@@ -19,7 +19,10 @@ _HINTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"file (\S+) not found in repo (\S+) at commit (\S+)", "see `{program} list file {2}@{3}:/`"),
         (r"branch \"?([\w-]+)\"? not found in repo (\S+)", "see `{program} list branch {2}`"),
         (r"commit (\S+)@\S+ not found", "see `{program} list commit {1}`"),
-        (r"repo (\S+?)[:;,]? (?:does not exist|not found)", "see `{program} list repo -A`"),
+        (
+            r"repo (\S+?)[:;,]? (?:does not exist|not found)",
+            "`{program} create repo {1}` makes it, `{program} list repo -A` shows all",
+        ),
         (r"repo (\S+) already exists", "nothing was changed; see `{program} inspect repo {1}`"),
         (r"project \"?([\w-]+)\"? not found", "see `{program} list project`"),
         (r"pipeline \"?([\w-]+)\"? already exists", "change it with `{program} update pipeline -f SPEC`"),

@@ -46,7 +46,7 @@ class _Old:
 
     verb: str
     join: Callable[[list[str]], list[str]] | None = None
-    """Turns the separate names of 1.x into the joined one of 2.x."""
+    """Turns the separate names of 1.x into the joined one of 2.x; without it all words stay as they are."""
     values: str = ""
     """The flags that take a value, so that it is not mistaken for a name."""
     dropped: str = ""
@@ -58,9 +58,11 @@ def modernise(words: list[str]) -> Spelled:
     old, rest = _find(words)
     if old is None:
         return Spelled(words)
-    names, flags = _take_apart(rest, old)
-    joined = old.join(names) if old.join else names
-    modern = [*old.verb.split(), *joined, *flags]
+    if old.join is None:
+        modern = [*old.verb.split(), *rest]
+    else:
+        names, flags = _take_apart(rest, old)
+        modern = [*old.verb.split(), *old.join(names), *flags]
     return Spelled(modern, f"today this is written `{{program}} {_quoted(modern)}`")
 
 
@@ -162,13 +164,15 @@ _OLD: dict[str, _Old] = {
     "inspect-commit": _Old("inspect commit", _at, "-o --output --project"),
     "list-commit": _Old("list commit", _at, _LIST_VALUES),
     "subscribe-commit": _Old("subscribe commit", _at, "--from --project -o --output --origin"),
-    "flush-commit": _Old("wait commit", _commits, "-r --repos --project -o --output", "-r --repos"),
+    "flush-commit": _Old(
+        "wait commit --downstream", _commits, "-r --repos --project -o --output", "-r --repos"
+    ),
     "flush-job": _Old("wait job", _commits, "-p --pipeline --project -o --output", "-p --pipeline"),
     "create-branch": _Old("create branch", _at, "--head -p --provenance --project -t --trigger"),
     "inspect-branch": _Old("inspect branch", _at, "-o --output --project"),
     "delete-branch": _Old("delete branch", _at, "--project"),
     "set-branch": _Old("create branch", _set_branch, "--project"),
-    "get-logs": _Old("logs", None, "--job --pipeline --datum --inputs --tail -t --since --project"),
+    "get-logs": _Old("logs"),
 }
 
 

@@ -23,7 +23,7 @@ PAYLOAD_LIMIT = (
     19 * 1024 * 1024
 )  # the most bytes of a file in one message, which leaves room for the rest of it
 DEFAULT_PORT = 30650
-HINT_KEY = "pachlet-hint"  # the trailing metadata in which a pachlet server sends the next step
+HINT_KEY = "pachlet-hint-bin"  # the trailing metadata in which a pachlet server sends the next step
 CONNECT_HINT = "start one with `pachlet serve`, or choose another with `pachctl connect HOST:PORT`"
 
 Request = Mapping[str, Any]
@@ -102,6 +102,7 @@ class Connection:
         ]
         self._certificates = certificates
         self._open: Any = None
+        self._opening = threading.Lock()
 
     def call(
         self, service: str, method: str, request: Request | Message, *, timeout: float | None = None
@@ -185,28 +186,31 @@ class Connection:
         hints = dict(error.trailing_metadata() or ()) if hasattr(error, "trailing_metadata") else {}
         failure = kind(
             text or f"the server at {self.address} answered {code} without a word",
-            hint=str(hints.get(HINT_KEY, "")),
+            hint=hints.get(HINT_KEY, b"").decode(errors="replace"),
         )
         failure.code = code
         return failure
 
     def _channel(self) -> Any:
-        if self._open is None:
-            import grpc
+        with self._opening:
+            if self._open is None:
+                self._open = self._make_channel()
+            return self._open
 
-            options: list[tuple[str, Any]] = [
-                ("grpc.max_send_message_length", MESSAGE_LIMIT),
-                ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-                ("grpc.primary_user_agent", "pachlet"),
-            ]
-            if self.address.is_local:
-                options.append(("grpc.enable_http_proxy", 0))  # a proxy can't reach this machine's loopback
-            if self.address.secure:
-                credentials = grpc.ssl_channel_credentials(self._certificates)
-                self._open = grpc.secure_channel(str(self.address), credentials, options)
-            else:
-                self._open = grpc.insecure_channel(str(self.address), options)
-        return self._open
+    def _make_channel(self) -> Any:
+        import grpc
+
+        options: list[tuple[str, Any]] = [
+            ("grpc.max_send_message_length", MESSAGE_LIMIT),
+            ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+            ("grpc.primary_user_agent", "pachlet"),
+        ]
+        if self.address.is_local:
+            options.append(("grpc.enable_http_proxy", 0))  # a proxy can't reach this machine's loopback
+        if self.address.secure:
+            credentials = grpc.ssl_channel_credentials(self._certificates)
+            return grpc.secure_channel(str(self.address), credentials, options)
+        return grpc.insecure_channel(str(self.address), options)
 
 
 class _Source:

@@ -76,7 +76,9 @@ class Traced:
     hash: str
     made_by: tuple[Made, ...] = ()
     not_shown: int = 0
-    """Further datums behind a folder, which were not followed."""
+    """Further datums behind a folder, which were not followed, or further files of `holds`."""
+    holds: tuple[str, ...] = ()
+    """The files of a folder that a user put."""
     gone: bool = False
 
     def __str__(self) -> str:
@@ -104,8 +106,10 @@ class _Tracer:
 
     def traced(self, info: Message) -> Traced:
         commit = info.file.commit
-        datums = self._datums(info)
-        followed = datums if len(datums) <= self._limit + 1 else datums[: self._limit]
+        files = self._files(info)
+        datums = [tag for tag in dict.fromkeys(file.datum for file in files) if _DATUM_ID.fullmatch(tag)]
+        holds = [file.path for file in files] if info.file_type == _DIR and not datums else []
+        followed, not_shown = self._some(datums or holds)
         return Traced(
             project=commit.repo.project.name,
             repo=commit.repo.name,
@@ -113,8 +117,9 @@ class _Tracer:
             path=info.file.path,
             size_bytes=info.size_bytes,
             hash=info.hash.hex(),
-            made_by=tuple(self._run(commit, datum) for datum in followed),
-            not_shown=len(datums) - len(followed),
+            made_by=tuple(self._run(commit, datum) for datum in followed) if datums else (),
+            not_shown=not_shown,
+            holds=() if datums else tuple(followed),
         )
 
     def _input(self, file: Message) -> Traced:
@@ -124,14 +129,17 @@ class _Tracer:
             repo, commit = file.commit.repo, file.commit.id
             return Traced(repo.project.name, repo.name, commit, file.path, 0, "", gone=True)
 
-    def _datums(self, info: Message) -> list[str]:
-        """Return the ids of the datums that made a file, or the files of a folder, in the order of paths."""
-        if info.file_type == _DIR:
-            below = walk_file(self._connection, names.show_file(info.file))
-            tags = [child.file.datum for child in below if child.file_type != _DIR]
-        else:
-            tags = [info.file.datum]
-        return [tag for tag in dict.fromkeys(tags) if _DATUM_ID.fullmatch(tag)]
+    def _files(self, info: Message) -> list[Message]:
+        """Return the file itself, or the files of a folder in the order of paths."""
+        if info.file_type != _DIR:
+            return [info.file]
+        below = walk_file(self._connection, names.show_file(info.file))
+        return [child.file for child in below if child.file_type != _DIR]
+
+    def _some(self, every: list[str]) -> tuple[list[str], int]:
+        """Return those to show, and how many are left out; one is never left out alone."""
+        shown = every if len(every) <= self._limit + 1 else every[: self._limit]
+        return shown, len(every) - len(shown)
 
     def _run(self, commit: Message, datum: str) -> Made:
         project, pipeline = commit.repo.project.name, commit.repo.name
@@ -191,15 +199,23 @@ def _image_from(facts: Mapping[str, Any]) -> Image:
 
 
 def _draw(traced: Traced, first: str, rest: str, drawn: set[tuple[str, str, str]]) -> Iterator[str]:
-    yield f"{first}{traced}{' (deleted since)' if traced.gone else ''}"
-    count = len(traced.made_by) + (1 if traced.not_shown else 0)
+    yield f"{first}{traced}{_about(traced)}"
+    more = f"and {traced.not_shown} more {'datums' if traced.made_by else 'files'}"
+    leaves = [*traced.holds, *([more] if traced.not_shown else [])]
     for index, made in enumerate(traced.made_by):
-        last = index == count - 1
+        last = index == len(traced.made_by) - 1 and not leaves
         yield from _draw_run(
             made, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "), drawn
         )
-    if traced.not_shown:
-        yield f"{rest}└─ and {traced.not_shown} more datums"
+    for index, leaf in enumerate(leaves):
+        yield f"{rest}{'└─ ' if index == len(leaves) - 1 else '├─ '}{leaf}"
+
+
+def _about(traced: Traced) -> str:
+    if traced.gone:
+        return " (deleted since)"
+    # What users put has no code to tell it by: its hash is its identity.
+    return f" (put by a user, hash {traced.hash[:12]})" if not traced.made_by and traced.hash else ""
 
 
 def _draw_run(made: Made, first: str, rest: str, drawn: set[tuple[str, str, str]]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from pachlet.cli.session import Session
 from pachlet.cli.verbs.waiting import report, wait_for_set
 from pachlet.client import commits, names
 from pachlet.client.connection import Message
+from pachlet.client.watch import head_of
 from pachlet.errors import Usage
 from pachlet.ids import is_commit_id
 from pachlet.paths import USER
@@ -121,17 +122,23 @@ def list_commit(session: Session, arguments: Namespace) -> None:
 
 def wait_commit_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("commit", metavar="repo@branch-or-commit | id")
+    parser.add_argument(
+        "--downstream", action="store_true", help="wait for all that it set off, too (pachlet's own)"
+    )
     flags.add_project(parser)
     flags.add_output(parser)
 
 
 def wait_commit(session: Session, arguments: Namespace) -> int | None:
-    if is_commit_id(arguments.commit):
-        outcomes = wait_for_set(session, arguments.commit)
-        _show(session, arguments, commits.inspect_commitset(session.connection, arguments.commit))
-        return report(session, outcomes) if session.verbose else None
-    _show(session, arguments, [commits.wait_commit(session.connection, arguments.commit)])
-    return None
+    if not is_commit_id(arguments.commit) and not arguments.downstream:
+        _show(session, arguments, [commits.wait_commit(session.connection, arguments.commit)])
+        return None
+    known = is_commit_id(arguments.commit)
+    identifier = arguments.commit if known else head_of(session.connection, arguments.commit)
+    outcomes = wait_for_set(session, identifier)
+    session.progress.close()
+    _show(session, arguments, commits.inspect_commitset(session.connection, identifier))
+    return report(session, outcomes) if session.verbose else None
 
 
 def subscribe_commit_arguments(parser: ArgumentParser) -> None:

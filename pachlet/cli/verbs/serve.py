@@ -10,20 +10,17 @@ from __future__ import annotations
 import os
 import tempfile
 from argparse import ArgumentParser, Namespace
-from collections.abc import Mapping
 from pathlib import Path
 
 from pachlet.cli.session import Session
-from pachlet.client.connection import DEFAULT_PORT
+from pachlet.config import DEFAULT_DATA_DIR, DEFAULT_HOST, DEFAULT_PORT, default_envs
 from pachlet.errors import PachletError, Usage
-
-DATA_DIR = ".pachlet"
 
 
 def serve_arguments(parser: ArgumentParser) -> None:
     add_data_dir(parser)
     parser.add_argument(
-        "--host", default="127.0.0.1", help="the address to listen on (default: this machine only)"
+        "--host", default=DEFAULT_HOST, help="the address to listen on (default: this machine only)"
     )
     parser.add_argument(
         "--port", type=int, default=DEFAULT_PORT, help=f"the port (default {DEFAULT_PORT}; 0: any)"
@@ -61,7 +58,7 @@ def serve(session: Session, arguments: Namespace) -> None:
         port=arguments.port,
         workers=arguments.workers,
         code=arguments.code.absolute(),
-        envs=(arguments.envs or environments(session.environ)).absolute(),
+        envs=(arguments.envs or default_envs()).absolute(),
         ready=ready,
     )
 
@@ -71,17 +68,10 @@ def add_data_dir(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
         type=Path,
-        default=Path(DATA_DIR),
+        default=DEFAULT_DATA_DIR,
         metavar="D",
-        help=f"where the data is (default {DATA_DIR})",
+        help=f"where the data is (default {DEFAULT_DATA_DIR})",
     )
-
-
-def environments(environ: Mapping[str, str]) -> Path:
-    """Return where images' environments are kept: outside of the data, since they can always be made
-    again."""
-    cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache"
-    return Path(cache) / "pachlet" / "environments"
 
 
 def _write(path: Path, text: str) -> None:
