@@ -1,0 +1,134 @@
+"""Contexts are read, made and chosen in the file that all Pachyderm clients share."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from pachlet.cli import main
+from pachlet.cli.session import Session
+from pachlet.client.connection import Address
+from pachlet.client.context import Context, read_config, resolve, set_context, write_config
+from pachlet.errors import PachletError, Usage
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "config.json"
+
+
+def written_by_pachctl(**fields: object) -> dict[str, object]:
+    return {"user_id": "u", "v2": {"active_context": "c", "contexts": {"c": fields}, "metrics": True}}
+
+
+@pytest.mark.parametrize(
+    "config, environ, expected",
+    [
+        ({}, {}, Context()),
+        ({}, {"PACHD_ADDRESS": "h:1"}, Context("h:1")),
+        (
+            written_by_pachctl(pachd_address="grpc://h:1", project="p", session_token="t"),
+            {},
+            Context("grpc://h:1", "p", "t"),
+        ),
+        (
+            written_by_pachctl(pachd_address="grpc://h:1", project="p", session_token="t"),
+            {"PACHD_ADDRESS": "other:2"},
+            Context("other:2", "p"),  # the token is for h only
+        ),
+        (written_by_pachctl(port_forwarders={"pachd": 4711}), {}, Context("127.0.0.1:4711")),
+        (written_by_pachctl(active_transaction="x"), {}, Context(transaction="x")),
+        (
+            written_by_pachctl(pachd_address="grpcs://h", server_cas="YQ=="),
+            {},
+            Context("grpcs://h", certificates=b"a"),
+        ),
+    ],
+)
+def test_address_and_project_are_resolved(
+    path: Path, config: dict[str, object], environ: dict[str, str], expected: Context
+) -> None:
+    path.write_text(json.dumps(config))
+    assert resolve({"PACH_CONFIG": str(path), **environ}) == expected
+
+
+def test_home_holds_the_config_by_default(tmp_path: Path) -> None:
+    write_config(tmp_path / ".pachyderm" / "config.json", set_context({}, "c", pachd_address="grpc://h:1"))
+    assert resolve({"HOME": str(tmp_path)}).address == "grpc://h:1"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\x00"])
+def test_damaged_config_is_refused_in_words(path: Path, text: str) -> None:
+    path.write_text(text)
+    with pytest.raises(PachletError, match="config"):
+        read_config(path)
+
+
+def test_config_with_tokens_is_readable_by_its_owner_only(path: Path) -> None:
+    write_config(path, {})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "text, shown, secure",
+    [
+        ("h", "h:30650", False),
+        ("127.0.0.1:5", "127.0.0.1:5", False),
+        ("grpc://h:1", "h:1", False),
+        ("grpcs://h:443/", "h:443", True),
+        ("https://h:443", "h:443", True),
+        ("[::1]:9", "[::1]:9", False),
+    ],
+)
+def test_addresses_are_read_in_every_spelling(text: str, shown: str, secure: bool) -> None:
+    address = Address(text)
+    assert (str(address), address.secure) == (shown, secure)
+    assert Address(address.url).url == address.url
+
+
+@pytest.mark.parametrize("text", ["", "h:x", "h:99999", "ftp://h:1", "a/b"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(Usage):
+        Address(text)
+
+
+def run(session: Session, *words: str) -> str:
+    session.out = io.StringIO()
+    assert main.run(session, words) == 0
+    return session.out.getvalue()
+
+
+def test_contexts_are_set_chosen_changed_listed_and_deleted(session: Session) -> None:
+    session.input = io.BytesIO(b'{"pachd_address": "grpc://a:1"}')
+    run(session, "config", "set", "context", "a")
+    session.input = io.BytesIO(b"{}")
+    run(session, "config", "set", "context", "b")
+    assert run(session, "config", "get", "active-context") == "a\n"
+    run(session, "config", "set", "active-context", "b")
+    run(session, "config", "update", "context", "--project", "p")
+    run(session, "config", "update", "context", "a", "--pachd-address", "x:2")
+    assert run(session, "config", "list", "context") == "ACTIVE NAME\n       a\n*      b\n"
+    assert json.loads(run(session, "config", "get", "context")) == {"project": "p"}
+    assert json.loads(run(session, "config", "get", "context", "a")) == {"pachd_address": "grpc://x:2"}
+    run(session, "config", "delete", "context", "a")
+    assert run(session, "config", "list", "context") == "ACTIVE NAME\n*      b\n"
+    assert run(session, "config", "get", "metrics") == "false\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("config", "set", "active-context", "nope"),
+        ("config", "get", "context", "nope"),
+        ("config", "delete", "context", "nope"),
+        ("config", "update", "context", "--project", "p"),
+        ("config", "set", "metrics", "perhaps"),
+    ],
+)
+def test_mistakes_about_contexts_are_told(session: Session, words: tuple[str, ...]) -> None:
+    assert main.run(session, words) in (1, 2)
+    assert session.err.getvalue().count("\n") == 1  # type: ignore[attr-defined]

@@ -1,0 +1,166 @@
+"""From words to verbs, and from errors to one line and an exit status."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from pachlet.cli import main, registry
+from pachlet.cli.hints import next_step
+from pachlet.cli.session import Session
+from pachlet.errors import NotFound, Refused, Usage
+
+
+def errors_of(session: Session) -> str:
+    text: str = session.err.getvalue()  # type: ignore[attr-defined]
+    return text
+
+
+@pytest.mark.parametrize("verb", registry.VERBS.values(), ids=lambda verb: verb.name)
+def test_each_verb_has_its_functions_and_a_help(
+    verb: registry.Verb, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = import_module(f"pachlet.cli.verbs.{verb.module}")
+    assert callable(getattr(module, verb.function))
+    assert main.run(session, [*verb.words, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: pachctl {verb.name} ")
+    assert verb.help in shown
+
+
+def test_overview_names_each_verb(session: Session) -> None:
+    assert main.run(session, []) == 0
+    shown = session.out.getvalue()  # type: ignore[attr-defined]
+    assert all(f"  {verb.name} " in shown for verb in registry.VERBS.values())
+
+
+@pytest.mark.parametrize(
+    "typed, found",
+    [
+        ("list repos", "list repo"),
+        ("list branches a", "list branch"),
+        ("list pipelines", "list pipeline"),
+        ("logs -p x", "logs"),
+        ("version", "version"),
+        ("list", None),
+        ("fly repo", None),
+    ],
+)
+def test_verbs_are_found_with_plural_nouns(typed: str, found: str | None) -> None:
+    verb = registry.find(typed.split())
+    assert (verb.name if verb else None) == found
+
+
+@pytest.mark.parametrize(
+    "words, status, said",
+    [
+        (["fly"], 2, "unknown verb `fly`; see `pachctl --help`\n"),
+        (["list", "rpo"], 2, "unknown verb `list rpo`; did you mean `list repo`"),
+        (
+            ["create", "repo"],
+            2,
+            "the following arguments are required: repo; see `pachctl create repo --help`\n",
+        ),
+        (["create", "repo", "a", "--nonsense"], 2, "unrecognized arguments: --nonsense; see"),
+        (["deploy", "local"], 1, "pachlet has no `deploy`; start the server with `pachlet serve`\n"),
+        (["run", "pipeline", "x"], 1, "pachlet has no `run pipeline`; put new data"),
+        (["list", "repo"], 1, "no server at 127.0.0.1:1; start one with `pachlet serve`"),
+        (["get", "file", "a@b:/c", "-r"], 2, "an output path needs to be specified"),
+        (["delete", "repo"], 2, "delete repo takes the name of a repo, or --all"),
+        (["get", "file", "@b:/c"], 2, 'invalid format "@b:/c": repo cannot be empty\n'),
+        (["put", "file", "a@b:/c", "-f", "missing"], 1, "no server at"),
+        (["serve", "--port", "70000"], 2, "70000 is no port; a port is a number up to 65535\n"),
+        (["wait", "job", "x"], 2, 'invalid format "x": expected pipeline@job-id\n'),
+    ],
+)
+def test_mistakes_get_one_line_and_a_status(
+    session: Session, words: list[str], status: int, said: str
+) -> None:
+    assert main.run(session, words) == status
+    assert errors_of(session).startswith(said)
+    assert errors_of(session).count("\n") == 1
+
+
+def test_old_spelling_is_understood_and_told(session: Session) -> None:
+    assert main.run(session, ["create-repo", "images"]) == 1
+    assert errors_of(session).splitlines()[0] == "note: today this is written `pachctl create repo images`"
+
+
+def raising(error: BaseException) -> object:
+    def raise_it(*_: object) -> None:
+        raise error
+
+    return raise_it
+
+
+@pytest.mark.parametrize(
+    "error, status, said",
+    [
+        (NotFound("two\nlines", hint="look"), 1, "two lines; look\n"),
+        (Usage("odd words"), 2, "odd words\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (BrokenPipeError(), 141, ""),
+        (
+            RuntimeError("boom"),
+            1,
+            "a bug in pachlet 0.1.0: RuntimeError: boom; please report it with the command and the output under"
+            " PACHLET_TRACEBACK=1\n",
+        ),
+    ],
+)
+def test_whatever_happens_ends_quietly(
+    session: Session, monkeypatch: pytest.MonkeyPatch, error: BaseException, status: int, said: str
+) -> None:
+    monkeypatch.setattr("pachlet.cli.verbs.cluster.version", raising(error))
+    assert main.run(session, ["version"]) == status
+    assert errors_of(session) == said
+
+
+def test_bug_shows_its_traceback_when_asked(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pachlet.cli.verbs.cluster.version", raising(RuntimeError("boom")))
+    session.environ = {**session.environ, "PACHLET_TRACEBACK": "1"}
+    with pytest.raises(RuntimeError):
+        main.run(session, ["version"])
+
+
+@pytest.mark.parametrize(
+    "message, hint",
+    [
+        ("repo default/x not found", "`pachctl create repo default/x` makes it"),
+        ('branch "b" not found in repo default/x', "see `pachctl list branch default/x`"),
+        ("file /a not found in repo p/r at commit 1", "see `pachctl list file p/r@1:/`"),
+        ('pipeline "edges" already exists', "change it with `pachctl update pipeline -f SPEC`"),
+        ("quite something else", ""),
+    ],
+)
+def test_errors_of_any_server_get_a_next_step(message: str, hint: str) -> None:
+    found = next_step(Refused(message), "pachctl")
+    assert found.startswith(hint)
+    assert bool(found) == bool(hint)
+
+
+def test_delete_all_does_nothing_without_a_yes(session: Session) -> None:
+    for answer in (b"", b"no\n"):
+        session.input = io.BytesIO(answer)
+        assert main.run(session, ["delete", "all"]) == 1
+    assert "nothing was deleted" in errors_of(session)
+    assert "no server" not in errors_of(session)
+
+
+def test_short_commands_import_neither_grpc_nor_protobuf() -> None:
+    """What makes the command line start in a few dozen milliseconds."""
+    code = """
+import sys
+from pachlet.cli.main import main
+sys.argv[0] = "pachctl"
+status = main(["version", "--client-only"]) or main([]) or main(["config", "list", "context"])
+heavy = [name for name in ("grpc", "google.protobuf", "yaml", "asyncio", "pachlet.server") if name in sys.modules]
+print(heavy, file=sys.stderr)
+sys.exit(status)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stderr == "[]\n"

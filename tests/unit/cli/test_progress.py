@@ -1,0 +1,93 @@
+"""Progress is redrawn in place on a terminal and told in lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from pachlet.cli.progress import Progress
+from pachlet.wire import schema
+
+
+class Clock:
+    """A clock that moves a second at each look, so that every drawing is due."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def __call__(self) -> float:
+        self.time += 1.0
+        return self.time
+
+
+def job(name: str, state: str, done: int = 0, total: int = 4, reason: str = "") -> Any:
+    return schema.message("pps_v2.JobInfo")(
+        job={"id": "1", "pipeline": {"name": name, "project": {"name": "p"}}},
+        state=state,
+        data_processed=done,
+        data_total=total,
+        reason=reason,
+    )
+
+
+def test_lines_tell_only_what_happened() -> None:
+    out = io.StringIO()
+    progress = Progress(out, live=False, clock=Clock())
+    progress.jobs([job("a", "JOB_CREATED"), job("b", "JOB_CREATED")])
+    progress.jobs([job("a", "JOB_RUNNING"), job("b", "JOB_CREATED")])
+    progress.jobs([job("a", "JOB_RUNNING", 2), job("b", "JOB_CREATED")])
+    progress.jobs([job("a", "JOB_SUCCESS", 4), job("b", "JOB_FAILURE", 1, reason="datum x failed")])
+    progress.jobs([job("a", "JOB_SUCCESS", 4), job("b", "JOB_FAILURE", 1, reason="datum x failed")])
+    progress.close()
+    assert out.getvalue().splitlines() == [
+        "p/a: running",
+        "p/a: success (processed 4, skipped 0, failed 0 of 4)",
+        "p/b: failure: datum x failed (processed 1, skipped 0, failed 0 of 4)",
+    ]
+
+
+def test_live_display_erases_exactly_what_it_drew() -> None:
+    out = io.StringIO()
+    progress = Progress(out, live=True, clock=Clock())
+    progress.jobs([job("a", "JOB_RUNNING", 2), job("longer", "JOB_CREATED")])
+    first = out.getvalue()
+    assert first.splitlines()[:2] == [
+        "a      ▇▇▇▇▇▇▇▇▇▇░░░░░░░░░░ processed 2, skipped 0, failed 0 of 4  running",
+        "longer ░░░░░░░░░░░░░░░░░░░░ processed 0, skipped 0, failed 0 of 4  waiting",
+    ]
+    progress.line("said")
+    assert out.getvalue() == first + "\x1b[3A\x1b[Jsaid\n"
+    progress.close()
+    assert out.getvalue() == first + "\x1b[3A\x1b[Jsaid\n"
+
+
+def test_live_display_keeps_unfinished_jobs_in_sight() -> None:
+    out = io.StringIO()
+    progress = Progress(out, live=True, clock=Clock(), lines=2)
+    progress.jobs([*(job(f"done{n}", "JOB_SUCCESS", 4) for n in range(5)), job("busy", "JOB_RUNNING")])
+    assert [line.split()[0] for line in out.getvalue().splitlines()] == ["busy", "done0", "5"]
+
+
+def test_drawing_too_often_is_left_out() -> None:
+    out = io.StringIO()
+    progress = Progress(out, live=True, clock=lambda: 1.0)
+    progress.jobs([job("a", "JOB_RUNNING")])
+    drawn = out.getvalue()
+    progress.jobs([job("a", "JOB_RUNNING", 3)])
+    assert out.getvalue() == drawn
+
+
+def test_bytes_are_shown_live_with_their_share_and_rate() -> None:
+    out = io.StringIO()
+    advance = Progress(out, live=True, clock=Clock()).bytes("put", 2048)
+    advance(1024)
+    advance(1024)
+    shown = out.getvalue().split("\x1b[1A\x1b[J")
+    assert shown[0].startswith("put ▇▇▇▇▇▇▇▇▇▇░░░░░░░░░░ 1KiB of 2KiB, ")
+    assert shown[1].startswith("put ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇ 2KiB of 2KiB, ")
+
+
+def test_bytes_are_silent_without_a_terminal() -> None:
+    out = io.StringIO()
+    Progress(out, live=False).bytes("put", 10)(10)
+    assert out.getvalue() == ""

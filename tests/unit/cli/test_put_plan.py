@@ -1,0 +1,107 @@
+"""Files land where pachctl would put them, and nothing half-read is ever stored."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from pachlet.client.put_file import FromDisk, FromUrl, Put, from_bytes, plan
+from pachlet.errors import PachletError, Usage
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("a.csv", "dir/b.csv", "dir/sub/c.csv"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def paths(target: str, *sources: str, recursive: bool = False, full_path: bool = False) -> list[str]:
+    puts = plan(target, sources, stdin=io.BytesIO(b""), recursive=recursive, full_path=full_path)
+    return [put.path for put in puts]
+
+
+def test_one_file(here: Path) -> None:
+    assert paths("", "a.csv") == ["a.csv"]
+    assert paths("/x.csv", "a.csv") == ["/x.csv"]
+    assert paths("/to/", "a.csv") == ["/to/a.csv"]
+    assert paths("", "dir/b.csv") == ["b.csv"]
+    assert paths("", "dir/b.csv", full_path=True) == ["dir/b.csv"]
+    assert paths("", str(here / "a.csv")) == ["a.csv"]
+
+
+def test_several_files_take_the_target_as_their_folder(here: Path) -> None:
+    assert paths("/to", "a.csv", "dir/b.csv") == ["/to/a.csv", "/to/b.csv"]
+    assert paths("", "a.csv", "dir/b.csv") == ["a.csv", "b.csv"]
+
+
+def test_folder_keeps_its_name_only_without_a_target(here: Path) -> None:
+    assert paths("", "dir", recursive=True) == ["dir/b.csv", "dir/sub/c.csv"]
+    assert paths("/", "dir/", recursive=True) == ["/b.csv", "/sub/c.csv"]
+    assert paths("/to", "dir", recursive=True) == ["/to/b.csv", "/to/sub/c.csv"]
+    assert paths("", ".", recursive=True) == ["a.csv", "dir/b.csv", "dir/sub/c.csv"]
+
+
+def test_urls_are_fetched_by_the_server(here: Path) -> None:
+    (put,) = plan("", ["https://h/p/x.csv?q=1"], stdin=io.BytesIO())
+    assert put == FromUrl("x.csv", "https://h/p/x.csv?q=1")
+    assert list(put.pieces()) == [{"url": {"URL": "https://h/p/x.csv?q=1", "recursive": False}}]
+
+
+def test_links_are_followed_but_not_in_circles(here: Path) -> None:
+    (here / "dir" / "loop").symlink_to(here / "dir")
+    (here / "dir" / "link.csv").symlink_to(here / "a.csv")
+    assert paths("/", "dir", recursive=True) == ["/b.csv", "/link.csv", "/sub/c.csv"]
+
+
+def test_members_of_an_archive_are_files(here: Path) -> None:
+    with tarfile.open("x.tar.gz", "w:gz") as archive:
+        archive.add("dir")
+    puts = plan("", ["x.tar.gz"], stdin=io.BytesIO(), untar=True)
+    read = {put.path: list(put.pieces()) for put in puts}
+    assert read["/dir/sub/c.csv"][0]["raw"]["value"] == b"dir/sub/c.csv"
+    assert sorted(read) == ["/dir/b.csv", "/dir/sub/c.csv"]
+
+
+def test_what_is_no_archive_is_told(here: Path) -> None:
+    (here / "x.tar").write_text("no tar")
+    with pytest.raises(PachletError, match=r"x\.tar is not a tar archive"):
+        list(plan("", ["x.tar"], stdin=io.BytesIO(), untar=True))
+
+
+@pytest.mark.parametrize("target, sources, recursive", [("", ["-"], False), ("/x/", ["-"], False)])
+def test_input_needs_a_name(target: str, sources: list[str], recursive: bool) -> None:
+    with pytest.raises(Usage, match="must specify filename"):
+        list(plan(target, sources, stdin=io.BytesIO(), recursive=recursive))
+
+
+def test_input_is_no_folder() -> None:
+    with pytest.raises(Usage, match="cannot set -r"):
+        list(plan("/x", ["-"], stdin=io.BytesIO(), recursive=True))
+
+
+def test_folder_needs_a_flag(here: Path) -> None:
+    with pytest.raises(Usage, match="dir is a folder"):
+        list(plan("", ["a.csv", "dir"], stdin=io.BytesIO()))
+
+
+def test_missing_file_is_told() -> None:
+    missing = FromDisk("/x", Path("no/such"))
+    for read in (missing.pieces, lambda: [missing.size]):
+        with pytest.raises(PachletError, match="cannot read no/such: No such file"):
+            list(read())
+
+
+@pytest.mark.parametrize("size", [0, 1, 4 * 1024 * 1024, 4 * 1024 * 1024 + 1])
+def test_pieces_hold_every_byte_and_empty_files_have_one(size: int) -> None:
+    put: Put = from_bytes("/x", b"x" * size)
+    pieces = [piece["raw"]["value"] for piece in put.pieces()]
+    assert sum(map(len, pieces)) == size
+    assert pieces
+    assert put.size == size
