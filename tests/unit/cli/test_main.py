@@ -131,7 +131,10 @@ def test_bug_shows_its_traceback_when_asked(session: Session, monkeypatch: pytes
     "message, hint",
     [
         ("repo default/x not found", "`pachctl create repo default/x` makes it"),
-        ('branch "b" not found in repo default/x', "see `pachctl list branch default/x`"),
+        (
+            'branch "b" not found in repo default/x',
+            "see `pachctl list repo -A` and `pachctl list branch default/x`",
+        ),
         ("file /a not found in repo p/r at commit 1", "see `pachctl list file p/r@1:/`"),
         ('pipeline "edges" already exists', "change it with `pachctl update pipeline -f SPEC`"),
         ("quite something else", ""),

@@ -1,0 +1,343 @@
+"""The command line against a running server: what users type, in the order in which they type it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pachlet.cli import main
+from pachlet.cli.session import Session
+from pachlet.testing import RunningServer
+
+PACHCTL = [sys.executable, "-m", "pachlet.cli.main"]
+
+
+class Run:
+    """One command's end: its exit status and what it wrote."""
+
+    def __init__(self, environ: dict[str, str], words: tuple[str, ...], given: bytes) -> None:
+        self._bytes = io.BytesIO()
+        out = io.TextIOWrapper(self._bytes, encoding="utf-8", write_through=True)
+        err = io.StringIO()
+        session = Session(environ, out=out, err=err, input=io.BytesIO(given))
+        self.status = main.run(session, words)
+        self.bytes = self._bytes.getvalue()
+        self.out = self.bytes.decode(errors="replace")
+        self.err = err.getvalue()
+        out.detach()
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The words of each line below the header."""
+        return [line.split() for line in self.out.splitlines()[1:]]
+
+
+Type = Callable[..., Run]
+
+
+@pytest.fixture
+def environ(server: RunningServer, tmp_path: Path) -> dict[str, str]:
+    return {"PACHD_ADDRESS": server.address, "PACH_CONFIG": str(tmp_path / "config.json")}
+
+
+@pytest.fixture
+def fail(environ: dict[str, str]) -> Type:
+    """Type a command that may fail."""
+    return lambda *words, given=b"": Run(environ, words, given)
+
+
+@pytest.fixture
+def ok(fail: Type) -> Type:
+    """Type a command that must work."""
+
+    def typed(*words: str, given: bytes = b"") -> Run:
+        run = fail(*words, given=given)
+        assert run.status == 0, run.err
+        return run
+
+    return typed
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "tree"
+    for name, text in (("a.txt", "a\n"), ("sub/b.txt", "b\n"), ("empty", "")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def copy_spec(name: str = "copy", repo: str = "images", command: str = "cp -r /pfs/in/. /pfs/out/") -> bytes:
+    spec = {
+        "pipeline": {"name": name},
+        "transform": {"image": "alpine", "cmd": ["sh", "-c", command]},
+        "input": {"pfs": {"repo": repo, "glob": "/*", "name": "in"}},
+    }
+    return json.dumps(spec).encode()
+
+
+def test_first_commands_of_the_tutorial_in_both_spellings(ok: Type, tmp_path: Path) -> None:
+    picture = tmp_path / "liberty.png"
+    picture.write_bytes(b"\x89PNG")
+    assert ok("create-repo", "images").err == "note: today this is written `pachctl create repo images`\n"
+    assert ok("create", "repo", "others", "-d", "more").out == ""
+    assert [row[:2] for row in ok("list", "repo").rows] == [["default", "images"], ["default", "others"]]
+    assert ok("put-file", "images", "master", "liberty.png", "-f", str(picture)).out == ""
+    assert ok("put", "file", "images@master:/again.png", given=b"\x89PNG").out == ""
+    assert ok("list", "file", "images@master").rows == [["4B", "/again.png"], ["4B", "/liberty.png"]]
+    assert ok("list-file", "images", "master").rows == ok("list", "file", "images@master:/").rows
+    assert ok("get", "file", "images@master:/liberty.png").bytes == b"\x89PNG"
+    assert ok("get-file", "images", "master", "liberty.png").bytes == b"\x89PNG"
+    assert [row[1] for row in ok("list", "commit", "images").rows] == ["images", "images"]
+    inspected = ok("inspect", "commit", "images@master").out
+    assert inspected.startswith("Commit: images@")
+    assert "Size: 8B" in inspected
+
+
+def test_pipeline_from_spec_to_logs(ok: Type, fail: Type, tmp_path: Path) -> None:
+    ok("create", "repo", "images")
+    ok("create", "pipeline", given=copy_spec(command="echo seen; cp -r /pfs/in/. /pfs/out/"))
+    first = ok("put", "file", "images@master:/a", "--wait", given=b"1")
+    assert first.out == "copy: processed 1, skipped 0, failed 0\n"
+    second = ok("put", "file", "images@master:/b", "--wait", given=b"2")
+    assert second.out == "copy: processed 1, skipped 1, failed 0\n"
+    assert "default/copy: success" in second.err
+    assert ok("get", "file", "copy@master:/b").out == "2"
+    jobs = ok("list", "job", "-p", "copy").rows
+    identifier = jobs[0][2]
+    assert ok("inspect", "job", f"copy@{identifier}").out.startswith(f"ID: {identifier}\nPipeline: copy\n")
+    assert ok("inspect-job", identifier).out == ok("inspect", "job", f"copy@{identifier}").out
+    assert ok("list", "job").rows[0][0] == identifier
+    datums = ok("list", "datum", f"copy@{identifier}").rows
+    assert sorted(row[2] for row in datums) == ["skipped", "success"]
+    assert f"ID\t{datums[0][0]}" in ok("inspect", "datum", f"copy@{identifier}", datums[0][0]).out
+    assert set(ok("logs", "-p", "copy").out.splitlines()) == {"seen"}
+    assert ok("logs", f"--job=copy@{identifier}").out == "seen\n"
+    (pipeline,) = ok("list", "pipeline").out.splitlines()[1:]
+    assert re.match(r"default copy +1 +default/images:/\* +.*running / success", pipeline)
+    assert ok("draw", "pipeline").out == "images (repo)\n└─ copy\n"
+    assert ok("wait", "job", identifier).rows[0][2] == identifier
+    again = fail("create", "pipeline", given=copy_spec())
+    assert again.status == 1
+    assert 'pipeline "copy" already exists' in again.err
+    ok("delete", "pipeline", "copy")
+    assert ok("list", "pipeline").rows == []
+
+
+def test_failing_step_is_told_with_the_way_to_its_log(ok: Type, fail: Type) -> None:
+    ok("create", "repo", "images")
+    ok("create", "pipeline", given=copy_spec(command="echo out of luck >&2; exit 1"))
+    run = fail("put", "file", "images@master:/a", "--wait", given=b"1")
+    assert run.status == 1
+    assert run.out == "copy: processed 0, skipped 0, failed 1\n"
+    last = run.err.splitlines()[-1]
+    assert re.match(
+        r"copy: failure: .*datum .* failed.*; see `pachctl logs --project default --job copy@", last
+    )
+    command = last[last.index("pachctl logs") + len("pachctl ") : -1].split()
+    assert "out of luck" in ok(*command).out
+
+
+def test_put_without_readers_says_so(ok: Type) -> None:
+    ok("create", "repo", "images")
+    assert ok("put", "file", "images@master:/a", "--wait", given=b"1").out == "no pipeline reads this\n"
+
+
+def test_put_says_what_it_did_when_asked(ok: Type, tree: Path) -> None:
+    ok("create", "repo", "images")
+    assert ok("put", "file", "images@master:/a", "-v", given=b"12345").out == "put /a (5B)\n"
+    assert ok("put", "file", "images@master:/a", "-v", given=b"12").out == "replaced /a (5B -> 2B)\n"
+    appended = ok("put", "file", "images@master:/a", "-a", "-v", given=b"345")
+    assert appended.out == "appended to /a (2B -> 5B)\n"
+
+
+def test_folders_go_in_and_come_out_unchanged(ok: Type, tree: Path, tmp_path: Path) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "-r", "images@master:/", "-f", str(tree))
+    out = tmp_path / "out"
+    ok("get", "file", "-r", "images@master:/", "-o", str(out))
+    listed = {path.relative_to(out): path.read_text() for path in out.rglob("*") if path.is_file()}
+    assert listed == {path.relative_to(tree): path.read_text() for path in tree.rglob("*") if path.is_file()}
+    ok("get", "file", "images@master:/sub/b.txt", "-o", str(tmp_path / "one"))
+    assert (tmp_path / "one").read_text() == "b\n"
+    ok("delete", "file", "-r", "images@master:/sub")
+    assert [row[1] for row in ok("list", "file", "images@master").rows] == ["/a.txt", "/empty"]
+    diff = ok("diff", "file", "images@master:/", "images@master^:/").out
+    assert "-b" in diff.splitlines()
+    assert [row[1] for row in ok("glob", "file", "images@master^:/**.txt").rows] == ["/a.txt", "/sub/b.txt"]
+
+
+def test_archives_are_unpacked(ok: Type, tree: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "x.tar"
+    with tarfile.open(archive, "w") as out:
+        out.add(tree, arcname=".")
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master", "--untar", "-f", str(archive))
+    assert ok("get", "file", "images@master:/sub/b.txt").out == "b\n"
+
+
+def test_failed_get_leaves_nothing_behind(ok: Type, fail: Type, tmp_path: Path) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master:/a", given=b"1")
+    run = fail("get", "file", "images@master:/nope", "-o", str(tmp_path / "out"))
+    assert run.status == 1
+    assert run.err.startswith("file /nope not found in repo default/images at commit ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_put_that_breaks_off_stores_nothing(ok: Type, fail: Type, tree: Path) -> None:
+    ok("create", "repo", "images")
+    (tree / "z").symlink_to(tree / "gone")  # read last
+    run = fail("put", "file", "-r", "images@master:/", "-f", str(tree), "--progress", "false")
+    assert run.status == 1
+    assert run.err == f"cannot read {tree}/z: No such file or directory\n"
+    assert ok("list", "commit", "images").rows == []
+
+
+def test_branches_and_commits_by_hand(ok: Type, fail: Type) -> None:
+    ok("create", "repo", "images")
+    identifier = ok("start", "commit", "images@master", "-m", "by hand").out.strip()
+    ok("put", "file", f"images@{identifier}:/a", given=b"1")
+    run = fail("put", "file", f"images@{identifier}:/b", "--wait", given=b"1")
+    assert run.status == 1
+    assert run.err.startswith(
+        f"commit default/images@{identifier} is open, so nothing downstream has started"
+    )
+    ok("finish", "commit", "images@master")
+    ok("wait", "commit", "images@master")
+    ok("create", "branch", "images@stable", "--head", "master")
+    assert [row[0] for row in ok("list", "branch", "images").rows] == ["stable", "master"]
+    assert f"Head Commit: images@{identifier}" in ok("inspect", "branch", "images@stable").out
+    assert ok("get", "file", "images@stable:/b").out == "1"
+    ok("delete", "branch", "images@stable")
+    assert [row[0] for row in ok("list", "branch", "images").rows] == ["master"]
+
+
+def test_projects_keep_names_apart(ok: Type) -> None:
+    ok("create", "project", "crypto", "-d", "coins")
+    ok("create", "repo", "images")
+    ok("create", "repo", "images", "--project", "crypto")
+    assert [row[0] for row in ok("list", "repo", "-A").rows] == ["default", "crypto"]
+    assert [row[0] for row in ok("list", "repo", "--project", "crypto").rows] == ["crypto"]
+    ok("put", "file", "crypto/images@master:/a", given=b"1")
+    assert ok("list", "file", "images@master", "--project", "crypto").rows == [["1B", "/a"]]
+    ok("delete", "project", "crypto", given=b"y\n")
+    assert [row[:2] for row in ok("list", "project").rows] == [["*", "default"]]
+
+
+def test_connect_is_remembered_for_all_clients(ok: Type, environ: dict[str, str], tmp_path: Path) -> None:
+    address = environ.pop("PACHD_ADDRESS")
+    ok("connect", f"grpc://{address}", "--alias", "here")
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["v2"]["active_context"] == "here"
+    assert config["v2"]["contexts"]["here"]["pachd_address"] == f"grpc://{address}"
+    assert ok("version").rows[1][0] == "pachd"
+    assert f"Address: {address}" in ok("inspect", "cluster").out
+
+
+@pytest.mark.parametrize(
+    "words,said",
+    [
+        ("get file nope@master:/a", 'branch "master" not found in repo default/nope'),
+        ("put file nope@master:/a", "repo default/nope not found"),
+        ("inspect pipeline nope", "nope"),
+        ("list commit nope", "repo default/nope not found"),
+        ("create repo bad!name", "only alphanumeric characters"),
+    ],
+)
+def test_errors_are_one_line_with_a_next_step(fail: Type, words: str, said: str) -> None:
+    run = fail(*words.split())
+    assert run.status == 1
+    assert said in run.err
+    assert run.err.count("\n") == 1
+    assert "Traceback" not in run.err
+
+
+def test_malformed_spec_is_told_with_its_place(fail: Type, tmp_path: Path) -> None:
+    spec = tmp_path / "edges.json"
+    spec.write_text('{\n  "pipeline": {"name": "edges"},\n  "transform": {"imag": "x"}\n}\n')
+    run = fail("create", "pipeline", "-f", str(spec))
+    assert run.status == 1
+    assert f"{spec}:3:" in run.err
+    assert "Traceback" not in run.err
+
+
+def test_apply_and_trace_follow_data_and_code(ok: Type, tmp_path: Path) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master:/a", given=b"1")
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    (specs / "1-second.json").write_bytes(copy_spec("second", "copy"))
+    (specs / "2-copy.json").write_bytes(copy_spec())
+    assert ok("apply", str(specs)).out == "copy: created\nsecond: created\n"
+    head = ok("list", "commit", "second@master", "-n", "1").rows[0][2]
+    ok("wait", "commit", head)
+    assert ok("apply", str(specs)).out == "copy: unchanged\nsecond: unchanged\n"
+    lines = ok("trace", "second@master:/a").out.splitlines()
+    assert lines[0] == f"default/second@{head}:/a"
+    assert re.match(r"└─ datum [0-9a-f]{12} of default/second version 1", lines[1])
+    assert any("the machine's own programs" in line for line in lines)
+    assert re.search(r"default/images@[0-9a-f]{32}:/a \(put by a user, hash [0-9a-f]{12}\)", lines[-1])
+    as_data = json.loads(ok("trace", "second@master:/a", "-o", "json").out)
+    assert as_data["made_by"][0]["inputs"][0]["made_by"][0]["inputs"][0]["path"] == "/a"
+
+
+def test_output_nobody_reads_ends_quietly(ok: Type, environ: dict[str, str], tmp_path: Path) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master:/big", given=b"x" * 10_000_000)
+    command = [*PACHCTL, "get", "file", "images@master:/big"]
+    with subprocess.Popen(
+        command, env={**os.environ, **environ}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_interrupt_ends_a_wait_quietly(ok: Type, environ: dict[str, str]) -> None:
+    ok("create", "repo", "images")
+    ok("create", "pipeline", given=copy_spec(command="sleep 300"))
+    ok("put", "file", "images@master:/a", given=b"1")
+    head = ok("list", "commit", "images@master").rows[0][2]
+    with subprocess.Popen(
+        [*PACHCTL, "wait", "commit", head], env={**os.environ, **environ}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "default/copy: running\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == ""
+    assert process.returncode == 130
+    ok("delete", "pipeline", "copy")
+
+
+def test_serve_and_stop_are_a_pair(tmp_path: Path) -> None:
+    data, address = tmp_path / "data", tmp_path / "address"
+    pachlet = shutil.which("pachlet", path=str(Path(sys.executable).parent)) or pytest.skip("not installed")
+    serve = [pachlet, "serve", "--data-dir", str(data), "--port", "0", "--address-file", str(address)]
+    stop = [pachlet, "stop", "--data-dir", str(data)]
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        assert server.stderr.readline().startswith("pachlet serves on 127.0.0.1:")
+        second = subprocess.run(serve, capture_output=True, text=True)
+        assert second.returncode == 1
+        assert "another server is running on" in second.stderr
+        ran = subprocess.run(stop, capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr) == (0, "pachlet has stopped\n")
+    assert server.returncode == 0
+    assert address.read_text().startswith("127.0.0.1:")
+    again = subprocess.run(stop, capture_output=True, text=True)
+    assert (again.returncode, again.stderr) == (0, f"no server runs on {data}\n")
