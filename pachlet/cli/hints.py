@@ -17,7 +17,10 @@ _HINTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), hint)
     for pattern, hint in (
         (r"file (\S+) not found in repo (\S+) at commit (\S+)", "see `{program} list file {2}@{3}:/`"),
-        (r"branch \"?([\w-]+)\"? not found in repo (\S+)", "see `{program} list repo -A` and `{program} list branch {2}`"),
+        (
+            r"branch \"?([\w-]+)\"? not found in repo (\S+)",
+            "see `{program} list repo -A` and `{program} list branch {2}`",
+        ),
         (r"commit (\S+)@\S+ not found", "see `{program} list commit {1}`"),
         (
             r"repo (\S+?)[:;,]? (?:does not exist|not found)",

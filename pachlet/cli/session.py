@@ -8,6 +8,7 @@ Read next: flags.py, output.py.
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     from pachlet.client.connection import Connection
 
 
+def _standard_input() -> IO[bytes]:
+    """Return standard input without a buffer: a thread may still be reading it when Ctrl-C ends the program,
+    and the interpreter does not survive a buffer that is in use at its end."""
+    try:
+        return open(0, "rb", buffering=0, closefd=False)
+    except OSError:  # closed by whoever started us
+        return io.BytesIO()
+
+
 @dataclass
 class Session:
     """What a verb may touch."""
@@ -28,7 +38,7 @@ class Session:
     environ: Mapping[str, str]
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
-    input: IO[bytes] = field(default_factory=lambda: sys.stdin.buffer)
+    input: IO[bytes] = field(default_factory=_standard_input)
     program: str = "pachctl"
     project_flag: str = ""
     verbose: bool = False

@@ -160,7 +160,7 @@ def _update_reason(connection: Connection, info: Message, stored: dict[str, Any]
         return "the server does not keep the spec, updated"
     if changed := _changed(stored, spec):
         return f"spec changed ({', '.join(changed)}), updated"
-    newest = _newest_job(connection, info)
+    newest = None if info.stopped else _newest_job(connection, info)
     if newest is not None and state_of(newest) in ("JOB_FAILURE", "JOB_KILLED"):
         return f"its last job ended badly ({newest.reason or 'no reason given'}), running it again"
     return ""

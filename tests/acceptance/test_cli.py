@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -341,3 +342,27 @@ def test_serve_and_stop_are_a_pair(tmp_path: Path) -> None:
     assert address.read_text().startswith("127.0.0.1:")
     again = subprocess.run(stop, capture_output=True, text=True)
     assert (again.returncode, again.stderr) == (0, f"no server runs on {data}\n")
+
+
+def test_interrupt_of_a_put_from_a_pipe_stores_nothing(ok: Type, environ: dict[str, str]) -> None:
+    """The program ends although a thread still waits for the pipe (a buffered one would abort the interpreter)."""
+    ok("create", "repo", "images")
+    with subprocess.Popen(
+        [*PACHCTL, "put", "file", "images@master:/a", "-v"],
+        env={**os.environ, **environ},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        os.set_blocking(process.stdin.fileno(), False)
+        filled = 0
+        while filled < 8 * 1024 * 1024:  # more than a pipe holds, so that the program has begun to read
+            try:
+                filled += os.write(process.stdin.fileno(), b"x" * 65536)
+            except BlockingIOError:
+                select.select([], [process.stdin], [])
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert process.stderr.read() == b""
+    assert ok("list", "commit", "images").rows == []
