@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from typing import Any
 from pachlet.cli.code import code_under
 from pachlet.cli.progress import Progress
 from pachlet.cli.verbs.apply import spec_files
-from pachlet.client import cluster, files, projects, provenance, repos, watch
+from pachlet.client import cluster, files, logs, projects, provenance, repos, watch
 from pachlet.client.apply import Applied, apply_specs
 from pachlet.client.connection import Connection
 from pachlet.client.get_file import get_bytes, get_folder
@@ -46,6 +47,9 @@ def main() -> int:
         progress.close()
         print(f"make run: {error}" + (f"\n  next: {error.hint}" if error.hint else ""), file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except KeyboardInterrupt:
         progress.close()
         print("\nstopped waiting; the jobs go on, and `make run` waits for them again", file=sys.stderr)
@@ -75,8 +79,7 @@ def run(address: str, data: Path | None, output: Path, progress: Progress) -> in
         applied = [*apply(crypto, progress), *apply(iris, progress)]
         outcomes = watch.wait_until_idle(crypto, ["crypto", "iris"], show=progress.jobs)
         progress.close()
-        failed = tell_work(applied, outcomes, progress)
-        if failed:
+        if tell_work(crypto, applied, outcomes, progress):
             return 1
         show_results(crypto, iris, output, progress)
     return 0
@@ -222,8 +225,10 @@ def apply(connection: Connection, progress: Progress) -> list[Applied]:
     )
 
 
-def tell_work(applied: Sequence[Applied], outcomes: Sequence[Outcome], progress: Progress) -> bool:
-    """Say what was computed; return whether a job did not succeed."""
+def tell_work(
+    connection: Connection, applied: Sequence[Applied], outcomes: Sequence[Outcome], progress: Progress
+) -> bool:
+    """Say what was computed, and what failed code printed last; return whether a job did not succeed."""
     if all(each.action == "unchanged" for each in applied):
         progress.line(f"all {len(applied)} pipelines unchanged: same specs, same code")
     if not outcomes:
@@ -237,6 +242,10 @@ def tell_work(applied: Sequence[Applied], outcomes: Sequence[Outcome], progress:
     bad = [each for each in outcomes if not each.succeeded]
     for each in bad:
         progress.line(f"{each.project}/{each.pipeline}: {each.reason}")
+        if each.state == "JOB_UNRUNNABLE":
+            continue
+        for line in logs.failure_lines(connection, f"{each.project}/{each.pipeline}@{each.job}"):
+            progress.line(f"  | {line}")
         progress.line(f"  next: pachctl logs --project {each.project} -j {each.pipeline}@{each.job}")
     progress.line(f"{sum(each.processed for each in outcomes)} datums processed")
     return bool(bad)

@@ -21,8 +21,10 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Commit, Repo
 from pachlet.pfs import commits
 from pachlet.pps import jobs
+from pachlet.pps.datums import Datum
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
+from pachlet.pps.planning import JobInputs
 from pachlet.pps.states import JobState, PipelineState
 from pachlet.wire import schema
 
@@ -175,6 +177,25 @@ def _input_file(each: dict[str, Any]) -> Any:
         file_type=2 if each["path"].endswith("/") else 1,
         size_bytes=each["size"],
         hash=bytes.fromhex(each["hash"]),
+    )
+
+
+def planned_datum_info(datum: Datum, inputs: JobInputs) -> Any:
+    """Return the pps_v2.DatumInfo of a datum that no job has: its state is unknown."""
+    return make(
+        "pps_v2.DatumInfo",
+        datum=make("pps_v2.Datum", id=datum.id),
+        stats=make("pps_v2.ProcessStats"),
+        data=[
+            make(
+                "pfs_v2.FileInfo",
+                file=make("pfs_v2.File", commit=messages.commit_of(inputs.commit(each.repo)), path=each.path),
+                file_type=2 if each.is_dir else 1,
+                size_bytes=each.size,
+                hash=each.hash,
+            )
+            for each in datum.files
+        ],
     )
 
 

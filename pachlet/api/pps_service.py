@@ -19,9 +19,14 @@ from pachlet.api.names import PipelineName, commit_name, pipeline_name, project_
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
 from pachlet.metadb.connect import Rollback
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.paths import DEFAULT_PROJECT
 from pachlet.pfs import commits
 from pachlet.pps import jobs, pipelines
+from pachlet.pps.datums import enumerate_datums
+from pachlet.pps.inputs import CronInput, parse_input
 from pachlet.pps.jobs import JobRecord
+from pachlet.pps.planning import JobInputs, heads_of
+from pachlet.spec.defaults import fill_input
 from pachlet.spec.parse import parse_specs
 from pachlet.wire import schema
 
@@ -289,7 +294,8 @@ class PpsService(LogService):
         if request.reverse and request.number <= 0:
             raise InvalidArgument("number must be > 0 when reverse is set")
         if request.HasField("input"):
-            raise Unimplemented("ListDatum of an input that has no job is not implemented by pachlet")
+            yield from self._list_planned(request)
+            return
         record = self._job(request)
         states = {schema.enum_name("pps_v2.DatumState", each) for each in request.filter.state}
         with self.engine.database.read() as db:
@@ -309,6 +315,20 @@ class PpsService(LogService):
                 for row in itertools.islice(rows, request.number or None)
             ]
         yield from infos
+
+    def _list_planned(self, request: Any) -> Iterator[Any]:
+        """Yield the datums that an input would make now, without any job."""
+        spec = json_format.MessageToDict(request.input, preserving_proto_field_name=True)
+        fill_input(spec, {})
+        tree = parse_input(spec, DEFAULT_PROJECT)
+        if any(isinstance(leaf, CronInput) for leaf in tree.visit()):
+            raise Refused(
+                "can't list datums with a cron input, there will be no datums until the pipeline is created"
+            )
+        with self.engine.database.read() as db:
+            inputs = JobInputs(self.engine.files, heads_of(db, tree))
+        for datum in itertools.islice(enumerate_datums(tree, inputs.match), request.number or None):
+            yield pps_messages.planned_datum_info(datum, inputs)
 
 
 def _parse_one(text: str) -> dict[str, Any]:

@@ -38,3 +38,10 @@ def get_logs(
         whole = int(since.total_seconds())
         request["since"] = {"seconds": whole, "nanos": since.microseconds * 1000}
     yield from connection.call("pps_v2.API", "GetLogs", request)
+
+
+def failure_lines(connection: Connection, job: str, *, number: int = 10) -> list[str]:
+    """Return the last lines that user code printed in a failed job, or else what the engine said of it."""
+    said = list(get_logs(connection, job=job))
+    printed = [line.message for line in said if line.user]
+    return (printed or [line.message for line in said if line.master])[-number:]

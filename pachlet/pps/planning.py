@@ -18,12 +18,13 @@ from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Repo
 from pachlet.pfs import commits
+from pachlet.pfs.branches import inspect_branch
 from pachlet.pfs.files import Files
 from pachlet.pfs.globbing import glob_files
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transaction
 from pachlet.pps.datums import Datum, FileMatch, datum_hash, enumerate_datums
-from pachlet.pps.inputs import PfsInput, parse_input
+from pachlet.pps.inputs import Input, PfsInput, parse_input
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.states import DatumState, JobState
@@ -31,10 +32,10 @@ from pachlet.storage.fileset import Diff, FileSet
 
 
 class JobInputs:
-    """The input commits of a job and the files in them."""
+    """The commits that the inputs of a job are read from, and the files in them."""
 
-    def __init__(self, db: Statements, files: Files, job: JobRecord) -> None:
-        self._commits = {c.commit.repo: c for c in commits.upstream(db, job.output)}
+    def __init__(self, files: Files, input_commits: Iterable[CommitRecord]) -> None:
+        self._commits = {each.commit.repo: each for each in input_commits}
         self._files = files
         self._open: dict[Repo, FileSet] = {}
 
@@ -72,6 +73,17 @@ class Plan:
     """Datums that are skipped, each with its row in the base job."""
     dropped: list[str]
     """Ids of datums of the base job whose output has to go: they are gone or will run again."""
+
+
+def heads_of(db: Statements, tree: Input) -> list[CommitRecord]:
+    """Return the finished commits that an input would be read from now, one for each of its branches."""
+    found = []
+    for branch in tree.branches():
+        head = inspect_branch(db, branch).head
+        line = [commits.get_commit(db, head)] if head else []
+        line += commits.ancestors(db, line[0]) if line else []
+        found += [each for each in line if each.finished is not None and not each.error][:1]
+    return found
 
 
 def make_plan(db: Statements, inputs: JobInputs, pipeline: PipelineRecord, job: JobRecord) -> Plan:

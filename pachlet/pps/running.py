@@ -17,6 +17,7 @@ from pathlib import Path
 from pachlet.errors import PachletError
 from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
+from pachlet.pfs import commits
 from pachlet.pps import jobs
 from pachlet.pps.datum_run import DatumRun, Settled
 from pachlet.pps.engine import Engine
@@ -117,7 +118,7 @@ class JobRun:
 
     def _plan(self, pipeline: PipelineRecord, prepared: Prepared) -> tuple[list[PlannedDatum], JobInputs]:
         with self._engine.database.read() as db:
-            inputs = JobInputs(db, self._engine.files, self._job)
+            inputs = JobInputs(self._engine.files, commits.upstream(db, self._job.output))
             plan = make_plan(db, inputs, pipeline, self._job)
             settled = {row["id"] for row in db.all("list_datums", job=self._job.key)}
         if not self._job.is_planned:

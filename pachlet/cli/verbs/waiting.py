@@ -26,6 +26,8 @@ def wait_for_set(session: Session, identifier: str) -> list[Outcome]:
 
 def report(session: Session, outcomes: Sequence[Outcome]) -> int:
     """Print a line for each job; return the exit status: 1 if any job did not succeed."""
+    from pachlet.client.logs import failure_lines
+
     session.progress.close()
     if not outcomes:
         session.print("no pipeline reads this")
@@ -37,6 +39,8 @@ def report(session: Session, outcomes: Sequence[Outcome]) -> int:
         if not each.succeeded:
             failed = True
             state = each.state.removeprefix("JOB_").lower()
+            for line in failure_lines(session.connection, f"{each.project}/{each.pipeline}@{each.job}"):
+                session.say(f"  | {line}")
             logs = f"{session.program} logs --project {each.project} --job {each.pipeline}@{each.job}"
             session.say(f"{each.pipeline}: {state}: {each.reason or 'no reason given'}; see `{logs}`")
     return 1 if failed else 0
