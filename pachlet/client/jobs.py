@@ -17,7 +17,8 @@ from pachlet.client.connection import Connection, Message
 SERVICE = "pps_v2.API"
 
 SUCCESS = "JOB_SUCCESS"
-TERMINAL = frozenset({SUCCESS, "JOB_FAILURE", "JOB_KILLED", "JOB_UNRUNNABLE"})
+KILLED = "JOB_KILLED"
+TERMINAL = frozenset({SUCCESS, KILLED, "JOB_FAILURE", "JOB_UNRUNNABLE"})
 
 
 def state_of(info: Message) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pachlet.client import names
 from pachlet.client.commits import inspect_commit, wait_commitset
 from pachlet.client.connection import Connection, Message
-from pachlet.client.jobs import SUCCESS, inspect_jobset, is_terminal, list_job, state_of
+from pachlet.client.jobs import KILLED, SUCCESS, inspect_jobset, is_terminal, list_job, state_of
 from pachlet.errors import FailedPrecondition
 
 INTERVAL = 0.5  # seconds between two looks at the counts
@@ -97,12 +97,20 @@ def wait_for(
 def wait_until_idle(
     connection: Connection, projects: Sequence[str], *, show: Show | None = None
 ) -> list[Outcome]:
-    """Wait until no pipeline of the projects has anything left to do; return how the jobs waited for went."""
+    """Wait until no pipeline of the projects has anything left to do; return how the jobs waited for went.
+
+    A job that was killed because its pipeline was updated, and whose work a later one did, is left out.
+    """
     outcomes: dict[tuple[str, str, str], Outcome] = {}
     while unfinished := _unfinished(connection, projects):
         for result in wait_for(connection, unfinished, show=show):
             outcomes[result.project, result.pipeline, result.job] = result
-    return list(outcomes.values())
+    newest = {(each.project, each.pipeline): each.job for each in outcomes.values()}
+    return [
+        each
+        for each in outcomes.values()
+        if each.state != KILLED or newest[each.project, each.pipeline] == each.job
+    ]
 
 
 def _unfinished(connection: Connection, projects: Sequence[str]) -> list[str]:
