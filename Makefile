@@ -6,9 +6,9 @@ DATA_DIR ?= .pachlet
 UV_ENV = UV_COMPILE_BYTECODE=1 UV_SYSTEM_CERTS=1
 BIN = .venv/bin
 PYTEST = $(BIN)/pytest -n auto --dist worksteal
-LINTED = pachlet steps pipelines data tests benchmarks
+LINTED = pachlet steps pipelines data tests benchmarks docs
 
-.PHONY: help run stop test check lint types soak bench images clean
+.PHONY: help run stop test check lint types soak bench docs images clean
 
 help:  ## say what each verb does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,9 +35,13 @@ types: .venv/ready  ## strict types in the engine
 
 soak: .venv/ready .venvs/ready  ## long kills, load and fuzzing
 	$(PYTEST) -m soak
+	$(PYTEST) --hypothesis-profile=soak tests/properties
 
 bench: .venv/ready  ## the main job's time for each stage; DATA=dir for real prices
 	$(BIN)/python -m benchmarks.main_job $(if $(DATA),--data "$(DATA)")
+
+docs: .venv/ready  ## make the pages that are made from the code
+	$(BIN)/python -m docs.pages
 
 images: .venv/ready  ## build every image with the machine's container engine
 	$(BIN)/python -m images.build

@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from pachlet import testing
 from pachlet.client.connection import Connection
 from pachlet.testing import RunningServer
 
 ROOT = Path(__file__).parent.parent
+
+# These machines are noisy, so no example is judged by its time; `make soak` looks at many more of them.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.register_profile("soak", deadline=None, max_examples=3000)
+settings.load_profile("suite")
 
 
 @pytest.fixture
