@@ -30,7 +30,7 @@ def get_branch(db: Statements, key: int) -> BranchRecord:
     """Return the branch with a key that is known to exist."""
     row = db.first("get_branch_by_key", key=key)
     if row is None:
-        raise LookupError(f"no branch has the key {key}")
+        raise NotFound("a branch in use was deleted")
     return BranchRecord.of(row)
 
 
@@ -96,7 +96,6 @@ def create_branch(
     record = get_branch(txn.db, key)
     if record.head is None or (is_changed and upstream):
         _add_commit(txn, record)
-    txn.moved.add(key)
     return get_branch(txn.db, key)
 
 
