@@ -24,7 +24,7 @@ def get_commit(db: Statements, key: int) -> CommitRecord:
     """Return the commit with a key that is known to exist."""
     row = db.first("get_commit_by_key", key=key)
     if row is None:
-        raise LookupError(f"no commit has the key {key}")
+        raise NotFound("a commit in use was deleted")
     return CommitRecord.of(row)
 
 
@@ -94,6 +94,11 @@ def downstream(db: Statements, key: int) -> list[CommitRecord]:
 def children(db: Statements, key: int) -> list[CommitRecord]:
     """Return the commits that have a commit as their parent."""
     return [CommitRecord.of(row) for row in db.all("children_of_commit", commit=key)]
+
+
+def waiting_children(db: Statements, key: int) -> list[CommitRecord]:
+    """Return the children of a commit that were told to finish and can't before it is finished."""
+    return [each for each in children(db, key) if not each.is_open and each.finished is None]
 
 
 def ancestors(db: Statements, record: CommitRecord) -> Iterator[CommitRecord]:
@@ -192,6 +197,7 @@ def start_finishing(
             error=error,
         )
         txn.settled.append(record.key)
+        txn.finishing += [each.key for each in waiting_children(txn.db, record.key)]
     else:
         txn.finishing.append(record.key)
 

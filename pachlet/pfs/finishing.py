@@ -37,25 +37,32 @@ class Finisher:
             self.settle(key)
 
     def settle(self, key: int) -> None:
-        """Settle one commit, and then its children that wait for it.
+        """Settle one commit, then its children that wait for it, then theirs.
 
-        Safe to call twice and from two threads: the second finds it finished. Does nothing while its base is open.
+        Safe to call twice and from two threads: the second finds it finished. Does nothing while its base is open,
+        and nothing for a commit that was deleted.
         """
+        todo = [key]
+        while todo:
+            key = todo.pop()
+            if self._settle_one(key):
+                with self._database.read() as db:
+                    todo += [each.key for each in commits.waiting_children(db, key)]
+
+    def _settle_one(self, key: int) -> bool:
         with self._database.read() as db:
-            record = commits.get_commit(db, key)
+            row = db.first("get_commit_by_key", key=key)
+            if row is None:
+                return False
+            record = CommitRecord.of(row)
             base = commits.content_base(db, record)
             diffs = [Diff.decode(row["diff"]) for row in db.all("staged_of_commit", commit=key)]
         if record.finished is not None or record.finishing is None:
-            return
+            return False
         if base is not None and base.finished is None:
-            return
+            return False
         self._publish(record, base, diffs)
-        with self._database.read() as db:
-            waiting = [
-                each.key for each in commits.children(db, key) if not each.is_open and not each.finished
-            ]
-        for child in waiting:
-            self.settle(child)
+        return True
 
     def _publish(self, record: CommitRecord, base: CommitRecord | None, diffs: list[Diff]) -> None:
         nodes = MemoryNodes(self._index)
@@ -66,8 +73,8 @@ class Finisher:
         error = record.error or files.validate(since=FileSet(before)) or ""
         rows = writer.seal()
         with self._transactions.start() as txn:
-            current = commits.get_commit(txn.db, record.key)
-            if current.finished is not None:
+            row = txn.db.first("get_commit_by_key", key=record.key)
+            if row is None or row["finished"] is not None:
                 return
             add_chunks(txn.db, rows)
             add_nodes(txn.db, nodes.items())

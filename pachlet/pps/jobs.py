@@ -63,7 +63,7 @@ def get_job(db: Statements, key: int) -> JobRecord:
     """Return the job with a key that is known to exist."""
     row = db.first("get_job_by_key", key=key)
     if row is None:
-        raise LookupError(f"no job has the key {key}")
+        raise NotFound("a job in use was deleted")
     return JobRecord.of(row)
 
 

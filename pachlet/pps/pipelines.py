@@ -107,7 +107,7 @@ def get_pipeline(db: Statements, key: int, version: int | None = None) -> Pipeli
     """Return the pipeline with a key that is known to exist, in its current version or another."""
     row = db.first("get_pipeline_by_key", key=key)
     if row is None:
-        raise LookupError(f"no pipeline has the key {key}")
+        raise NotFound("a pipeline in use was deleted")
     return _record(db, row, version)
 
 
