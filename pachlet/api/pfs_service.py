@@ -16,7 +16,7 @@ from pachlet.api.handlers import Context
 from pachlet.api.names import CommitName, branch_name, commit_name, project_name, repo_name
 from pachlet.errors import InvalidArgument, NotFound, Refused
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.paths import USER
+from pachlet.paths import USER, Repo
 from pachlet.pfs import branches, commits, repos
 from pachlet.pfs.records import CommitRecord
 
@@ -78,14 +78,14 @@ class PfsService(FileService):
 
     def DeleteRepos(self, request: Any, context: Context) -> Any:
         projects = tuple(project_name(each) for each in request.projects)
-        gone: list[Any] = []
+        gone: list[Repo] = []
         if projects or request.all:
             with self.transactions.start() as txn:
-                for record in repos.list_repos(txn.db, USER, projects):
-                    self.refuse_pipeline_repo(txn.db, record.repo)
-                    if repos.delete_repo(txn, record.repo, force=request.force):
-                        gone.append(messages.repo(record.repo))
-        return messages.make("pfs_v2.DeleteReposResponse", repos=gone)
+                wanted = [each.repo for each in repos.list_repos(txn.db, USER, projects)]
+                for repo in wanted:
+                    self.refuse_pipeline_repo(txn.db, repo)
+                gone = repos.delete_repos(txn, wanted, force=request.force)
+        return messages.make("pfs_v2.DeleteReposResponse", repos=[messages.repo(each) for each in gone])
 
     def DeleteAll(self, request: Any, context: Context) -> Any:
         with self.transactions.start() as txn:

@@ -7,6 +7,8 @@ Read next: branches.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pachlet.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Refused
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
@@ -114,14 +116,20 @@ def delete_repo(txn: Transaction, repo: Repo, *, force: bool = False) -> bool:
     Raises:
         Refused: a branch of another repo depends on one of its branches, and `force` is not given.
     """
-    if find_repo(txn.db, repo) is None:
-        return False
-    doomed = [repo]
-    if repo.type == USER:
-        doomed = [
-            RepoRecord.of(r).repo for r in txn.db.all("repos_of_name", project=repo.project, name=repo.name)
-        ]
-    records = [inspect_repo(txn.db, each) for each in doomed]
+    return bool(delete_repos(txn, [repo], force=force))
+
+
+def delete_repos(txn: Transaction, wanted: Iterable[Repo], *, force: bool = False) -> list[Repo]:
+    """Delete several repos, which may depend on each other; return those that were there."""
+    found = [record for repo in wanted if (record := find_repo(txn.db, repo)) is not None]
+    records: list[RepoRecord] = []
+    for record in found:
+        project, name = record.repo.project, record.repo.name
+        if record.repo.type == USER:
+            records += map(RepoRecord.of, txn.db.all("repos_of_name", project=project, name=name))
+        else:
+            records.append(record)
+    records = list(dict.fromkeys(records))
     if not force:
         _refuse_if_used(txn, records)
     for record in records:
@@ -139,7 +147,7 @@ def delete_repo(txn: Transaction, repo: Repo, *, force: bool = False) -> bool:
         ):
             txn.db.run(statement, repo=record.key)
         txn.db.run("delete_repo", key=record.key)
-    return True
+    return [record.repo for record in found]
 
 
 def _refuse_if_used(txn: Transaction, records: list[RepoRecord]) -> None:
