@@ -46,9 +46,11 @@ def _attempt(run: Run) -> str:
     try:
         run(inputs, inputs / "out")
     except BadInput as problem:
+        sys.stdout.flush()  # so that the log has what was said before in its place
         print(problem, file=sys.stderr)
         error = str(problem)
     except Exception as problem:
+        sys.stdout.flush()
         traceback.print_exc()
         error = traceback.format_exception_only(problem)[-1]
     else:

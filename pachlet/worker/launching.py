@@ -128,7 +128,8 @@ class Process:
         with self._lock:
             if self._ended is None and not self._killed_for:
                 self._killed_for = reason
-                self._control.send(b"-")
+                with contextlib.suppress(OSError):  # it is just ending, and nobody is left to be told
+                    self._control.send(b"-")
 
     def watch(self, log: Log, timeout: float | None, wake: int | None = None) -> Ending | None:
         """Pass on lines until the process and all that it started are gone; after `timeout` seconds, kill it.
@@ -141,6 +142,10 @@ class Process:
             self._selector.register(wake, selectors.EVENT_READ)
         try:
             return self._watch(log, timeout, wake)
+        except BaseException:
+            self.kill("its output could not be passed on")
+            self._watch(lambda line: None, None, None)
+            raise
         finally:
             if wake is not None and self._ended is None:
                 self._selector.unregister(wake)

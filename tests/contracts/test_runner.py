@@ -327,6 +327,17 @@ def test_a_kill_from_another_thread_ends_the_attempt_in_hand(open_session):
     assert session.run({}, lambda line: session.kill("again"), 60).reason == "again"
 
 
+def test_a_log_that_fails_ends_the_attempt(open_session):
+    session = open_session(LOCKER + WAIT + "echo up; sleep 1000")
+
+    def fail(line: str) -> None:
+        raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        session.run({}, fail, 60)
+    assert_unlocked(session.out / "lock")
+
+
 def test_a_kill_for_good_reaches_later_attempts_too(open_session):
     session = open_session("sleep 1000")
     session.kill("the job was stopped", for_good=True)
@@ -420,8 +431,9 @@ def test_the_sandbox_is_made_anew_after_the_launcher_died(code, tmp_path, runner
     prepared = own.prepare(own.resolve("debian"), tmp_path / "snapshot", print)
     session = own.open(prepared, Transform("debian", cmd=("true",)), tmp_path / "session", {})
     assert session.run({}, print, 60).ok
-    own._launcher()._program.kill()
-    own._launcher()._program.wait()
+    program = own._launcher()._program
+    program.kill()
+    program.wait()
     assert session.run({}, print, 60).ok
     own.close()
 
