@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pachlet.errors import Refused
@@ -99,7 +99,6 @@ def closure(choices: Sequence[Sequence[Node]], path: str, start: int) -> set[int
     return found
 
 
-@settings(max_examples=300, deadline=None)
 @given(PATTERNS, PATHS)
 def test_matches_as_defined(sequence: list[Node], path: str) -> None:
     pattern = "/" + written(sequence)
@@ -122,7 +121,6 @@ def captures_in_repeat(sequence: Sequence[Node], inside: bool = False) -> bool:
     )
 
 
-@settings(max_examples=300, deadline=None)
 @given(PATTERNS, PATHS, st.booleans())
 def test_both_matchers_agree(sequence: list[Node], path: str, refuses_to_end: bool) -> None:
     sequence = [Text("/"), *sequence]
@@ -133,14 +131,12 @@ def test_both_matchers_agree(sequence: list[Node], path: str, refuses_to_end: bo
         assert quick == safe
 
 
-@settings(deadline=None)
 @given(PATTERNS)
 def test_reading_undoes_writing(sequence: list[Node]) -> None:
     pattern = written(sequence)
     assert written(Parser(pattern).parse()) == pattern
 
 
-@settings(max_examples=300, deadline=None)
 @given(st.text("ab/*?[]!^-{},()|@+\\:", max_size=12), PATHS)
 def test_any_pattern_is_read_or_refused(pattern: str, path: str) -> None:
     try:

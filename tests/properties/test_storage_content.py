@@ -6,7 +6,7 @@ import random
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pachlet.storage.chunker import split
@@ -43,7 +43,6 @@ def cut(whole: bytes, places: list[int]) -> list[bytes]:
 places = st.lists(st.integers(0, 12 * MIB), max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
 @given(data(), places)
 def test_chunks_do_not_depend_on_blocks(whole: bytes, ends: list[int]) -> None:
     chunks = list(split([whole]))
@@ -51,7 +50,6 @@ def test_chunks_do_not_depend_on_blocks(whole: bytes, ends: list[int]) -> None:
     assert list(split(cut(whole, ends))) == chunks
 
 
-@settings(max_examples=40, deadline=None)
 @given(data(), st.integers(0, 12 * MIB))
 def test_cutting_restarts_at_any_boundary(whole: bytes, end: int) -> None:
     chunks = list(split([whole]))
@@ -60,7 +58,6 @@ def test_cutting_restarts_at_any_boundary(whole: bytes, end: int) -> None:
     assert kept + list(split([whole[sum(map(len, kept)) :]])) == chunks
 
 
-@settings(max_examples=40, deadline=None)
 @given(data(), places, st.data())
 def test_content_is_canonical(whole: bytes, ends: list[int], choice: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pachlet.storage import edits as editing
@@ -59,7 +59,6 @@ ranges = st.tuples(st.integers(0, 9000), st.none() | st.integers(0, 9000)).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(edits, min_size=1, max_size=5), ranges, fan_outs)
 def test_a_tree_is_a_sorted_dict_whose_root_forgets_history(
     batches: list, span: tuple[bytes, bytes | None], bits: int
@@ -91,7 +90,6 @@ def check_tree(batches: list, span: tuple[bytes, bytes | None]) -> None:
         assert tree.get(key) == model.get(key)
 
 
-@settings(max_examples=40, deadline=None)
 @given(edits, edits, ranges, fan_outs)
 def test_the_digest_of_a_range_is_that_of_a_tree_of_just_that_range(
     batch: list, more: list, span: tuple[bytes, bytes | None], bits: int
@@ -117,7 +115,6 @@ def check_digest(batch: list, more: list, span: tuple[bytes, bytes | None]) -> N
         assert build({**model, first: inside[first] + b"!"}).digest(start, stop) != digest
 
 
-@settings(max_examples=60, deadline=None)
 @given(edits, edits, ranges, fan_outs)
 def test_diff_is_what_differs(batch: list, more: list, span: tuple[bytes, bytes | None], bits: int) -> None:
     with patch.object(editing, "FAN_OUT_BITS", bits):
