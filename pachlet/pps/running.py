@@ -54,7 +54,7 @@ class JobRun:
         self._is_cancelled.set()
         with self._lock:
             for session in self._sessions:
-                session.kill(reason)
+                session.kill(reason, for_good=True)
 
     def _run(self) -> None:
         try:
