@@ -96,7 +96,7 @@ class Server:
             workers=workers or default_workers(),
         )
         self._scheduler = Scheduler(engine)
-        services = {
+        self.services: dict[str, object] = {
             "pfs_v2.API": PfsService(self._database, transactions, files, refuse_pipeline_repo),
             "pps_v2.API": PpsService(engine, clock),
             "versionpb_v2.API": VersionService(),
@@ -109,7 +109,7 @@ class Server:
             "grpc.health.v1.Health": HealthService(),
         }
         self._grpc = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="rpc"), options=_OPTIONS)
-        self._grpc.add_generic_rpc_handlers(make_handlers(services))
+        self._grpc.add_generic_rpc_handlers(make_handlers(self.services))
         try:
             bound = self._grpc.add_insecure_port(f"{host}:{port}")
         except RuntimeError:

@@ -12,22 +12,22 @@ from typing import Any
 
 from pachlet.errors import Unimplemented
 
-_REFUSED = {
+REFUSED = {
     "egress": "egress",
     "s3_out": "s3_out",
     "service": "services",
     "spout": "spouts",
     "job_timeout": "job_timeout",
 }
-_REFUSED_IN_TRANSFORM = {"secrets": "transform.secrets", "memory_volume": "transform.memory_volume"}
+REFUSED_IN_TRANSFORM = {"secrets": "transform.secrets", "memory_volume": "transform.memory_volume"}
 
 
 def refuse_unsupported(spec: dict[str, Any]) -> None:
     """Raise Unimplemented for the first part of an effective spec that can't be run here."""
-    for field, name in _REFUSED.items():
+    for field, name in REFUSED.items():
         if spec.get(field):
             _refuse(name)
-    for field, name in _REFUSED_IN_TRANSFORM.items():
+    for field, name in REFUSED_IN_TRANSFORM.items():
         if spec.get("transform", {}).get(field):
             _refuse(name)
     _check_input(spec.get("input") or {})
