@@ -54,9 +54,10 @@ def main() -> int:
     """Build what the command line asks for; return the exit status."""
     arguments = parse_arguments()
     try:
+        builds = plan(arguments.names or every_name())
         engine = find_engine(arguments.engine)
         base = import_debian_base(engine, say) if arguments.debian_base else arguments.base
-        build_images(engine, arguments.names, base)
+        build_images(engine, builds, base)
     except PachletError as error:
         say(f"make images: {error}" + (f"\n  next: {error.hint}" if error.hint else ""))
         return error.exit_status
@@ -81,15 +82,9 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def build_images(engine: Engine, names: Iterable[str] = (), base: str = "") -> None:
-    """Build the named images, or all, each after the images that it is based on.
-
-    Args:
-        engine: who builds.
-        names: folders of images/.
-        base: an image to use in place of the one at the bottom of each chain.
-    """
-    for build in plan(list(names) or every_name()):
+def build_images(engine: Engine, builds: Iterable[Build], base: str = "") -> None:
+    """Build images in the order given; `base` takes the place of the one at the bottom of each chain."""
+    for build in builds:
         say(f"building {build.tag}")
         argument = ("--build-arg", f"BASE={base}") if base and not _is_ours(build.on_top_of) else ()
         with wheels_shown(engine, build) as shown:

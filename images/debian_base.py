@@ -26,6 +26,7 @@ _COMMAND = (
     "mmdebstrap",
     "--quiet",
     "--variant=minbase",
+    '--aptopt=Acquire::Retries "3"',
     "--include=python3,python3-pip,python-is-python3,ca-certificates",
     '--customize-hook=rm "$1"/usr/lib/python3.11/EXTERNALLY-MANAGED',
     "bookworm",

@@ -19,6 +19,10 @@ from pachlet.errors import FailedPrecondition, NotFound
 
 NAMES = ("docker", "podman")
 
+_DOCKER_HINT = (
+    "a build by Docker goes to the package index by itself: if that failed, give --base an image that knows the "
+    "index and its certificates, or use --engine podman"
+)
 _PODMAN_PROCESSES = 32768
 """Podman lowers its own limit to this, so a container can't have more."""
 _FILES = 65536
@@ -33,6 +37,8 @@ class Engine:
     """The command and the words that go before every verb."""
     limits: tuple[str, ...]
     """Words for every `build` and `run`."""
+    build_hint: str = ""
+    """What to try where a build fails."""
 
     def run(self, *words: str) -> str:
         """Run a verb of the engine and return what it printed; its complaints go through to our stderr.
@@ -42,7 +48,10 @@ class Engine:
         """
         done = subprocess.run([*self.program, *words], stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
-            raise FailedPrecondition(f"{self.name} {words[0]} failed: exit status {done.returncode}")
+            raise FailedPrecondition(
+                f"{self.name} {words[0]} failed: exit status {done.returncode}",
+                hint=self.build_hint if words[0] == "build" else "",
+            )
         return done.stdout.strip()
 
 
@@ -57,7 +66,7 @@ def find_engine(wanted: str = "") -> Engine:
             continue
         # `version` asks Docker's daemon too, so a client alone fails here.
         if subprocess.run([name, "version"], capture_output=True, check=False).returncode == 0:
-            return _podman() if name == "podman" else Engine(name, (name,), ())
+            return _podman() if name == "podman" else Engine(name, (name,), (), _DOCKER_HINT)
     raise NotFound(
         f"there is no {wanted or 'container engine'} on this machine that answers",
         hint="install podman with the system's package manager, or start Docker",

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from images.build import plan
 from images.engine import Engine, find_engine
 from pachlet.client import pipelines, projects, repos, watch
 from pachlet.client.connection import Connection
@@ -101,6 +102,33 @@ def test_a_container_makes_the_bytes_of_the_process_runner(
     by_container = hashes(out)
     assert set(by_container) == {"model.joblib", "model.txt"}
     assert by_container == hashes(by_process_runner(server, tmp_path / "process"))
+
+
+def test_each_image_is_built_once_and_after_its_bases() -> None:
+    builds = plan(["iris-train", "crypto-predict", "iris-infer"])
+    below = {build.tag: build.on_top_of for build in builds}
+    order = list(below)
+    assert len(order) == len(builds)
+    assert order[:3] == ["pachlet/base-python:1", "pachlet/base-sklearn:1", "pachlet/iris-train:latest"]
+    for tag, base in below.items():
+        assert base == "python:3.11-slim-bookworm" or order.index(base) < order.index(tag)
+
+
+def test_an_image_brings_only_its_own_requirements_not_those_of_its_base() -> None:
+    own = {
+        build.name: [path.parent.name for path in build.requirements] for build in plan(["crypto-predict"])
+    }
+    assert own["crypto-predict"] == ["crypto-predict"]
+    assert own["base-python"] == []
+
+
+def test_an_unknown_image_is_a_sentence_with_the_nearest_name() -> None:
+    command = [sys.executable, "-m", "images.build", "iris-trian"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "there is no images/iris-trian/Dockerfile" in done.stderr
+    assert "did you mean pachlet/iris-train?" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def by_process_runner(server: RunningServer, destination: Path) -> Path:
