@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pachlet.errors import FailedPrecondition
+from pachlet.errors import FailedPrecondition, Unavailable
 from pachlet.metadb.changes import Changes
 from pachlet.metadb.statements import load_statements
 
@@ -108,13 +108,17 @@ class Database:
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield transaction
-            except Rollback:
-                self._writer.execute("ROLLBACK")
-                return
-            except BaseException:
-                self._writer.execute("ROLLBACK")
+                self._writer.execute("COMMIT")
+            except BaseException as error:
+                if self._writer.in_transaction:  # SQLite has ended it itself after some errors of the disk
+                    self._writer.execute("ROLLBACK")
+                if isinstance(error, Rollback):
+                    return
+                if isinstance(error, sqlite3.OperationalError):
+                    raise Unavailable(
+                        f"can't write {self.path}: {error}", hint="look at the disk's space and health"
+                    ) from error
                 raise
-            self._writer.execute("COMMIT")
         self.changes.announce()
         transaction.run_actions()
 

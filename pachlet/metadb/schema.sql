@@ -9,14 +9,14 @@ CREATE TABLE chunks (
     stored INTEGER NOT NULL, length INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE nodes (hash BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 
--- PFS.
+-- PFS. Keys are never given out again (AUTOINCREMENT): whoever follows a repo that is deleted must not find another.
 CREATE TABLE projects (
     name TEXT PRIMARY KEY, description TEXT NOT NULL, created INTEGER NOT NULL);
 CREATE TABLE repos (
-    key INTEGER PRIMARY KEY, project TEXT NOT NULL REFERENCES projects, name TEXT NOT NULL, type TEXT NOT NULL,
+    key INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL REFERENCES projects, name TEXT NOT NULL, type TEXT NOT NULL,
     description TEXT NOT NULL, created INTEGER NOT NULL, UNIQUE (project, name, type));
 CREATE TABLE branches (
-    key INTEGER PRIMARY KEY, repo INTEGER NOT NULL REFERENCES repos, name TEXT NOT NULL,
+    key INTEGER PRIMARY KEY AUTOINCREMENT, repo INTEGER NOT NULL REFERENCES repos, name TEXT NOT NULL,
     head INTEGER REFERENCES commits, created INTEGER NOT NULL, updated INTEGER NOT NULL, UNIQUE (repo, name));
 CREATE TABLE branch_provenance (
     branch INTEGER NOT NULL REFERENCES branches, upstream INTEGER NOT NULL REFERENCES branches,
@@ -44,7 +44,7 @@ CREATE INDEX staged_of_commit ON staged (commit_key, key);
 
 -- PPS. A pipeline is known by project and name; each update adds a version, marked by a commit of its spec repo.
 CREATE TABLE pipelines (
-    key INTEGER PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+    key INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', stopped INTEGER NOT NULL DEFAULT 0,
     created INTEGER NOT NULL, UNIQUE (project, name));
 CREATE TABLE pipeline_versions (
