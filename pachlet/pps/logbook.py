@@ -8,13 +8,15 @@ Read next: running.py (who writes), api/log_messages.py (who reads).
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 
 from pachlet.clock import Clock
-from pachlet.metadb.changes import Closed
+from pachlet.errors import PachletError
 from pachlet.metadb.connect import Database
 
+log = logging.getLogger(__name__)
 _FLUSH_SECONDS = 0.2
 _FLUSH_LINES = 1000
 
@@ -37,8 +39,9 @@ class Logbook:
         self._clock = clock
         self._lock = threading.Lock()
         self._lines: list[tuple[object, ...]] = []
+        self._flushing = threading.Lock()  # lines reach the database in the order in which they were added
         self._wake = threading.Event()
-        self._is_closed = False
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._flush_steadily, name="logbook", daemon=True)
         self._thread.start()
 
@@ -74,26 +77,26 @@ class Logbook:
 
     def flush(self) -> None:
         """Write what was added so far."""
-        with self._lock:
-            lines, self._lines = self._lines, []
-        if lines:
-            with self._database.write() as db:
-                db.many("add_log", lines)
+        with self._flushing:
+            with self._lock:
+                lines, self._lines = self._lines, []
+            if lines:
+                with self._database.write() as db:
+                    db.many("add_log", lines)
 
     def _flush_steadily(self) -> None:
-        pause = threading.Event()
-        while not self._is_closed:
+        while not self._closing.is_set():
             self._wake.wait()
             self._wake.clear()
-            pause.wait(_FLUSH_SECONDS)  # let a burst gather
+            self._closing.wait(_FLUSH_SECONDS)  # let a burst gather
             try:
                 self.flush()
-            except Closed:
-                return
+            except PachletError as error:  # lines are lost, which is no reason to stop
+                log.error("log lines of jobs were lost: %s", error)
 
     def close(self) -> None:
         """Write what is left and stop."""
-        self._is_closed = True
+        self._closing.set()
         self._wake.set()
         self._thread.join()
         self.flush()
