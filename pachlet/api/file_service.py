@@ -11,7 +11,7 @@ from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.handlers import Context
-from pachlet.api.names import CommitName, commit_name
+from pachlet.api.names import CommitName, at_most, commit_name
 from pachlet.api.tar_stream import tar_blocks
 from pachlet.api.url_source import read_url
 from pachlet.errors import InvalidArgument, Refused, Unimplemented
@@ -110,6 +110,8 @@ class FileService:
         if found[0].is_dir:
             raise Refused("cannot get directory or non-regular file. Use GetFileTAR instead")
         entries = files.file(found[0].path, request.file.datum or None)
+        if not entries:
+            inspect_file(self.files.open_finished(None), request.file.path, record)
         blocks: Iterable[bytes] = itertools.chain.from_iterable(
             self.files.read(each.content) for each in entries
         )
@@ -209,6 +211,8 @@ def _outermost(infos: Iterable[Info]) -> Iterator[Info]:
 
 
 def _skip(blocks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    if count < 0:
+        raise InvalidArgument(f"offset cannot be negative ({count})")
     for block in blocks:
         if count >= len(block):
             count -= len(block)
@@ -228,4 +232,4 @@ def _page(infos: Iterator[Info], request: Any) -> Iterator[Info]:
         infos = iter(sorted(infos, key=lambda each: each.path, reverse=True))
     if marker:
         infos = (each for each in infos if (each.path < marker if request.reverse else each.path > marker))
-    return itertools.islice(infos, request.number) if request.number else infos
+    return itertools.islice(infos, at_most(request.number))

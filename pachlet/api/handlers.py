@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 
@@ -22,6 +22,7 @@ from pachlet.wire import schema
 log = logging.getLogger(__name__)
 
 Context: TypeAlias = grpc.ServicerContext
+_HALF_TEXT = 750  # bytes, each of which may take three in the header
 
 
 def make_handlers(implementations: Mapping[str, object]) -> list[grpc.GenericRpcHandler]:
@@ -92,17 +93,25 @@ def _streaming(
     return call
 
 
-def _fail(context: Context, name: str, error: Exception) -> None:
+def _fail(context: Context, name: str, error: Exception) -> NoReturn:
     if isinstance(error, PachletError):
         if error.hint:
-            context.set_trailing_metadata((("pachlet-hint-bin", error.hint.encode()),))
-        context.abort(getattr(grpc.StatusCode, error.code), error.message)
+            context.set_trailing_metadata((("pachlet-hint-bin", _cut(error.hint).encode()),))
+        context.abort(getattr(grpc.StatusCode, error.code), _cut(error.message))
     if isinstance(error, Closed):
         context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
     if not context.is_active():
-        return
+        context.abort(grpc.StatusCode.CANCELLED, "the caller has gone")
     log.exception("%s failed; this is a bug of pachlet", name)
-    context.abort(
-        grpc.StatusCode.INTERNAL,
-        f"{name} failed: {type(error).__name__}: {error}; this is a bug of pachlet, its log says where",
-    )
+    text = f"{name} failed: {type(error).__name__}: {error}; this is a bug of pachlet, its log says where"
+    context.abort(grpc.StatusCode.INTERNAL, _cut(text))
+    raise AssertionError("abort always raises")
+
+
+def _cut(text: str) -> str:
+    """Shorten the middle of a text that repeats a huge name: headers beyond 8 KiB are refused by clients."""
+    encoded = text.encode()
+    if len(encoded) <= 2 * _HALF_TEXT:
+        return text
+    start, end = encoded[:_HALF_TEXT], encoded[-_HALF_TEXT:]
+    return f"{start.decode(errors='ignore')} ... {end.decode(errors='ignore')}"

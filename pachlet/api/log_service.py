@@ -11,8 +11,7 @@ from typing import Any
 
 from pachlet.api import pps_messages
 from pachlet.api.handlers import Context
-from pachlet.api.messages import NANOS
-from pachlet.api.names import pipeline_name
+from pachlet.api.names import NANOS, at_most, nanoseconds, pipeline_name
 from pachlet.clock import Clock
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
 from pachlet.metadb.changes import Closed
@@ -53,12 +52,16 @@ class LogService:
         self.clock = clock
 
     def GetLogs(self, request: Any, context: Context) -> Iterator[Any]:
+        if request.data_filters:
+            raise Unimplemented(
+                "GetLogs with data_filters is not implemented by pachlet", hint="name a datum"
+            )
         self.engine.logbook.flush()
         with self.engine.database.read() as db:
             query = self._query(db, request)
             owner = pipelines.get_pipeline(db, query.pipeline)
             above = 0
-            if request.tail:
+            if at_most(request.tail):
                 above = db.value("tail_logs", number=request.tail, **query.values()) or 0
         while True:
             changes = self.engine.database.changes
@@ -106,7 +109,7 @@ class LogService:
             raise NotFound(f'could not get job information for "{job.id}"')
         if job.id and request.pipeline.name and request.pipeline.name != name.name:
             raise Refused("job is from the wrong pipeline")
-        since = request.since.seconds * NANOS + request.since.nanos or _SINCE
+        since = nanoseconds(request.since) or _SINCE
         return Query(
             pipeline=owner.key,
             job=job.id,

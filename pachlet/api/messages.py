@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pachlet.api.names import NANOS
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, Commit, Repo
@@ -16,8 +17,6 @@ from pachlet.pfs import branches, commits
 from pachlet.pfs.records import USER, BranchRecord, CommitRecord, RepoRecord
 from pachlet.storage.fileset import Info
 from pachlet.wire import schema
-
-NANOS = 1_000_000_000
 
 
 def make(full_name: str, **fields: Any) -> Any:

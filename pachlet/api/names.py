@@ -16,6 +16,9 @@ from pachlet.paths import DEFAULT_PROJECT, USER, Branch, Repo
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.resolving import resolve_commit
 
+NANOS = 1_000_000_000
+_LONGEST_TIME = 2**62
+
 
 def project_name(message: Any) -> str:
     """Return the project named by a pfs_v2.Project, or the default one."""
@@ -34,6 +37,19 @@ def branch_name(message: Any) -> Branch:
     if not message.HasField("repo"):
         raise InvalidArgument("branch repo cannot be nil")
     return Branch(repo_name(message.repo), message.name)
+
+
+def at_most(number: int) -> int | None:
+    """Return how many answers a request asks for; None is all."""
+    if number < 0:
+        raise InvalidArgument(f"number cannot be negative ({number})")
+    return number or None
+
+
+def nanoseconds(message: Any) -> int:
+    """Return a Timestamp or Duration as the database keeps it, or the nearest time that it can keep."""
+    time: int = message.seconds * NANOS + message.nanos
+    return max(-_LONGEST_TIME, min(time, _LONGEST_TIME))
 
 
 @dataclass(frozen=True)

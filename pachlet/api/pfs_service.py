@@ -7,13 +7,22 @@ Read next: file_service.py.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.file_service import FileService
 from pachlet.api.handlers import Context
-from pachlet.api.names import CommitName, branch_name, commit_name, project_name, repo_name
+from pachlet.api.names import (
+    CommitName,
+    at_most,
+    branch_name,
+    commit_name,
+    nanoseconds,
+    project_name,
+    repo_name,
+)
 from pachlet.errors import InvalidArgument, NotFound, Refused
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import USER, Repo
@@ -65,8 +74,8 @@ class PfsService(FileService):
         with self.database.read() as db:
             infos = [messages.repo_info(db, each) for each in repos.list_repos(db, request.type, projects)]
         if request.page.page_size:
-            start = request.page.page_index * request.page.page_size
-            infos = infos[start : start + request.page.page_size]
+            size, start = at_most(request.page.page_size) or 0, at_most(request.page.page_index) or 0
+            infos = infos[start * size : (start + 1) * size]
         yield from infos
 
     def DeleteRepo(self, request: Any, context: Context) -> Any:
@@ -176,6 +185,7 @@ class PfsService(FileService):
         yield from infos
 
     def _list_commits(self, db: Statements, request: Any) -> Iterator[CommitRecord]:
+        number = at_most(request.number)
         has_from, has_to = request.HasField("from"), request.HasField("to")
         origin = "" if request.all else _ORIGINS.get(request.origin_kind, "")
         if has_from and not has_to:
@@ -189,16 +199,13 @@ class PfsService(FileService):
             if repo is not None and any(c and c.commit.repo != repo for c in (newest, oldest)):
                 raise Refused(f"`from` and `to` commits need to be from repo {repo}")
             line = (c for c in commits.list_ancestry(db, newest, oldest) if origin in ("", c.origin))
-            for count, record in enumerate(line):
-                if request.number and count >= request.number:
-                    return
-                yield record
+            yield from itertools.islice(line, number)
             return
         started = None
         if request.HasField("started_time"):
-            started = request.started_time.seconds * messages.NANOS + request.started_time.nanos
+            started = nanoseconds(request.started_time)
         yield from commits.list_commits(
-            db, repo, origin=origin, number=request.number, started=started, reverse=request.reverse
+            db, repo, origin=origin, number=number or 0, started=started, reverse=request.reverse
         )
 
     def SubscribeCommit(self, request: Any, context: Context) -> Iterator[Any]:
@@ -210,6 +217,8 @@ class PfsService(FileService):
 
         def look() -> list[CommitRecord] | None:
             with self.database.read() as db:
+                if db.first("get_repo_by_key", key=key) is None:
+                    raise NotFound(f"repo {repo} was deleted")
                 return commits.commits_after(db, key, above, origin) or None
 
         while True:

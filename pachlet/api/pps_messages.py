@@ -15,7 +15,8 @@ from typing import Any
 from google.protobuf import json_format
 
 from pachlet.api import messages
-from pachlet.api.messages import NANOS, make
+from pachlet.api.messages import make
+from pachlet.api.names import NANOS
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Commit, Repo

@@ -15,9 +15,9 @@ from google.protobuf import json_format
 from pachlet.api import messages, pps_messages
 from pachlet.api.handlers import Context
 from pachlet.api.log_service import LogService
-from pachlet.api.names import PipelineName, commit_name, pipeline_name, project_name
+from pachlet.api.names import PipelineName, at_most, commit_name, nanoseconds, pipeline_name, project_name
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
-from pachlet.metadb.connect import Rollback
+from pachlet.metadb.connect import Rollback, Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import DEFAULT_PROJECT
 from pachlet.pfs import commits
@@ -41,7 +41,7 @@ class PpsService(LogService):
     def CreatePipeline(self, request: Any, context: Context) -> Any:
         if not request.HasField("pipeline"):
             raise Refused("invalid pipeline spec: request.Pipeline cannot be nil")
-        spec = json_format.MessageToDict(request, preserving_proto_field_name=True)
+        spec = _as_json(request)
         for field in _NOT_SPEC:
             spec.pop(field, None)
         with self.engine.transactions.start() as txn:
@@ -161,7 +161,7 @@ class PpsService(LogService):
             with self.engine.database.read() as db:
                 row = db.first("get_job_by_key", key=record.key)
                 if row is None:
-                    raise NotFound("job ID was deleted")
+                    raise NotFound(f"job {record.id} was deleted")
                 current = JobRecord.of(row)
                 return current if current.state.is_terminal else None
 
@@ -226,7 +226,7 @@ class PpsService(LogService):
     def ListJobSet(self, request: Any, context: Context) -> Iterator[Any]:
         _refuse_filter(request.jqFilter)
         projects = {project_name(each) for each in request.projects}
-        infos = []
+        infos, number = [], at_most(request.number)
         with self.engine.database.read() as db:
             for row in db.all("list_job_sets", number=-1):
                 records = [JobRecord.of(each) for each in db.all("jobs_of_set", id=row["id"])]
@@ -240,10 +240,10 @@ class PpsService(LogService):
                         jobs=[pps_messages.job_info(db, each, details=request.details) for each in records],
                     )
                 )
-                if request.number and not request.reverse and len(infos) >= request.number:
+                if number and not request.reverse and len(infos) >= number:
                     break
         if request.reverse:
-            infos = infos[::-1][: request.number or None]
+            infos = infos[::-1][:number]
         yield from infos
 
     def SubscribeJob(self, request: Any, context: Context) -> Iterator[Any]:
@@ -297,7 +297,7 @@ class PpsService(LogService):
             yield from self._list_planned(request)
             return
         record = self._job(request)
-        states = {schema.enum_name("pps_v2.DatumState", each) for each in request.filter.state}
+        number, states = at_most(request.number), set(request.filter.state)
         with self.engine.database.read() as db:
             owner = pipelines.get_pipeline(db, record.pipeline, record.version)
             rows = sorted(
@@ -307,18 +307,15 @@ class PpsService(LogService):
             rows = [
                 row
                 for row in rows
-                if (not states or pps_messages.datum_state(row, record.id) in states)
+                if (not states or _datum_state(row, record) in states)
                 and (not marker or (row["id"] < marker if request.reverse else row["id"] > marker))
             ]
-            infos = [
-                pps_messages.datum_info(owner, record, row)
-                for row in itertools.islice(rows, request.number or None)
-            ]
+            infos = [pps_messages.datum_info(owner, record, row) for row in itertools.islice(rows, number)]
         yield from infos
 
     def _list_planned(self, request: Any) -> Iterator[Any]:
         """Yield the datums that an input would make now, without any job."""
-        spec = json_format.MessageToDict(request.input, preserving_proto_field_name=True)
+        spec = _as_json(request.input)
         fill_input(spec, {})
         tree = parse_input(spec, DEFAULT_PROJECT)
         if any(isinstance(leaf, CronInput) for leaf in tree.visit()):
@@ -327,8 +324,21 @@ class PpsService(LogService):
             )
         with self.engine.database.read() as db:
             inputs = JobInputs(self.engine.files, heads_of(db, tree))
-        for datum in itertools.islice(enumerate_datums(tree, inputs.match), request.number or None):
+        for datum in itertools.islice(enumerate_datums(tree, inputs.match), at_most(request.number)):
             yield pps_messages.planned_datum_info(datum, inputs)
+
+
+def _datum_state(row: Row, record: JobRecord) -> int:
+    return schema.enum_value("pps_v2.DatumState", pps_messages.datum_state(row, record.id))
+
+
+def _as_json(message: Any) -> dict[str, Any]:
+    """Return a spec, or a part of one, as JSON with the schema's field names."""
+    try:
+        found: dict[str, Any] = json_format.MessageToDict(message, preserving_proto_field_name=True)
+    except (json_format.Error, ValueError) as error:  # a duration or time that no one can write down
+        raise InvalidArgument(f"could not make effective spec: {error}") from None
+    return found
 
 
 def _parse_one(text: str) -> dict[str, Any]:
@@ -354,9 +364,9 @@ def _page(records: Iterator[JobRecord], request: Any) -> list[JobRecord]:
     if request.reverse:
         found.reverse()
     if request.HasField("paginationMarker"):
-        mark = request.paginationMarker.seconds * messages.NANOS + request.paginationMarker.nanos
+        mark = nanoseconds(request.paginationMarker)
         found = [each for each in found if (each.created > mark if request.reverse else each.created < mark)]
-    return found[: request.number] if request.number else found
+    return found[: at_most(request.number)]
 
 
 def _refuse_filter(text: str) -> None:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-import grpc
-
 from pachlet import __version__
 from pachlet.api import messages
 from pachlet.api.handlers import Context
@@ -23,7 +21,7 @@ from pachlet.wire import schema
 
 PACHYDERM_VERSION = (2, 12, 2)
 """The version of the API that is spoken; clients compare it with their own."""
-SERVING, NO_SUCH_SERVICE = 1, 3
+SERVING = 1
 
 
 class VersionService:
@@ -63,7 +61,7 @@ class HealthService:
     def Check(self, request: Any, context: Context) -> Any:
         known = {"", *(service.full_name for service in schema.services())}
         if request.service not in known:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"no service is named {request.service}")
+            raise NotFound(f"no service is named {request.service}")
         return messages.make("grpc.health.v1.HealthCheckResponse", status=SERVING)
 
 

@@ -15,8 +15,8 @@ from pachlet.pfs.branches import inspect_branch
 from pachlet.pfs.commits import ancestors, get_commit, inspect_commit
 from pachlet.pfs.records import CommitRecord
 
-_REFERENCE = re.compile(r"(?P<base>[^\^~.]*)(?P<steps>(?:[\^~]\d*|\.\d+)*)")
-_STEP = re.compile(r"(?P<kind>[\^~.])(?P<count>\d*)")
+_REFERENCE = re.compile(r"(?P<base>[^\^~.]*)(?P<steps>(?:[\^~][0-9]{0,9}|\.[0-9]{1,9})*)")
+_STEP = re.compile(r"(?P<kind>[\^~.])(?P<count>[0-9]*)")
 
 
 def resolve_commit(db: Statements, repo: Repo, id: str, branch: str = "") -> CommitRecord:
