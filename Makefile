@@ -6,7 +6,7 @@ DATA_DIR ?= .pachlet
 UV_ENV = UV_COMPILE_BYTECODE=1 UV_SYSTEM_CERTS=1
 BIN = .venv/bin
 PYTEST = $(BIN)/pytest -n auto --dist worksteal
-LINTED = pachlet steps pipelines data tests benchmarks docs
+LINTED = pachlet steps pipelines data images tests benchmarks
 
 .PHONY: help run stop test check lint types soak bench docs images clean
 
@@ -43,8 +43,8 @@ bench: .venv/ready  ## the main job's time for each stage; DATA=dir for real pri
 docs: .venv/ready  ## make the pages that are made from the code
 	$(BIN)/python -m docs.pages
 
-images: .venv/ready  ## build every image with the machine's container engine
-	$(BIN)/python -m images.build
+images: .venv/ready  ## build every image with Docker or Podman; ARGS=--debian-base where no registry is reached
+	$(BIN)/python -m images.build $(ARGS)
 
 clean: stop  ## remove the server's data and our environments
 	rm -rf $(DATA_DIR) .venv .venvs .tools

@@ -26,6 +26,7 @@ from pachlet.wire import schema
 
 _SERVICE = "pachyderm.worker.Worker"
 _CHUNK = 64 * 1024
+_SOCKET_PATH_MAX = 107
 
 
 class NoDatum(Exception):
@@ -92,8 +93,9 @@ class Handover:
 class Door:
     """The worker's gRPC service for one user process; it costs nothing until someone connects."""
 
-    def __init__(self, next_datum: Callable[[str], list[str]]) -> None:
+    def __init__(self, next_datum: Callable[[str], list[str]], scratch: Path) -> None:
         self._next_datum = next_datum
+        self._scratch = scratch
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._server: grpc.Server | None = None
 
@@ -111,8 +113,11 @@ class Door:
 
     def _open(self) -> str:
         if self._server is None or self._folder is None:
-            # Not in the session's folder: a Unix socket's path must be shorter than 108 bytes.
-            self._folder = tempfile.TemporaryDirectory(prefix="pachlet-door-")
+            # The session's folder is emptied after a crash too, but a Unix socket's path must be a short one.
+            is_short = len(os.fsencode(self._scratch)) < _SOCKET_PATH_MAX - len("/door-12345678/worker")
+            self._folder = tempfile.TemporaryDirectory(
+                prefix="door-", dir=self._scratch if is_short else None
+            )
             self._server = grpc.server(ThreadPoolExecutor(2, "next-datum"))
             handler = grpc.unary_unary_rpc_method_handler(
                 self._handle,

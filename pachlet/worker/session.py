@@ -111,7 +111,7 @@ class ProcessSession:
         log: Log,
         timeout: float | None,
     ) -> Outcome:
-        door = Door(refuse)
+        door = Door(refuse, self._place.folder)
         try:
             ending = self._in_hand(self._start(cmd, stdin, environ, door)).watch(log, timeout)
         except InvalidArgument as problem:
@@ -146,7 +146,7 @@ class ProcessSession:
     def _start_batch(self) -> _Batch:
         transform = self._place.transform
         handover = Handover()
-        door = Door(handover.next_datum)
+        door = Door(handover.next_datum, self._place.folder)
         try:
             return _Batch(self._start(transform.cmd, transform.stdin, {}, door), handover, door)
         except BaseException:
