@@ -3,7 +3,7 @@
 Clients match on the texts raised here and parse the printed forms, so both mirror Pachyderm's own to the
 letter. The value types are frozen and ordered: they serve as dictionary keys and sort by project, then name.
 
-Read next: globs.py (patterns over paths), ids.py (what a commit's id looks like).
+Read next: globs/glob.py (patterns over paths), ids.py (what a commit's id looks like).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
     file             COMMIT:PATH
     job              [PROJECT/]PIPELINE@JOB
 
-The project in front is pachlet's addition: it makes what the engine prints (`crypto/prices@master`) typeable.
+The project in front is pachlet's addition: it makes what the engine prints (`project/repo@master`) typeable.
 A request always names the repo by itself and, when one was given, the branch as well: servers from 2.6 on
 read the first, python-pachyderm's generation read the second.
 

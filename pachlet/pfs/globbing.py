@@ -3,7 +3,7 @@
 A pattern whose parts match one path element each is followed level by level, so that `/*` on a million files reads
 the top level only; one with `**` walks everything below its literal beginning.
 
-Read next: pachlet/globs.py (the language).
+Read next: pachlet/globs/glob.py (the language).
 """
 
 from __future__ import annotations

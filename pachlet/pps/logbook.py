@@ -3,7 +3,7 @@
 Lines are gathered in memory and written in batches, at the latest when their datum is recorded; they are kept as long
 as their job, whatever becomes of the worker.
 
-Read next: running.py (who writes), api/log_messages.py (who reads).
+Read next: running.py (who writes), api/log_service.py (who reads).
 """
 
 from __future__ import annotations
