@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import http.client
 import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
-from pachlet.errors import Refused, Unavailable, Unimplemented
+from pachlet.errors import Refused, Unimplemented
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0
@@ -21,19 +20,23 @@ def read_url(url: str) -> Iterator[bytes]:
     """Yield the bytes that an http or https URL answers with.
 
     Raises:
-        Refused: the answer is an error; the text is upstream's.
+        Refused: there is no answer, or it is an error or broken off; the texts begin as upstream's.
         Unimplemented: the URL is that of an object store.
     """
-    scheme = urllib.parse.urlsplit(url).scheme
+    scheme = url.partition(":")[0].lower() if ":" in url else ""
     if scheme not in ("http", "https"):
         raise Unimplemented(
             f"putting from {scheme or 'a URL without scheme'}:// is not implemented by pachlet"
         )
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
+            got = 0
             while block := answer.read(_BLOCK):
+                got += len(block)
                 yield block
+            if answer.length:  # what is still to come; a read in blocks takes a broken connection for the end
+                raise http.client.HTTPException(f"it broke off after {got} of {got + answer.length} bytes")
     except urllib.error.HTTPError as error:
         raise Refused(f'error retrieving content from "{url}": {error.code} {error.reason}') from None
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
-        raise Unavailable(f'error retrieving content from "{url}": {error}') from None
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: it is no URL
+        raise Refused(f'error retrieving content from "{url}": {error}') from None
