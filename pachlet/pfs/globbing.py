@@ -26,7 +26,7 @@ def glob_files(files: FileSet, pattern: str) -> Iterator[Info]:
     levels = _levels(pattern)
     if levels is None:
         glob = Glob(pattern)
-        for info in files.walk("/"):
+        for info in files.walk(glob.literal_prefix.rpartition("/")[0] or "/"):
             if info.path != "/" and glob.match(info.path.rstrip("/")) is not None:
                 yield info
     else:
@@ -35,7 +35,7 @@ def glob_files(files: FileSet, pattern: str) -> Iterator[Info]:
 
 def _levels(pattern: str) -> list[Glob] | None:
     """Return a glob per depth, or None where one element of the pattern may match several of a path."""
-    if "**" in pattern:
+    if "**" in pattern or "[" in pattern:  # `[!a]` is a slash, too
         return None
     parts = pattern[1:].split("/")
     for part in parts:
