@@ -6,21 +6,31 @@ known to the store for as long as a writer holds it, so that two writers at work
 has published. Each of them gets the row of every pending chunk that it refers to, so that either may fail,
 or finish first, without harm.
 
-Read next: content.py (files made of chunks).
+A writer that comes upon a published chunk *leans* on it, and the garbage collector spares what living writers
+lean on. Looking a chunk up and leaning on it is one step under a lock (`ChunkStore.leaning`) that the
+collector holds while it forgets chunks: either it sees that somebody leans, or nobody finds the chunk.
+
+Read next: content.py (files made of chunks), removing.py (how chunks go).
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import zstandard
 
 from pachlet import errors
+from pachlet.config import default_workers
 from pachlet.storage import hashing
+from pachlet.storage.leases import Leases
 from pachlet.storage.packs import (
     RAW,
     ZSTD,
@@ -68,10 +78,20 @@ class _Pending:
         self.pack = pack
 
 
+class _Prepared(NamedTuple):
+    """A chunk on its way into the store: its hash, codec and payload if it seems to be new, its bytes."""
+
+    hash: bytes
+    encoded: tuple[int, bytes] | None
+    data: bytes
+
+
 class ChunkStore:
     """The chunks in one directory, for one process at a time; every method is safe from any thread."""
 
-    def __init__(self, directory: Path, index: ChunkIndex, pack_size: int = PACK_SIZE) -> None:
+    def __init__(
+        self, directory: Path, index: ChunkIndex, pack_size: int = PACK_SIZE, threads: int | None = None
+    ) -> None:
         if not directory.is_dir():
             directory.mkdir(parents=True)
             sync_directory(directory.parent)
@@ -85,10 +105,25 @@ class ChunkStore:
         self._pending: weakref.WeakValueDictionary[bytes, _Pending] = weakref.WeakValueDictionary()
         self._readers: OrderedDict[int, PackReader] = OrderedDict()
         self._threads = threading.local()
+        self._writers: weakref.WeakSet[ChunkWriter] = weakref.WeakSet()
+        self.leases = Leases()
+        self.leaning = threading.Lock()
+        """Held while a writer looks up a published chunk and leans on it, and while chunks are forgotten.
+        A thread that needs a write transaction as well begins that first."""
+        self.threads = default_workers() if threads is None else threads
+        self._pool: ThreadPoolExecutor | None = None
 
     def writer(self) -> ChunkWriter:
         """Return a writer, for one thread at a time and one transaction."""
-        return ChunkWriter(self)
+        writer = ChunkWriter(self)
+        with self._lock:
+            self._writers.add(writer)
+        return writer
+
+    def writers(self) -> list[ChunkWriter]:
+        """Return the writers at work."""
+        with self._lock:
+            return list(self._writers)
 
     def read(self, hash: bytes) -> bytes:
         """Return a chunk, pending or published, having checked it against its hash.
@@ -96,10 +131,25 @@ class ChunkStore:
         Raises:
             Corrupt: the chunk is missing or damaged.
         """
-        pending = self.find_pending(hash)
-        location = pending.location if pending else self._index.find_chunk(hash)
-        if location is None:
-            raise errors.Corrupt(f"chunk {hash.hex()} is not in the store")
+        tried: Location | None = None
+        while True:
+            pending = self.find_pending(hash)
+            location = pending.location if pending else self._index.find_chunk(hash)
+            if location is None:
+                raise errors.Corrupt(
+                    f"chunk {hash.hex()} is not in the store",
+                    hint="if what you read was just deleted, that is why; otherwise `pachctl fsck` says more",
+                )
+            try:
+                return self.read_at(hash, location)
+            except errors.Corrupt:
+                # The collector may have moved it between the two steps.
+                if location == tried:
+                    raise
+                tried = location
+
+    def read_at(self, hash: bytes, location: Location) -> bytes:
+        """Return the chunk that should lie at a place, having checked it; raise Corrupt."""
         pack = self._reader(location.pack)
         codec, payload = pack.read(hash, location)
         data = self._decode(codec, payload, location.length)
@@ -107,12 +157,34 @@ class ChunkStore:
             raise pack.damage(location.offset)
         return data
 
+    def encode(self, data: bytes) -> tuple[int, bytes]:
+        """Return codec and payload of a chunk; for any thread."""
+        if len(data) > _TOO_SMALL_TO_COMPRESS:
+            compressor: zstandard.ZstdCompressor | None = getattr(self._threads, "compressor", None)
+            if compressor is None:
+                compressor = zstandard.ZstdCompressor(level=1, write_content_size=False)
+                self._threads.compressor = compressor
+            packed = compressor.compress(data)
+            if len(packed) < len(data) - len(data) // _LEAST_GAIN:
+                return ZSTD, packed
+        return RAW, data
+
+    def pool(self) -> ThreadPoolExecutor:
+        """Return the threads that hash and compress."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="chunks")
+            return self._pool
+
     def close(self) -> None:
         """Let go of open files. Unpublished chunks are lost, as in a crash."""
         with self._lock:
             self._current = None
             self._readers.clear()
             self._pending.clear()
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
 
     def find_pending(self, hash: bytes) -> _Pending | None:
         """Return a chunk that some writer holds and the index may not know."""
@@ -130,11 +202,38 @@ class ChunkStore:
             if pending is None:
                 pack = self._current
                 if pack is None or pack.failed or pack.end >= self._pack_size:
-                    number, self._next_number = self._next_number, self._next_number + 1
-                    pack = self._current = Pack(self.directory, number)
+                    pack = self._current = self._new_pack()
                 pending = _Pending(pack.append(hash, codec, payload, length), pack)
                 self._pending[hash] = pending
             return pending
+
+    def new_pack(self) -> Pack:
+        """Begin a pack that only the caller writes to."""
+        with self._lock:
+            return self._new_pack()
+
+    def turn_page(self) -> list[int]:
+        """Begin a new pack for whatever is written next; return the packs that nobody writes to any more.
+
+        In those no chunk is pending, so each of their rows is in the index, and none will be added. The newest
+        pack is never among them, so that a number that was removed is not given again.
+        """
+        with self._lock:
+            with contextlib.suppress(errors.Unavailable):  # a full disk: then the newest stays in use
+                self._current = self._new_pack()
+            busy = {pending.pack.number for pending in self._pending.values()}
+            if self._current is not None:
+                busy.add(self._current.number)
+            return [number for number in pack_numbers(self.directory)[:-1] if number not in busy]
+
+    def forget_pack(self, number: int) -> None:
+        """Let go of a pack whose file is gone, so that the disk gets its space."""
+        with self._lock:
+            self._readers.pop(number, None)
+
+    def _new_pack(self) -> Pack:
+        number, self._next_number = self._next_number, self._next_number + 1
+        return Pack(self.directory, number)
 
     def _reader(self, number: int) -> PackReader:
         with self._lock:
@@ -166,26 +265,60 @@ class ChunkStore:
 
 
 class ChunkWriter:
-    """Puts chunks into the store and remembers which rows must be published for them."""
+    """Puts chunks into the store and remembers which rows must be published for them.
+
+    For as long as it lives, the collector leaves alone what it put and what it leans on.
+    """
 
     def __init__(self, store: ChunkStore) -> None:
         self._store = store
         self._held: dict[bytes, _Pending] = {}
-        self._compressor = zstandard.ZstdCompressor(level=1, write_content_size=False)
+        self._leans_on: set[bytes] = set()
 
     def put(self, data: bytes) -> bytes:
         """Store a chunk, once however often it is put, and return its hash; `seal` makes it durable."""
         digest = hashing.chunk_hash(data)
-        if digest in self._held:
-            return digest
-        pending = self._store.find_pending(digest)
-        if pending is None:
-            if self._store.find_published(digest) is not None:
-                return digest
-            codec, payload = self._encode(data)
-            pending = self._store.add(digest, codec, payload, len(data))
-        self._held[digest] = pending
+        if not self._has(digest):
+            self._add(digest, self._store.encode(data), len(data))
         return digest
+
+    def put_all(self, chunks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+        """Store chunks and yield hash and length of each, in order; all cores hash and compress.
+
+        At most two chunks for each core are in memory at a time. A single chunk is stored right here: handing
+        it to a thread would cost a small file more than hashing it.
+        """
+        chunks = iter(chunks)
+        first = list(islice(chunks, 2))
+        if len(first) < 2 or self._store.threads < 2:
+            for data in chain(first, chunks):
+                yield self.put(data), len(data)
+            return
+        pool = self._store.pool()
+        under_way: deque[Future[_Prepared]] = deque()
+        for data in chain(first, chunks):
+            under_way.append(pool.submit(self._prepare, data))
+            if len(under_way) >= 2 * self._store.threads:
+                yield self._finish(under_way.popleft().result())
+        while under_way:
+            yield self._finish(under_way.popleft().result())
+
+    def lean_on(self, hashes: Iterable[bytes]) -> None:
+        """Refer to chunks that are there already, so that they stay until what refers to them is published.
+
+        Raises:
+            Unavailable: one of them is gone, with the commit that it was read from.
+        """
+        for digest in hashes:
+            if not self._has(digest):
+                raise errors.Unavailable(
+                    "what is being copied was deleted and collected meanwhile",
+                    hint="copy from another commit",
+                )
+
+    def needs(self, digest: bytes) -> bool:
+        """Tell whether what this writer will publish refers to a chunk."""
+        return digest in self._held or digest in self._leans_on
 
     def seal(self) -> list[ChunkRow]:
         """Make all that was put durable and return the rows of what the index does not know.
@@ -201,9 +334,32 @@ class ChunkWriter:
             pack.sync(end)
         return [ChunkRow(digest, pending.location) for digest, pending in self._held.items()]
 
-    def _encode(self, data: bytes) -> tuple[int, bytes]:
-        if len(data) > _TOO_SMALL_TO_COMPRESS:
-            packed = self._compressor.compress(data)
-            if len(packed) < len(data) - len(data) // _LEAST_GAIN:
-                return ZSTD, packed
-        return RAW, data
+    def _has(self, digest: bytes) -> bool:
+        """Tell whether a chunk is there, pending or published, and see to it that it stays."""
+        if self.needs(digest):
+            return True
+        pending = self._store.find_pending(digest)
+        if pending is not None:
+            self._held[digest] = pending
+            return True
+        with self._store.leaning:
+            if self._store.find_published(digest) is None:
+                return False
+            self._leans_on.add(digest)
+            return True
+
+    def _add(self, digest: bytes, encoded: tuple[int, bytes], length: int) -> None:
+        codec, payload = encoded
+        self._held[digest] = self._store.add(digest, codec, payload, length)
+
+    def _prepare(self, data: bytes) -> _Prepared:
+        """Hash a chunk, and compress it unless it seems to be there already."""
+        digest = hashing.chunk_hash(data)
+        is_there = self._store.find_pending(digest) or self._store.find_published(digest)
+        return _Prepared(digest, None if is_there else self._store.encode(data), data)
+
+    def _finish(self, prepared: _Prepared) -> tuple[bytes, int]:
+        digest, encoded, data = prepared
+        if not self._has(digest):
+            self._add(digest, encoded or self._store.encode(data), len(data))
+        return digest, len(data)

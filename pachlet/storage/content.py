@@ -51,9 +51,15 @@ class Content:
 EMPTY = Content.of(())
 
 
+def chunk_hashes(data: bytes) -> Iterator[bytes]:
+    """Yield the hashes in an encoded list of chunks; cheaper than decoding it."""
+    for at in range(0, len(data), _CHUNK.size):
+        yield data[at : at + hashing.SIZE]
+
+
 def write_content(writer: ChunkWriter, blocks: Iterable[bytes]) -> Content:
     """Store the bytes in `blocks`, with bounded memory."""
-    return Content.of(_put(writer, split(blocks)))
+    return Content.of(writer.put_all(split(blocks)))
 
 
 def append_content(store: ChunkStore, writer: ChunkWriter, base: Content, blocks: Iterable[bytes]) -> Content:
@@ -61,7 +67,7 @@ def append_content(store: ChunkStore, writer: ChunkWriter, base: Content, blocks
     if not base.chunks:
         return write_content(writer, blocks)
     last, _ = base.chunks[-1]
-    return Content.of((*base.chunks[:-1], *_put(writer, split(chain([store.read(last)], blocks)))))
+    return Content.of((*base.chunks[:-1], *writer.put_all(split(chain([store.read(last)], blocks)))))
 
 
 def concat(store: ChunkStore, writer: ChunkWriter, contents: Iterable[Content]) -> Content:
@@ -119,8 +125,3 @@ def read_content(
             for position in range(0, len(data), block):
                 yield bytes(data[position : position + block])
         start += length
-
-
-def _put(writer: ChunkWriter, chunks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    for chunk in chunks:
-        yield writer.put(chunk), len(chunk)

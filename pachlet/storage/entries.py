@@ -87,3 +87,10 @@ def describe_value(value: bytes) -> tuple[int, bytes]:
     if value[_HEAD.size - 1] == _INLINE:
         return value_size(value), Content.decode(value[_HEAD.size :]).hash
     return value_size(value), value[_HEAD.size : _HEAD.size + hashing.SIZE]
+
+
+def references(value: bytes) -> tuple[bytes | None, bytes]:
+    """Return what a value refers to: the node that holds its list of chunks, or else the encoded list."""
+    if value[_HEAD.size - 1] == _INLINE:
+        return None, value[_HEAD.size :]
+    return value[_HEAD.size + hashing.SIZE :], b""
