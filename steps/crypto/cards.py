@@ -1,7 +1,7 @@
 """A model's card: what it is, what made it, how good it is; and the parameters that it was made with.
 
 The card is what later stages and people read instead of opening the model: parameters, rows and last day of
-training, scores, residual quantiles, library versions and the digests of data and model. It is canonical JSON
+training, scores, interval ends, library versions and the digests of data and model. It is canonical JSON
 (sorted keys, no times, no host), so an unchanged result is an unchanged file.
 
 Read next: training.py (who writes it), choose.py and predict.py (who read it).

@@ -59,7 +59,7 @@ def _errors(rows: OutOfSample, column: int, known: npt.NDArray[np.bool_]) -> dic
 
 
 def _cover(rows: OutOfSample, column: int, known: npt.NDArray[np.bool_]) -> dict[str, float | int | None]:
-    inside = rolling_cover(rows.residuals[:, column], column + 1, COVER_AFTER)
+    inside = rolling_cover(rows.residuals, column + 1, COVER_AFTER)
     judged = [within for within, counts in zip(inside, known, strict=True) if counts and within is not None]
     return {"cover80": digits(sum(judged) / len(judged)) if judged else None, "cover80_n": len(judged)}
 

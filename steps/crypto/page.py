@@ -53,9 +53,11 @@ svg { display: block } img { max-width: 100%; height: auto; border: 1px solid va
 """
 
 _READING = """<p>The interval is where the price should be in four of five cases, judged by how far off the same
-model was on past days that it had not seen. A model is shown only where it beat the naive forecast (“as today”)
-by more than chance on such days; elsewhere the naive forecast is shown, which at ten days ahead is nearly
-everywhere. <b>Error</b> is the shown model’s mean absolute error one day ahead as a share of the naive one’s.
+model was on past days that it had not seen; a young coin has few such days, so its interval leans on the usual
+rule (one-day errors times the root of the days). One model makes a coin’s whole path: the naive one (“as today”),
+unless on such days another beat it by more than chance one or ten days ahead and did not lose to it at the other,
+which few do. <b>Error</b> is the shown model’s mean absolute error one and ten days ahead as a share of the naive
+one’s.
 A list of coins drawn up
 at the end of its own history, as the published one was, holds the winners: every past score on it is flattered.
 None of this is advice.</p>"""
@@ -89,13 +91,11 @@ def render_page(coins: Sequence[Coin], totals: Mapping[str, Any], notices: Seque
 
 
 def _facts(shown: Sequence[Coin], others: Sequence[Coin], totals: Mapping[str, Any]) -> str:
-    beaten = sum(
-        step is not None and not step.model.startswith("naive") for step in (c.step(1) for c in shown)
-    )
+    beaten = sum(not coin.steps[0].model.startswith("naive") for coin in shown)
     facts = [
         (len(shown), "coins forecast"),
         (len(others), "without a forecast"),
-        (beaten, "where a model beats naive at 1 day"),
+        (beaten, "by another model than naive"),
         (totals["rows_total"], "rows read"),
         (totals["rows_quarantined"], "rows quarantined"),
     ]
@@ -120,7 +120,7 @@ def _forecast_table(coins: Sequence[Coin], origin: str) -> str:
     )
     head = (
         '<th class="text">Coin</th><th class="text">60 days, fan</th><th>Last price</th>'
-        f'{groups}<th class="text group">Model, 1 · 10 days</th><th>Error</th>'
+        f'{groups}<th class="text group">Model</th><th>Error, 1 · 10 d</th>'
     )
     rows = "\n".join(_forecast_row(coin, origin) for coin in coins)
     table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>"
@@ -139,10 +139,11 @@ def _forecast_row(coin: Coin, origin: str) -> str:
     ]
     for h in HORIZONS:
         cells.append(_step_cells(coin.step(h), last))
-    models = [step.model for h in HORIZONS if (step := coin.step(h))]
-    names = models[:1] if len(set(models)) == 1 else models
-    error = f"{coin.rel_mae[HORIZONS[0]]:.3f}" if HORIZONS[0] in coin.rel_mae else "–"
-    cells.append(f'<td class="text model group">{escape(" · ".join(names))}</td><td>{error}</td>')
+    names = dict.fromkeys(step.model for step in coin.steps)
+    error = " · ".join(f"{coin.rel_mae[h]:.3f}" if h in coin.rel_mae else "–" for h in HORIZONS)
+    cells.append(
+        f'<td class="text model group">{escape(" · ".join(names))}</td><td class="range">{error}</td>'
+    )
     return f"<tr>{''.join(cells)}</tr>"
 
 

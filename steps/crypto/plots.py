@@ -183,10 +183,11 @@ def _annotate_ends(axes: Axes, coin: Coin) -> None:
 
 
 def _subtitle(coin: Coin) -> str:
-    models = sorted({step.model for step in coin.steps})
+    # The choice makes this one name for all days; were it more, the reader should know.
+    models = dict.fromkeys(step.model for step in coin.steps)
     parts = [
         f"{price_text(coin.history[-1][1])} on {coin.history[-1][0].isoformat()}",
-        f"forecast by {', '.join(models)}",
+        f"forecast for all {len(coin.steps)} days by {', '.join(models)}",
     ]
     if coin.others:
         parts.append(f"dashed: {', '.join(sorted(coin.others))}")

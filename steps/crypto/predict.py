@@ -1,8 +1,8 @@
 """Predict stage: read a coin's models and write its forecast for the next ten days.
 
-Nothing is trained here. Each model gives a path by the same recursion, and an 80 % interval from the residual
-quantiles in its own card; the forecast shows, per day, the model that choose.py allows, and every model's own
-forecast stands beside it as a candidate. Model files are checked against the digests in their cards, so what
+Nothing is trained here. Each model gives a path by the same recursion, and 80 % intervals from the ends in its
+own card; the forecast is the path of the one model that choose.py allows, and every model's own forecast stands
+beside it as a candidate. Model files are checked against the digests in their cards, so what
 is named is what was used.
 
 Read next: forecast.py (the recursion), intervals.py, choose.py, ../../pipelines/crypto/predict.json (how
@@ -22,7 +22,7 @@ from pachlet.step import BadInput, main
 from steps.crypto.cards import CARD, digits, file_sha256
 from steps.crypto.choose import choose
 from steps.crypto.features import frames, origins
-from steps.crypto.forecast import HORIZON, Model, recurse
+from steps.crypto.forecast import Model, recurse
 from steps.crypto.formats import read_json, write_json
 from steps.crypto.intervals import nested
 from steps.crypto.lstm_forward import load_weights
@@ -66,11 +66,11 @@ def forecast_coin(series: Series, name: str, folders: list[Path]) -> dict[str, A
         empty: dict[str, Any] = {"forecast": [], "candidates": skipped, "models": []}
         return {**head, **empty, "status": "skipped", "reason": "no_naive_model"}
     paths = {model_id(card): price_path(series, card, folder) for folder, card in usable.items()}
-    chosen = [model_id(choose(usable.values(), day + 1)) for day in range(HORIZON)]
+    shown = model_id(choose(usable.values()))
     return {
         **head,
         "status": "ok",
-        "forecast": days(series, [(chosen[day], *paths[chosen[day]][day]) for day in range(HORIZON)]),
+        "forecast": days(series, shown, paths[shown]),
         "candidates": [candidate(series, card, paths[model_id(card)]) for card in usable.values()] + skipped,
         "models": [
             {"id": model_id(card), "sha256": card["model"]["sha256"], "train_end": card["train_end"]}
@@ -119,10 +119,10 @@ def place(path: Path) -> str:
     return "/".join(path.parts[-3:])
 
 
-def days(series: Series, rows: list[tuple[str, float, Ends]]) -> list[dict[str, Any]]:
-    """Put dates to a path and nest its intervals: day h is h calendar days after the last known one."""
+def days(series: Series, model: str, path: list[tuple[float, Ends]]) -> list[dict[str, Any]]:
+    """Put dates to a model's path and nest its intervals: day h is h calendar days after the last known one."""
     origin = date.fromisoformat(series.dates[-1])
-    ends = nested((low, high) for _, _, (low, high) in rows)
+    ends = nested(own for _, own in path)
     return [
         {
             "h": day,
@@ -132,7 +132,7 @@ def days(series: Series, rows: list[tuple[str, float, Ends]]) -> list[dict[str, 
             "hi80": digits(high),
             "model": model,
         }
-        for day, ((model, point, _), (low, high)) in enumerate(zip(rows, ends, strict=True), start=1)
+        for day, ((point, _), (low, high)) in enumerate(zip(path, ends, strict=True), start=1)
     ]
 
 
@@ -143,8 +143,7 @@ def candidate(series: Series, card: dict[str, Any], path: list[tuple[float, Ends
         horizon: {key: values[key] for key in ("n", "rel_mae", "rel_mae_se", "cover80")}
         for horizon, values in card["metrics_valid"].items()
     }
-    rows = days(series, [(name, point, ends) for point, ends in path])
-    return {"model": name, "status": "ok", "metrics_valid": scores, "forecast": rows}
+    return {"model": name, "status": "ok", "metrics_valid": scores, "forecast": days(series, name, path)}
 
 
 if __name__ == "__main__":

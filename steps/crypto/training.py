@@ -31,7 +31,7 @@ Params = Mapping[str, Any]
 
 FOLDS = "crypto.folds/1"
 
-# Below this many known outcomes at the longest horizon there is no interval worth writing down.
+# Below this many known outcomes at any day ahead there is no interval worth writing down.
 MIN_RESIDUALS = 30
 
 
@@ -90,7 +90,8 @@ def train_coin(
         return {**card, "status": "skipped", "reason": "short_history"}
     walk = family.walk or refit_on_folds
     rows = walk(series, folds, params, family)
-    if np.count_nonzero(~np.isnan(rows.actual[:, -1])) < family.min_residuals:
+    # The longest horizon has the fewest, unless days without a quote keep a rhythm: then some other may have none.
+    if np.count_nonzero(~np.isnan(rows.actual), axis=0).min() < family.min_residuals:
         return {**card, "status": "skipped", "reason": "few_residuals"}
     model = family.fit(train_frames, targets, params)
     family.save(model, folder / family.file)
@@ -120,9 +121,9 @@ def refit_on_folds(series: Series, folds: dict[str, Any], params: Params, family
 
 
 def judgement(series: Series, folds: dict[str, Any], rows: OutOfSample) -> dict[str, Any]:
-    """The scores before the hold-out (the choice's), those in it (nobody's), and the residuals' tails."""
+    """The scores before the hold-out (the choice's), those in it (nobody's), and the intervals' ends."""
     start = holdout_row(series, folds)
-    ends = [newest_tails(rows.residuals[:, column], column + 1) for column in range(HORIZON)]
+    ends = [newest_tails(rows.residuals, column + 1) for column in range(HORIZON)]
     counts = np.count_nonzero(~np.isnan(rows.actual), axis=0)
     return {
         # An origin counts before the hold-out only if its farthest target does.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 from steps.crypto import choose
 from steps.crypto.features import LIMIT, frames, origins, training_rows
 from steps.crypto.forecast import HORIZON, recurse
-from steps.crypto.intervals import WINDOW, nested, newest_tails, rolling_cover, tails
+from steps.crypto.intervals import WINDOW, known_spread, nested, newest_tails, rolling_cover, tails
 from steps.crypto.metrics import relative_error, score
 from steps.crypto.naive import Naive
 from steps.crypto.series import Array, Series
 from steps.crypto.walkforward import Fold, OutOfSample, judge, read_folds, walk_forward
+
+Card = dict[str, Any]
 
 
 class Says:
@@ -180,42 +183,94 @@ def test_folds_can_be_merged_where_refits_are_dear() -> None:
     assert read_folds(series, {"refits": refits}, 2) == [Fold(10, 10, 29), Fold(30, 30, 39)]
 
 
-@given(st.lists(st.floats(-10, 10), min_size=1, max_size=60), st.integers(1, 10))
-def test_interval_ends_lie_on_both_sides_of_the_point(residuals: list[float], horizon: int) -> None:
-    low, high = tails(sorted(residuals), horizon)
-    assert max(min(0.0, *residuals), -LIMIT * horizon) <= low <= 0
-    assert 0 <= high <= min(max(0.0, *residuals), LIMIT * horizon)
+@given(st.lists(st.floats(-10, 10), min_size=1, max_size=60), st.integers(1, 10), st.floats(0, 5))
+def test_interval_ends_lie_on_both_sides_of_the_point_between_residuals_and_textbook(
+    residuals: list[float], horizon: int, spread: float
+) -> None:
+    low, high = tails(sorted(residuals), horizon, spread)
+    normal = 1.2816 * spread * math.sqrt(horizon)
+    assert min(0.0, -normal, max(min(residuals), -LIMIT * horizon)) <= low <= 0
+    assert 0 <= high <= max(0.0, normal, min(max(residuals), LIMIT * horizon))
 
 
-def test_interval_ends_are_quantiles_pulled_outwards_for_few_and_overlapping_residuals() -> None:
-    residuals = np.linspace(-1, 1, 2001)
-    ordered = residuals.tolist()
-    assert tails(ordered, 1) == pytest.approx((-0.8009, 0.8009), abs=1e-3)
-    assert tails(ordered, 10)[1] > tails(ordered, 1)[1]
-    assert tails(ordered[:5], 10) == (ordered[0], 0.0)
+def test_many_residuals_speak_for_themselves_and_few_give_way_to_the_square_root_of_time() -> None:
+    residuals = np.linspace(-1, 1, 20001).tolist()
+    assert tails(residuals, 1, 5.0) == pytest.approx((-0.8, 0.8), abs=0.005)
+    # Ninety residuals ten days ahead are nine independent ones: half and half.
+    half = np.linspace(-1, 3, 90).tolist()
+    measured = np.quantile(half, [0.1 - 0.01, 0.9 + 0.01])
+    normal = 1.2816 * 0.5 * math.sqrt(10)
+    assert tails(half, 10, 0.5) == pytest.approx(
+        ((measured[0] - normal) / 2, (measured[1] + normal) / 2), abs=1e-3
+    )
+    assert tails([30.0], 10, 1.0)[1] < 1.01 * 1.2816 * math.sqrt(10) + 0.4
+    assert tails([-1e9, 1e9], 10, 1.0)[1] < 6  # what no path can reach counts as no more than one can
+
+
+def test_a_young_coin_is_promised_no_hundredfold_for_one_lucky_month() -> None:
+    # Ten weeks old, quiet but for one week of +25 % a day, and now loud: it once measured x100 in ten days.
+    returns = np.random.default_rng(5).normal(0, 0.1, 70)
+    returns[55:62] = 0.25
+    path = np.concatenate([[0.0], np.cumsum(returns)])
+    rows = np.full((71, HORIZON), np.nan)
+    for day in range(1, HORIZON + 1):
+        rows[: 71 - day, day - 1] = (path[day:] - path[:-day]) / 0.1
+    own = np.nanmax(rows[:, 9])
+    low, high = newest_tails(rows, 10)
+    assert own > 15
+    assert high < 0.5 * own
+    assert -high < low < -3
 
 
 def test_only_the_newest_known_residuals_count() -> None:
-    old, new = np.full(WINDOW, 9.0), np.tile([-1.0, np.nan, 1.0], WINDOW)
-    assert newest_tails(np.concatenate([old, new]), 1) == (-1.0, 1.0)
+    old, new = np.full((WINDOW, 1), 4.0), np.tile([[-1.0], [np.nan], [1.0]], (WINDOW, 1))
+    assert newest_tails(np.concatenate([old, new]), 1) == newest_tails(new, 1)
+    assert newest_tails(new, 1) == pytest.approx((-1.0, 1.0), abs=0.01)
+
+
+def test_the_spread_at_an_origin_is_that_of_the_residuals_known_there() -> None:
+    spread = known_spread(np.array([np.nan, 3.0, np.nan, 1.0, 1e9]))
+    assert np.isnan(spread[:2]).all()
+    # The last is that of the origin to come; a residual beyond all limits is clipped.
+    np.testing.assert_allclose(spread[2:], [3, 3, math.sqrt(5), math.sqrt((9 + 1 + LIMIT**2) / 3)])
+    loud_then_quiet = np.concatenate([np.full(100, 4.0), np.full(WINDOW, 0.5)])
+    assert known_spread(loud_then_quiet)[-1] == pytest.approx(0.5)
+    assert known_spread(np.full(3, np.nan)).tolist() == pytest.approx([math.nan] * 4, nan_ok=True)
 
 
 def test_rolling_cover_uses_no_residual_before_it_was_known() -> None:
     # Quiet, then loud: an interval made from what came later would cover the loud days.
     residuals = np.array([0.1, -0.1] * 20 + [5.0, -5.0] * 3)
-    inside = rolling_cover(residuals, 1, at_least=10)
+    inside = rolling_cover(residuals[:, None], 1, at_least=10)
     assert inside[:10] == [None] * 10
     assert inside[40:42] == [False, False]
-    late = rolling_cover(residuals, 4, at_least=10)
+    quiet = np.tile([0.1, -0.1], 23)
+    late = rolling_cover(np.column_stack([quiet, quiet, quiet, residuals]), 4, at_least=10)
     assert late[:13] == [None] * 13
     assert late[13] is not None
     assert late[40:44] == [False] * 4  # the first loud residual is known four days on
 
 
-def test_rolling_cover_is_about_80_percent_on_steady_residuals() -> None:
-    inside = rolling_cover(np.random.default_rng(3).normal(size=3000), 1, at_least=30)
-    judged = [within for within in inside if within is not None]
+@pytest.mark.parametrize("horizon", [1, 10])
+def test_rolling_cover_is_about_80_percent_on_steady_residuals(horizon: int) -> None:
+    returns = np.random.default_rng(3).normal(size=6000)
+    path = np.concatenate([[0.0], np.cumsum(returns)])
+    rows = np.column_stack([path[day : 5900 + day] - path[:5900] for day in range(1, HORIZON + 1)])
+    judged = [within for within in rolling_cover(rows, horizon, at_least=30) if within is not None]
     assert sum(judged) / len(judged) == pytest.approx(0.8, abs=0.02)
+
+
+def test_young_coins_are_covered_as_well_as_old_ones() -> None:
+    # Four hundred coins of ten weeks: the interval of the last known day against the ten days after it.
+    held = []
+    for seed in range(400):
+        path = np.cumsum(np.random.default_rng(seed).standard_t(4, size=80) / math.sqrt(2))
+        rows = np.full((70, HORIZON), np.nan)
+        for day in range(1, HORIZON + 1):
+            rows[: 70 - day, day - 1] = path[day:70] - path[: 70 - day]
+        low, high = newest_tails(rows, 10)
+        held.append(low <= path[79] - path[69] <= high)
+    assert 0.74 <= sum(held) / len(held) <= 0.86
 
 
 @given(st.lists(st.tuples(st.floats(-5, 0), st.floats(0, 5)), min_size=1, max_size=10))
@@ -255,31 +310,57 @@ def test_scores_are_in_price_and_directions_leave_out_days_without_one() -> None
     assert score(rows, np.zeros(4, dtype=bool)) == {}
 
 
-def card(family: str, pid: str, **scores: float | int | None) -> dict[str, object]:
-    return {"family": family, "pid": pid, "metrics_valid": {"1": {"n": 300, "rel_mae_se": 0.01, **scores}}}
+def card(family: str, pid: str, day1: float | None, day10: float | None, **scores: float | None) -> Card:
+    rest = {"n": 300, "rel_mae_se": 0.005, **scores}
+    return {
+        "family": family,
+        "pid": pid,
+        "metrics_valid": {"1": {"rel_mae": day1, **rest}, "10": {"rel_mae": day10, **rest}},
+    }
 
 
-def test_a_challenger_must_win_by_more_than_chance() -> None:
-    naive = card("naive", "last", rel_mae=1.0, rel_mae_se=0.0)
-    good = card("svm", "good", rel_mae=0.97)
-    better = card("lstm", "better", rel_mae=0.96)
-    lucky = card("linear", "lucky", rel_mae=0.90, rel_mae_se=0.2)
-    assert choose.choose([better, naive, good, lucky], 1) is better
-    assert choose.choose([naive, lucky], 1) is naive
-    assert choose.choose([naive, good], 2) is naive  # nothing is known about day 2
-    assert choose.choose([card("svm", "b", rel_mae=0.96), naive, better], 1) is better  # a tie goes by id
+NAIVE = card("naive", "last", 1.0, 1.0, rel_mae_se=0.0)
+
+
+def test_a_challenger_must_win_by_more_than_chance_at_one_horizon() -> None:
+    good = card("svm", "good", 0.97, 1.0)
+    better = card("lstm", "better", 1.0, 0.96)
+    lucky = card("linear", "lucky", 0.90, 0.90, rel_mae_se=0.2)
+    assert choose.choose([better, NAIVE, good, lucky]) is better
+    assert choose.choose([NAIVE, good, lucky]) is good
+    assert choose.choose([NAIVE, lucky]) is NAIVE
+    assert choose.choose([NAIVE]) is NAIVE
+    assert choose.choose([card("svm", "b", 0.96, 1.0), NAIVE, better]) is better  # a tie goes by id
+
+
+def test_a_challenger_that_loses_at_the_other_horizon_makes_no_path() -> None:
+    assert choose.choose([NAIVE, card("svm", "x", 0.90, 1.001)]) is NAIVE
+    assert choose.choose([NAIVE, card("svm", "x", 1.001, 0.90)]) is NAIVE
+
+
+def test_the_more_challengers_the_more_each_must_win_by() -> None:
+    # Two standard errors: enough for one of two comparisons, too little for one of six.
+    narrow = [card("svm", pid, 0.98, 1.0, rel_mae_se=0.00995) for pid in "abc"]
+    assert choose.choose([NAIVE, narrow[0]]) is narrow[0]
+    assert choose.choose([NAIVE, *narrow]) is NAIVE
+    assert choose.margin_of(1) == pytest.approx(1.645, abs=1e-3)
+    assert choose.margin_of(6) == pytest.approx(2.394, abs=1e-3)
 
 
 @pytest.mark.parametrize(
     "scores",
     [
-        {"rel_mae": 0.97, "n": 59},
-        {"rel_mae": None},
-        {"rel_mae": 0.97, "rel_mae_se": None},
-        {"rel_mae": 0.999, "rel_mae_se": 0.0001},
-        {"rel_mae": math.inf},
+        {"day1": 0.97, "day10": 0.97, "n": 59},
+        {"day1": None, "day10": 0.97},
+        {"day1": 0.97, "day10": 0.97, "rel_mae_se": None},
+        {"day1": 0.999, "day10": 0.999, "rel_mae_se": 0.0001},
+        {"day1": math.inf, "day10": 0.97},
     ],
 )
 def test_the_guard_keeps_naive(scores: dict[str, float | None]) -> None:
-    assert choose.is_better(card("svm", "x", **scores)["metrics_valid"]["1"]) is False  # type: ignore[index]
-    assert choose.is_better(None) is False
+    assert choose.choose([NAIVE, card("svm", "x", **scores)]) is NAIVE  # type: ignore[arg-type]
+
+
+def test_a_model_that_was_never_judged_keeps_naive() -> None:
+    unjudged = {**card("svm", "x", 0.9, 0.9), "metrics_valid": {"1": {"n": 300, "rel_mae": 0.9}}}
+    assert choose.choose([NAIVE, unjudged]) is NAIVE

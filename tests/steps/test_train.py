@@ -146,6 +146,17 @@ def test_naive_serves_the_shortest_usable_coin(
     assert card_of(tmp_path / "out")["status"] == "ok"
 
 
+def test_a_coin_without_outcomes_at_some_day_ahead_is_skipped(
+    pfs: Path, tmp_path: Path, add_coin: AddCoin, add_params: AddParams, returns: MakeReturns
+) -> None:
+    # Quoted two days in nine: there is always an outcome one, nine or ten days on, and never one three days on.
+    add_coin("rare", returns(400), missing=[day for day in range(401) if day % 9 > 1])
+    add_params("naive", "last")
+    train_naive.run(pfs, tmp_path / "out")
+    card = card_of(tmp_path / "out")
+    assert (card["status"], card["reason"]) == ("skipped", "few_residuals")
+
+
 def test_every_parameter_file_of_a_datum_gets_a_folder(
     pfs: Path, tmp_path: Path, add_coin: AddCoin, add_params: AddParams, returns: MakeReturns
 ) -> None:
