@@ -23,7 +23,7 @@ from pachlet.api.names import (
     project_name,
     repo_name,
 )
-from pachlet.errors import InvalidArgument, NotFound, Refused
+from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import USER, Repo
 from pachlet.pfs import branches, commits, repos
@@ -166,7 +166,9 @@ class PfsService(FileService):
     def FinishCommit(self, request: Any, context: Context) -> Any:
         with self.transactions.start() as txn:
             record = commit_name(request.commit).resolve(txn.db)
-            if not request.force and commits.is_pipeline_output(txn.db, record):
+            if commits.is_pipeline_output(txn.db, record):
+                if request.force:
+                    raise Unimplemented("finishing a job's commit by force is not implemented by pachlet")
                 raise Refused("cannot finish a pipeline output or meta commit, use 'stop job' instead")
             commits.finish_commit(txn, record, description=request.description, error=request.error)
         return messages.empty()

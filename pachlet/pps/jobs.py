@@ -102,7 +102,7 @@ def create_jobs(txn: Transaction) -> None:
         output = commits.get_commit(txn.db, key)
         repo = output.commit.repo
         pipeline = txn.db.first("get_pipeline", project=repo.project, name=repo.name)
-        if repo.type != USER or pipeline is None:
+        if repo.type != USER or pipeline is None or not commits.is_pipeline_output(txn.db, output):
             continue
         meta = commits.find_commit(txn.db, Commit(repo.meta, txn.id))
         if meta is None:
@@ -119,7 +119,10 @@ def create_jobs(txn: Transaction) -> None:
 
 
 def end_finished_jobs(txn: Transaction) -> None:
-    """End each job whose commits were the last to be settled in a transaction (runs at its end)."""
+    """End each job whose commits were the last to be settled in a transaction (runs at its end).
+
+    An error of one commit is one of both: the next job is to start from the same job's output and meta data.
+    """
     for key in txn.settled:
         row = txn.db.first("job_of_commit", commit=key)
         if row is None or row["state"] != JobState.FINISHING:
@@ -128,6 +131,9 @@ def end_finished_jobs(txn: Transaction) -> None:
         if all(each.finished is not None for each in pair):
             error = pair[0].error or pair[1].error
             state = JobState.FAILURE if error else JobState.SUCCESS
+            for record in pair:
+                if record.error != error:
+                    txn.db.run("spoil_commit", key=record.key, error=error)
             txn.db.run(
                 "set_job_state", key=row["key"], state=state, reason=error, started=None, finished=txn.now
             )
@@ -161,9 +167,10 @@ def end_job(txn: Transaction, job: JobRecord, state: JobState, reason: str) -> N
 
 
 def kill_jobs(txn: Transaction, pipeline_key: int, reason: str) -> None:
-    """Kill every unfinished job of a pipeline; the scheduler stops their workers when it sees it."""
+    """Kill every job of a pipeline that has work left; the scheduler stops their workers when it sees it."""
     for row in txn.db.all("unfinished_jobs", pipeline=pipeline_key):
-        end_job(txn, JobRecord.of(row), JobState.KILLED, reason)
+        if row["state"] != JobState.FINISHING:  # that one is done, only its commits are being settled
+            end_job(txn, JobRecord.of(row), JobState.KILLED, reason)
 
 
 def failed_inputs(db: Statements, output: CommitRecord) -> list[CommitRecord]:

@@ -1,8 +1,8 @@
 -- list_projects: all, in the order of creation
-SELECT name, description, created FROM projects ORDER BY created
+SELECT * FROM projects ORDER BY created
 
 -- get_project: one by name
-SELECT name, description, created FROM projects WHERE name = :name
+SELECT * FROM projects WHERE name = :name
 
 -- add_project: a new one
 INSERT INTO projects (name, description, created) VALUES (:name, :description, :created)
@@ -134,6 +134,9 @@ UPDATE commits SET finishing = :now, error = :error, description = :description 
 
 -- finish_commit: its content is settled
 UPDATE commits SET finished = :now, root = :root, size = :size, error = :error WHERE key = :key
+
+-- spoil_commit: it is not to be built on
+UPDATE commits SET error = :error WHERE key = :key
 
 -- forget_branch_of_commits: the branch that commits were made on is gone
 UPDATE commits SET branch = '' WHERE repo = :repo AND branch = :branch
