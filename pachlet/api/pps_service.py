@@ -15,7 +15,7 @@ from google.protobuf import json_format
 from pachlet.api import messages, pps_messages
 from pachlet.api.handlers import Context
 from pachlet.api.log_service import LogService
-from pachlet.api.names import PipelineName, at_most, commit_name, nanoseconds, pipeline_name, project_name
+from pachlet.api.names import at_most, commit_name, nanoseconds, pipeline_name, project_name
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
 from pachlet.metadb.connect import Rollback, Row
 from pachlet.metadb.connect import Transaction as Statements
@@ -25,6 +25,7 @@ from pachlet.pps import jobs, pipelines
 from pachlet.pps.datums import enumerate_datums
 from pachlet.pps.inputs import CronInput, parse_input
 from pachlet.pps.jobs import JobRecord
+from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.planning import JobInputs, heads_of
 from pachlet.spec.defaults import fill_input
 from pachlet.spec.parse import parse_specs
@@ -115,7 +116,7 @@ class PpsService(LogService):
 
     def DeletePipelines(self, request: Any, context: Context) -> Any:
         projects = {project_name(each) for each in request.projects}
-        gone: list[PipelineName] = []
+        gone: list[PipelineRecord] = []
         if projects or request.all:
             gone = self._delete_pipelines(projects, force=request.force, keep_repo=request.keep_repo)
         return messages.make(
@@ -123,17 +124,9 @@ class PpsService(LogService):
             pipelines=[pps_messages.pipeline(each.project, each.name) for each in gone],
         )
 
-    def _delete_pipelines(self, projects: set[str], *, force: bool, keep_repo: bool) -> list[PipelineName]:
-        """Delete pipelines, the newest first, as those below were made later."""
-        gone = []
+    def _delete_pipelines(self, projects: set[str], *, force: bool, keep_repo: bool) -> list[PipelineRecord]:
         with self.engine.transactions.start() as txn:
-            for row in txn.db.all("list_pipelines", project=""):
-                if not projects or row["project"] in projects:
-                    pipelines.delete_pipeline(
-                        txn, row["project"], row["name"], force=force, keep_repo=keep_repo
-                    )
-                    gone.append(PipelineName(row["project"], row["name"]))
-        return gone
+            return pipelines.delete_pipelines(txn, projects, force=force, keep_repo=keep_repo)
 
     def DeleteAll(self, request: Any, context: Context) -> Any:
         self._delete_pipelines(set(), force=True, keep_repo=False)

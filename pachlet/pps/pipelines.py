@@ -10,6 +10,7 @@ Read next: jobs.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,7 +144,7 @@ def create_pipeline(
     """Create a pipeline, or with `update` give it a new version; either makes a job.
 
     The salt of the datum hashes is kept by an update, so that datums with unchanged inputs are skipped; `reprocess`
-    draws a new one, so that none is.
+    draws a new one, whatever the spec says, so that none is.
     """
     spec = plan_spec(user_spec)
     project, name = spec["pipeline"]["project"]["name"], spec["pipeline"]["name"]
@@ -154,11 +155,14 @@ def create_pipeline(
     key = before.key if before else _add_pipeline(txn, project, name)
     if before is not None:
         jobs.kill_jobs(txn, key, "all jobs killed because pipeline was updated for user unknown_username")
+        if before.output_branch.name != spec["output_branch"]:
+            for repo in (before.repo, before.repo.meta):  # the old branch is nobody's output any more
+                branches.create_branch(txn, Branch(repo, before.output_branch.name))
     spec_branch = Branch(Repo(project, name).spec, "master")
     spec_commit = commits.start_commit(txn, spec_branch)
     commits.start_finishing(txn, spec_commit)
     version = before.version + 1 if before else 1
-    keeps_salt = before is not None and not reprocess and "salt" not in spec
+    salt = before.salt if before and not reprocess else ("" if reprocess else spec.get("salt", ""))
     txn.db.run(
         "add_pipeline_version",
         pipeline=key,
@@ -166,7 +170,7 @@ def create_pipeline(
         spec_commit=spec_commit.commit.id,
         user_spec=json.dumps(user_spec),
         effective_spec=json.dumps(spec),
-        salt=before.salt if before and keeps_salt else spec.get("salt") or new_id(),
+        salt=salt or new_id(),
         created=txn.now,
     )
     txn.db.run("set_pipeline_version", key=key, version=version)
@@ -229,3 +233,19 @@ def delete_pipeline(
             raise type(error)(f'cannot delete pipeline "{name}": {error}', hint=error.hint) from None
     txn.db.run("delete_pipeline", key=key)
     return True
+
+
+def delete_pipelines(
+    txn: Transaction, projects: Collection[str], *, force: bool = False, keep_repo: bool = False
+) -> list[PipelineRecord]:
+    """Delete the pipelines of some projects (none is all), those downstream first; return what they were."""
+    found = [each for each in list_pipelines(txn.db) if not projects or each.project in projects]
+
+    def height(record: PipelineRecord) -> int:
+        output = branches.find_branch(txn.db, record.output_branch)
+        return len(branches.provenance(txn.db, output.key)) if output else 0
+
+    found.sort(key=height, reverse=True)
+    for each in found:
+        delete_pipeline(txn, each.project, each.name, force=force, keep_repo=keep_repo)
+    return found
