@@ -24,25 +24,33 @@ from pachlet.storage.fileset import Entry
 _BLOCK = 1 << 20
 
 
-def input_entries(inputs: JobInputs, file: DatumFile) -> Iterator[Entry]:
-    """Yield the files of one part of a datum: itself, or all that is below it where it is a directory."""
-    files = inputs.files(file.repo)
-    return files.entries(file.path) if file.is_dir else iter(files.file(file.path))
+def input_entries(inputs: JobInputs, datum: Datum) -> Iterator[tuple[DatumFile, Entry]]:
+    """Yield every file of a datum with the part of the datum that it is in.
+
+    A part is a file, or all that is below a directory. In a group they may overlap; then the first has the file.
+    """
+    seen: set[tuple[str, str, str]] = set()
+    for file in datum.files:
+        files = inputs.files(file.repo)
+        for entry in files.entries(file.path) if file.is_dir else files.file(file.path):
+            key = file.name, entry.path, entry.tag
+            if key not in seen:
+                seen.add(key)
+                yield file, entry
 
 
 def lay_out(files: Files, inputs: JobInputs, datum: Datum, pfs: Path) -> int:
     """Write a datum's input files below `pfs`; return their bytes."""
     total = 0
-    for file in datum.files:
-        for entry in input_entries(inputs, file):
-            target = pfs / file.name / entry.path.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            # Entries of one path under several tags are one file, in the order of the tags, as for any reader.
-            with target.open("ab") as out:
-                if not file.input.empty_files:
-                    for block in files.read(entry.content):
-                        out.write(block)
-                        total += len(block)
+    for file, entry in input_entries(inputs, datum):
+        target = pfs / file.name / entry.path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Entries of one path under several tags are one file, in the order of the tags, as for any reader.
+        with target.open("ab") as out:
+            if not file.input.empty_files:
+                for block in files.read(entry.content):
+                    out.write(block)
+                    total += len(block)
     return total
 
 
@@ -70,14 +78,16 @@ def bring_in(writer: ChunkWriter, pfs: Path) -> list[tuple[str, Content]]:
         Refused: a name that PFS can't represent, a link that leads nowhere, or something that is no file.
     """
     out = pfs / "out"
-    return [
-        (path, write_content(writer, _blocks(file))) for path, file in sorted(_outputs(out, pfs, "/", ()))
-    ]
+    try:
+        found = sorted(_outputs(out, pfs, "/", ()))
+        return [(path, write_content(writer, _blocks(file))) for path, file in found]
+    except PermissionError as error:
+        raise Refused(f"{Path(error.filename).name}, which the step wrote, can't be read") from None
 
 
 def _outputs(folder: Path, pfs: Path, prefix: str, seen: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
-    for each in os.scandir(folder):
-        path = prefix + each.name
+    for name in sorted(os.listdir(folder)):
+        path = prefix + name
         try:
             check_file_path(path)
         except PachletError as error:
@@ -85,7 +95,7 @@ def _outputs(folder: Path, pfs: Path, prefix: str, seen: tuple[Path, ...]) -> It
                 "cannot upload file produced by the user code because its name cannot be represented in PFS: "
                 f"{error}"
             ) from None
-        source = _follow(Path(each.path), pfs, path)
+        source = _follow(folder / name, pfs, path)
         if source.is_dir():
             if source in seen:
                 raise Refused(f"/pfs/out{path} is a link to a folder that holds it")

@@ -42,6 +42,8 @@ class Settled:
     output: Diff
     meta: Diff
     chunks: list[ChunkRow]
+    writer: ChunkWriter
+    """Keeps the garbage collector off what the diffs refer to until they are stored."""
 
     def store(self, txn: Transaction, job: JobRecord) -> None:
         """Record the datum and stage its output, all in the caller's transaction."""
@@ -115,6 +117,7 @@ class DatumRun:
             output=self._output_diff(outputs),
             meta=self._meta_diff(writer, record, outputs),
             chunks=writer.seal(),
+            writer=writer,
         )
 
     def _attempt(self, session: Session) -> Outcome:
@@ -139,7 +142,9 @@ class DatumRun:
         if not self._pipeline.spec["transform"].get("err_cmd"):
             return False
         environ = datum_environ(self._datum, self._inputs, self._job.id)
-        outcome = session.run_err_cmd(environ, lambda line: self._engine.logbook.user(self._source, line))
+        outcome = session.run_err_cmd(
+            environ, lambda line: self._engine.logbook.user(self._source, line), self._pipeline.datum_timeout
+        )
         return outcome.ok
 
     def _upload(self, session: Session, writer: ChunkWriter) -> list[tuple[str, Content]]:
@@ -199,9 +204,9 @@ class DatumRun:
         id, diff = self._datum.id, Diff()
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         diff.append(f"/meta/{id}/meta", id, write_content(writer, [text.encode()]))
-        for file in self._datum.files:
-            for entry in input_entries(self._inputs, file):
-                diff.append(f"/pfs/{id}/{file.name}{entry.path}", id, entry.content)
+        for file, entry in input_entries(self._inputs, self._datum):
+            writer.lean_on(digest for digest, _ in entry.content.chunks)
+            diff.append(f"/pfs/{id}/{file.name}{entry.path}", id, entry.content)
         for path, content in outputs:
             diff.append(output_prefix(id) + path[1:], id, content)
         return diff

@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from pachlet.errors import NotFound
 from pachlet.globs import Glob
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
@@ -40,13 +41,16 @@ class JobInputs:
         self._open: dict[Repo, FileSet] = {}
 
     def commit(self, repo: Repo) -> CommitRecord:
-        """Return the commit of a repo that the job reads."""
-        return self._commits[repo]
+        """Return the commit of a repo that the job reads; raise NotFound."""
+        found = self._commits.get(repo)
+        if found is None:
+            raise NotFound(f"the job has no commit of its input {repo}: the repo or branch was deleted")
+        return found
 
     def files(self, repo: Repo) -> FileSet:
         """Return the files of that commit, which is finished."""
         if repo not in self._open:
-            self._open[repo] = self._files.open_finished(self._commits[repo].root)
+            self._open[repo] = self._files.open_finished(self.commit(repo).root)
         return self._open[repo]
 
     def match(self, leaf: PfsInput, glob: Glob) -> Iterator[FileMatch]:
