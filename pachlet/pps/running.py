@@ -41,6 +41,7 @@ class JobRun:
         self._sessions: list[Session] = []
         self._lock = threading.Lock()
         self._is_cancelled = threading.Event()
+        self._is_stopped = False  # by `cancel`: whatever goes wrong from then on is no fault of the job
         self._todo: queue.SimpleQueue[PlannedDatum] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name=f"job-{job.id[:8]}", daemon=True)
@@ -51,6 +52,7 @@ class JobRun:
 
     def cancel(self, reason: str) -> None:
         """Stop the job's workers soon; called when the job was ended by someone else, or the engine stops."""
+        self._is_stopped = True
         self._is_cancelled.set()
         with self._lock:
             for session in self._sessions:
@@ -58,18 +60,21 @@ class JobRun:
 
     def _run(self) -> None:
         try:
-            self._work()
+            if self._begin():
+                self._work()
         except Closed:
             return
         except PachletError as error:
             self._end(error.message, error.hint)
+        except OSError as error:
+            self._end(f"a file of the server's could not be used: {error}", "look at the disk's space")
         except Exception as error:
-            if self._is_cancelled.is_set():
-                return
             log.exception("job %s failed; this is a bug of pachlet", self._job.id)
             self._end(f"{type(error).__name__}: {error} (a bug of pachlet; the server's log has more)", "")
 
     def _end(self, reason: str, hint: str) -> None:
+        if self._is_stopped:
+            return
         self._engine.logbook.master(self._source, f"job failed: {reason}" + (f" ({hint})" if hint else ""))
         self._engine.logbook.flush()
         with self._engine.transactions.start() as txn:
@@ -81,19 +86,22 @@ class JobRun:
                 "set_pipeline_state", key=self._job.pipeline, state=PipelineState.CRASHING, reason=reason
             )
 
+    def _begin(self) -> bool:
+        """Say that the work on the job begins or goes on; return False if the job was ended meanwhile."""
+        with self._engine.transactions.start() as txn:
+            self._job = jobs.get_job(txn.db, self._job.key)
+            if self._job.state == JobState.CREATED:
+                jobs.start_job(txn, self._job)
+                return True
+            if self._job.state != JobState.RUNNING:
+                return False
+            txn.db.run("count_restart", key=self._job.key)
+        self._engine.logbook.master(self._source, "going on where the server stopped")
+        return True
+
     def _work(self) -> None:
         with self._engine.database.read() as db:
-            self._job = jobs.get_job(db, self._job.key)
             pipeline = get_pipeline(db, self._job.pipeline, self._job.version)
-        if self._job.state == JobState.CREATED:
-            with self._engine.transactions.start() as txn:
-                if jobs.get_job(txn.db, self._job.key).state != JobState.CREATED:
-                    raise Rollback
-                jobs.start_job(txn, self._job)
-        elif self._job.state == JobState.RUNNING:
-            with self._engine.database.write() as db:
-                db.run("count_restart", key=self._job.key)
-            self._engine.logbook.master(self._source, "going on where the server stopped")
         prepared = self._prepare(pipeline)
         todo, inputs = self._plan(pipeline, prepared)
         self._run_datums(pipeline, prepared, inputs, todo)
@@ -203,6 +211,8 @@ class JobRun:
         )
         with self._lock:
             self._sessions.append(session)
+            if self._is_cancelled.is_set():
+                session.kill("the job was stopped", for_good=True)
         return session
 
     def _record(self, settled: Settled) -> None:

@@ -12,9 +12,12 @@ from __future__ import annotations
 import logging
 import threading
 
+from pachlet.errors import NotFound
 from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
+from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
+from pachlet.pfs.records import CommitRecord
 from pachlet.pps import jobs
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import JobRecord
@@ -51,13 +54,20 @@ class Scheduler:
         while True:
             seen = changes.count
             try:
-                self._look()
-                changes.wait(seen)
+                is_well = self._try_to_look()
+                changes.wait(seen, timeout=None if is_well else 5)
             except Closed:
                 return
-            except Exception:
-                log.exception("the scheduler met an error; this is a bug of pachlet")
-                changes.wait(seen, timeout=5)
+
+    def _try_to_look(self) -> bool:
+        try:
+            self._look()
+        except NotFound:
+            pass  # deleted between two looks at it, which is a change: another look follows
+        except Exception:
+            log.exception("the scheduler met an error; this is a bug of pachlet")
+            return False
+        return True
 
     def _look(self) -> None:
         for key in [key for key, run in self._active.items() if not run.thread.is_alive()]:
@@ -65,39 +75,37 @@ class Scheduler:
         with self._engine.database.read() as db:
             found = [jobs.get_job(db, row["key"]) for row in db.all("next_jobs")]
             unfinished = {job.key for job in found}
-            ready = [job for job in found if job.key not in self._active and self._is_ready(job)]
+            ready = [job for job in found if job.key not in self._active and _is_ready(db, job)]
+            unrunnable = {job.key for job in ready if _failed_inputs(db, job)}
         for key, run in self._active.items():
             if key not in unfinished:
                 run.cancel("the job was stopped")
         for job in ready:
-            if self._has_failed_input(job):
+            if job.key in unrunnable:
                 self._end_unrunnable(job)
             else:
                 run = JobRun(self._engine, job, self._slots)
                 self._active[job.key] = run
                 run.thread.start()
 
-    def _is_ready(self, job: JobRecord) -> bool:
-        """Tell whether a job can go on: its inputs and the commit that its output starts from are finished."""
-        if job.state == JobState.FINISHING:
-            return False
-        with self._engine.database.read() as db:
-            output = commits.get_commit(db, job.output)
-            bases = [commits.content_base(db, commits.get_commit(db, key)) for key in (job.output, job.meta)]
-            return all(each.finished is not None for each in commits.upstream(db, output.key)) and all(
-                base is None or base.finished is not None for base in bases
-            )
-
-    def _has_failed_input(self, job: JobRecord) -> bool:
-        with self._engine.database.read() as db:
-            return bool(jobs.failed_inputs(db, commits.get_commit(db, job.output)))
-
     def _end_unrunnable(self, job: JobRecord) -> None:
         with self._engine.transactions.start() as txn:
             current = jobs.get_job(txn.db, job.key)
             if current.state != JobState.CREATED:
                 raise Rollback
-            failed = jobs.failed_inputs(txn.db, commits.get_commit(txn.db, job.output))
-            names = ", ".join(sorted({str(each.commit.repo) for each in failed}))
+            names = ", ".join(sorted({str(each.commit.repo) for each in _failed_inputs(txn.db, job)}))
             reason = f"unrunnable because the following upstream pipelines failed: {names}"
             jobs.end_job(txn, current, JobState.UNRUNNABLE, reason)
+
+
+def _is_ready(db: Statements, job: JobRecord) -> bool:
+    """Tell whether a job can go on: its inputs and the commit that its output starts from are finished."""
+    if job.state == JobState.FINISHING:
+        return False
+    bases = [commits.content_base(db, commits.get_commit(db, key)) for key in (job.output, job.meta)]
+    needed = [*commits.upstream(db, job.output), *(base for base in bases if base is not None)]
+    return all(each.finished is not None for each in needed)
+
+
+def _failed_inputs(db: Statements, job: JobRecord) -> list[CommitRecord]:
+    return jobs.failed_inputs(db, commits.get_commit(db, job.output))
