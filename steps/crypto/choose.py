@@ -3,8 +3,8 @@
 A challenger must beat naive by more than chance one day or ten days ahead, and not lose to it at the other. One
 model makes the whole path, because days picked from different models are nobody's forecast: their seams look
 like moves that no model expects. What is "more than chance" depends on how often one looks, so the margin is
-Bonferroni's for every challenger and both horizons: with naive the truth, at most one coin in twenty is given
-to another model. On the published prices nine coins in ten are left to naive, which is the honest answer. The
+Bonferroni's for every challenger and both horizons: with naive the truth, about one coin in twenty at most is
+given to another model. On the published prices nine coins in ten are left to naive, which is the honest answer. The
 hold-out scores play no part, so that they stay a fair report of what the choice is worth.
 
 Read next: predict.py.

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from pachlet.step import BadInput
-from steps.crypto import report
+from steps.crypto import outlook, plots, report
 from steps.crypto.pricetext import change_text, price_text, tick_text
 
 ORIGIN = date(2017, 9, 22)
@@ -162,6 +162,17 @@ def test_summaries_hold_both_horizons_with_intervals_and_model(tmp_path: Path) -
         alpha, young = csv.DictReader(file)
     assert (alpha["model_1d"], float(alpha["point_10d"])) == ("svm.rbf1", ahead["10"]["point"])
     assert (young["status"], young["reason"], young["point_1d"]) == ("skipped", "short_history", "")
+
+
+def test_the_one_model_of_a_path_is_named_for_all_its_days(tmp_path: Path) -> None:
+    put_audit(tmp_path)
+    put_coin(tmp_path, "alpha")
+    (coin,) = outlook.read_coins(tmp_path)
+    assert "forecast for all 10 days by svm.rbf1  ·  dashed: naive.last" in plots._subtitle(coin)
+    page = (run(tmp_path) / "index.html").read_text()
+    # Its error one day ahead is known, the one ten days ahead is not.
+    assert '>svm.rbf1</td><td class="range">0.987 · –</td>' in page
+    assert "<b>1</b><span>by another model than naive</span>" in page
 
 
 def test_notice_is_shown_wherever_the_data_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
