@@ -278,7 +278,7 @@ def forecast_table(summary: dict[str, Any]) -> Iterator[str]:
     yield ""
     if summary["label"]:
         yield f"*** {summary['label']} ***"
-    rows = [("COIN", "LAST", "IN 1 DAY", "80 %", "MODEL", "IN 10 DAYS", "80 %", "MODEL")]
+    rows = [("COIN", "LAST", "IN 1 DAY", "80 %", "IN 10 DAYS", "80 %", "MODEL")]
     reasons: dict[str, list[str]] = {}
     for coin in summary["coins"]:
         if not coin["forecast"]:
@@ -287,8 +287,8 @@ def forecast_table(summary: dict[str, Any]) -> Iterator[str]:
         row = [coin["name"], price(coin["last"])]
         for horizon in ("1", "10"):
             step = coin["forecast"][horizon]
-            row += [price(step["point"]), f"{price(step['lo80'])} … {price(step['hi80'])}", step["model"]]
-        rows.append(tuple(row))
+            row += [price(step["point"]), f"{price(step['lo80'])} … {price(step['hi80'])}"]
+        rows.append((*row, coin["forecast"]["1"]["model"]))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
