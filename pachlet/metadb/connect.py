@@ -55,6 +55,11 @@ class Transaction:
         """Run a statement that writes once per row of positional values."""
         self._connection.executemany(self._statements[statement], rows)
 
+    def pragma(self, name: str) -> int:
+        """Return a number that SQLite keeps of the database."""
+        value: int = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
+
     def after_commit(self, action: Callable[[], None]) -> None:
         """Call `action` once the transaction is on disk; not at all if it fails."""
         self._after.append(action)
@@ -84,6 +89,8 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
         connection.row_factory = sqlite3.Row
+        # Counts in a new file only. Pages that become free can then be given back a few at a time.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -135,6 +142,31 @@ class Database:
             connection.execute("ROLLBACK")
             with self._pool_lock:
                 self._pool.append(connection)
+
+    def size(self) -> int:
+        """Return the size of the database file in bytes."""
+        with self.read() as db:
+            return db.pragma("page_count") * db.pragma("page_size")
+
+    def give_back(self, pages: int) -> bool:
+        """Give at most so many free pages back to the file system; tell whether there are more."""
+        with self._write_lock:
+            before = self._pragma("freelist_count")
+            self._writer.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+            left = self._pragma("freelist_count")
+        return 0 < left < before
+
+    def copy_to(self, path: Path) -> None:
+        """Write the whole database, as it is at this moment, to a new file; writers go on meanwhile."""
+        connection = self._connect()
+        try:
+            connection.execute("VACUUM INTO ?", (str(path),))
+        finally:
+            connection.close()
+
+    def _pragma(self, name: str) -> int:
+        value: int = self._writer.execute(f"PRAGMA {name}").fetchone()[0]
+        return value
 
     def close(self) -> None:
         """Close every connection; whoever waits for a change gets Closed."""

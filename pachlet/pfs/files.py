@@ -14,7 +14,7 @@ from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import clean_path
 from pachlet.pfs import commits
-from pachlet.pfs.index import DatabaseIndex
+from pachlet.pfs.index import DatabaseIndex, LeasedNodes
 from pachlet.pfs.records import CommitRecord
 from pachlet.storage.chunks import ChunkStore
 from pachlet.storage.content import Content, read_content
@@ -33,15 +33,17 @@ class Files:
 
     def open_finished(self, root: bytes | None) -> FileSet:
         """Return the files of a tree."""
-        return FileSet(Tree(self.index, root))
+        return FileSet(Tree(self._nodes(), root))
 
     def open_commit(self, db: Statements, record: CommitRecord) -> FileSet:
         """Return the files of a commit; those of an open one as they are now.
 
         Raises:
             Unavailable: it is being finished right now; ask again after the next change.
-            Refused: it is open and what it is based on is not finished.
+            Refused: it is open and what it is based on is not finished, or it is forgotten.
         """
+        if record.is_forgotten:
+            raise Refused("the commit is forgotten")
         if record.finished is not None:
             return self.open_finished(record.root)
         if record.finishing is not None:
@@ -53,8 +55,11 @@ class Files:
                 hint="finish it, or wait for its job",
             )
         diffs = [Diff.decode(row["diff"]) for row in db.all("staged_of_commit", commit=record.key)]
-        tree = Tree(MemoryNodes(self.index), base.root if base else None)
+        tree = Tree(MemoryNodes(self._nodes()), base.root if base else None)
         return FileSet(apply_diffs(tree, diffs, self.store))
+
+    def _nodes(self) -> LeasedNodes:
+        return LeasedNodes(self.index, self.store.leases.reading("a read"))
 
     def read(self, content: Content, offset: int = 0, size: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of a file, each block checked against its hash."""

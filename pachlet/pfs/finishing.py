@@ -50,6 +50,11 @@ class Finisher:
                     todo += [each.key for each in commits.waiting_children(db, key)]
 
     def _settle_one(self, key: int) -> bool:
+        # From before the first look: the tree that is made shares nodes with its base, which may be deleted.
+        with self._store.leases.publishing("the finishing of a commit"):
+            return self._look_and_publish(key)
+
+    def _look_and_publish(self, key: int) -> bool:
         with self._database.read() as db:
             row = db.first("get_commit_by_key", key=key)
             if row is None:

@@ -14,6 +14,7 @@ from pachlet.errors import Corrupt
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.storage.chunks import ChunkRow
+from pachlet.storage.leases import Lease
 from pachlet.storage.packs import Location
 
 
@@ -40,6 +41,22 @@ class DatabaseIndex:
     def put_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
         """Refuse: nodes are written with the commit that they belong to, by `add_nodes`."""
         raise TypeError("nodes are written in the transaction of their commit")
+
+
+class LeasedNodes:
+    """Nodes for one reader, whom the garbage collector waits for while this lives."""
+
+    def __init__(self, index: DatabaseIndex, lease: Lease) -> None:
+        self._index = index
+        self._lease = lease
+
+    def get_node(self, hash: bytes) -> bytes:
+        """Return a node of a file tree."""
+        return self._index.get_node(hash)
+
+    def put_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
+        """Refuse, as the index does."""
+        self._index.put_nodes(nodes)
 
 
 def add_chunks(db: Statements, rows: Iterable[ChunkRow]) -> None:

@@ -97,7 +97,7 @@ class ChunkStore:
             sync_directory(directory.parent)
         self.directory = directory
         self._index = index
-        self._pack_size = pack_size
+        self.pack_size = pack_size
         self._lock = threading.Lock()
         # Never an existing pack: it may end in a record that a crash tore.
         self._next_number = max(pack_numbers(directory), default=0) + 1
@@ -110,6 +110,8 @@ class ChunkStore:
         self.leaning = threading.Lock()
         """Held while a writer looks up a published chunk and leans on it, and while chunks are forgotten.
         A thread that needs a write transaction as well begins that first."""
+        self.upkeep = threading.Lock()
+        """Held by whoever moves or removes packs, or needs them to stay."""
         self.threads = default_workers() if threads is None else threads
         self._pool: ThreadPoolExecutor | None = None
 
@@ -201,7 +203,7 @@ class ChunkStore:
             pending = self._pending.get(hash)
             if pending is None:
                 pack = self._current
-                if pack is None or pack.failed or pack.end >= self._pack_size:
+                if pack is None or pack.failed or pack.end >= self.pack_size:
                     pack = self._current = self._new_pack()
                 pending = _Pending(pack.append(hash, codec, payload, length), pack)
                 self._pending[hash] = pending
@@ -212,24 +214,31 @@ class ChunkStore:
         with self._lock:
             return self._new_pack()
 
-    def turn_page(self) -> list[int]:
-        """Begin a new pack for whatever is written next; return the packs that nobody writes to any more.
+    def idle_packs(self) -> list[int]:
+        """Return the packs in which no chunk is pending: each of their rows is in the index."""
+        with self._lock:
+            return self._idle_packs()
 
-        In those no chunk is pending, so each of their rows is in the index, and none will be added. The newest
-        pack is never among them, so that a number that was removed is not given again.
+    def turn_page(self) -> list[int]:
+        """Begin a new pack for whatever is written next; return the packs that nobody will write to.
+
+        The newest pack is never among them, so that the number of one that was removed is not given again.
         """
         with self._lock:
             with contextlib.suppress(errors.Unavailable):  # a full disk: then the newest stays in use
                 self._current = self._new_pack()
-            busy = {pending.pack.number for pending in self._pending.values()}
-            if self._current is not None:
-                busy.add(self._current.number)
-            return [number for number in pack_numbers(self.directory)[:-1] if number not in busy]
+            newest = max(pack_numbers(self.directory), default=0)
+            in_use = {newest, self._current.number if self._current else newest}
+            return [number for number in self._idle_packs() if number not in in_use]
 
     def forget_pack(self, number: int) -> None:
         """Let go of a pack whose file is gone, so that the disk gets its space."""
         with self._lock:
             self._readers.pop(number, None)
+
+    def _idle_packs(self) -> list[int]:
+        busy = {pending.pack.number for pending in self._pending.values()}
+        return [number for number in pack_numbers(self.directory) if number not in busy]
 
     def _new_pack(self) -> Pack:
         number, self._next_number = self._next_number, self._next_number + 1

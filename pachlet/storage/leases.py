@@ -3,7 +3,7 @@
 Somebody who reads a commit, or settles one, holds hashes in memory. If the commit is deleted meanwhile, what
 the hashes stand for is garbage to the collector but not to them. So they take a lease before they look, and
 the collector waits for the leases that are older than its own view. Younger ones can't have seen what it
-takes for garbage. A lease ends with the object, so that no way out of a function can forget it.
+takes for garbage. A lease that is not a `with` block's ends with its object, so that no way out forgets it.
 
 Read next: marking.py (what is reachable), pachlet/pfs/collecting.py (who waits).
 """
@@ -12,17 +12,35 @@ from __future__ import annotations
 
 import threading
 import weakref
+from typing import NamedTuple
 
 
 class Lease:
-    """Held while something is read; `must_end` tells that what comes of it will be published."""
+    """Held while something is read; `must_end` tells that what comes of it will be published.
 
-    __slots__ = ("__weakref__", "must_end", "number", "purpose")
+    Ends with a `with` block, or with the object where what is read lives on.
+    """
 
-    def __init__(self, number: int, purpose: str, *, must_end: bool) -> None:
+    __slots__ = ("__weakref__", "_leases", "must_end", "number", "purpose")
+
+    def __init__(self, leases: Leases, number: int, purpose: str, *, must_end: bool) -> None:
+        self._leases = leases
         self.number = number
         self.purpose = purpose
         self.must_end = must_end
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._leases.end(self)
+
+
+class Holder(NamedTuple):
+    """Who holds a lease."""
+
+    purpose: str
+    must_end: bool
 
 
 class Leases:
@@ -46,14 +64,19 @@ class Leases:
         with self._lock:
             return self._last
 
-    def held_since(self, mark: int) -> list[Lease]:
-        """Return the leases that were taken before a mark and are still held."""
+    def held_since(self, mark: int) -> list[Holder]:
+        """Return who took a lease before a mark and still holds it."""
+        with self._lock:  # not the leases themselves: whoever waits for their end must not hold them
+            return [Holder(each.purpose, each.must_end) for each in self._live if each.number <= mark]
+
+    def end(self, lease: Lease) -> None:
+        """End a lease."""
         with self._lock:
-            return [lease for lease in self._live if lease.number <= mark]
+            self._live.discard(lease)
 
     def _take(self, purpose: str, *, must_end: bool) -> Lease:
         with self._lock:
             self._last += 1
-            lease = Lease(self._last, purpose, must_end=must_end)
+            lease = Lease(self, self._last, purpose, must_end=must_end)
             self._live.add(lease)
             return lease

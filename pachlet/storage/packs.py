@@ -32,6 +32,8 @@ ZSTD = 1
 
 _RECORD = struct.Struct("<4sB3xII32s")
 _RECORD_MAGIC = b"Chnk"
+RECORD_OVERHEAD = _RECORD.size
+"""Bytes that a chunk takes in a pack besides its payload."""
 
 
 class Location(NamedTuple):

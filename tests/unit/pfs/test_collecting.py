@@ -1,0 +1,300 @@
+"""The garbage collector: it takes all that nothing needs, and nothing else, whoever is at work meanwhile."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pachlet import errors
+from pachlet.pfs.collecting import OPEN_COMMITS, SLACK_KEPT, UPLOADS, Progress
+from pachlet.pfs.index import DatabaseIndex
+from pachlet.pfs.uploads import write_upload
+from tests.pfs_rooms import Rooms, repo
+
+NO_GRACE = timedelta(0)
+
+
+def noise(seed: int, size: int = 2000) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+@pytest.fixture
+def rooms(tmp_path: Path) -> Iterator[Rooms]:
+    rooms = Rooms(tmp_path / "data", pack_size=20_000)
+    rooms.create_repo("keep")
+    rooms.create_repo("drop")
+    yield rooms
+    rooms.close()
+
+
+def test_collect_gives_back_all_that_a_deleted_repo_took(rooms: Rooms) -> None:
+    kept = rooms.put("keep", [("/a", noise(1)), ("/b", noise(2))])
+    before, nodes = rooms.packs(), rooms.hashes("nodes")
+    rooms.put("drop", [(f"/{i}", noise(100 + i)) for i in range(100)])
+    rooms.delete_repo("drop")
+    report = rooms.collect()
+    assert (report.chunks, report.chunk_bytes) == (100, 100 * 2048)
+    assert report.packs_removed >= 9
+    assert report.freed > 150_000
+    assert rooms.packs() < before + 2048
+    assert rooms.hashes("nodes") == nodes
+    assert rooms.read(kept) == {"/a": noise(1), "/b": noise(2)}
+
+
+def test_collect_finds_nothing_where_nothing_is_garbage(rooms: Rooms) -> None:
+    rooms.put("keep", [("/a", noise(1)), ("/b", noise(2))])
+    before = rooms.hashes("chunks"), rooms.hashes("nodes")
+    report = rooms.collect()
+    assert (report.chunks, report.nodes, report.packs_rewritten) == (0, 0, 0)
+    assert (rooms.hashes("chunks"), rooms.hashes("nodes")) == before
+
+
+def test_dry_run_says_what_would_go_and_why_the_rest_stays(rooms: Rooms) -> None:
+    rooms.put("keep", [("/a", noise(1))])
+    rooms.start("keep")
+    rooms.put("keep", [("/open", noise(2))])
+    rooms.put("drop", [(f"/{i}", noise(100 + i)) for i in range(50)])
+    rooms.delete_repo("drop")
+    before = rooms.hashes("chunks"), rooms.hashes("nodes"), rooms.packs()
+    said = rooms.collect(dry_run=True)
+    assert (rooms.hashes("chunks"), rooms.hashes("nodes"), rooms.packs()) == before
+    assert said.kept[OPEN_COMMITS] == 2048
+    done = rooms.collect()
+    assert (said.chunks, said.chunk_bytes, said.nodes) == (done.chunks, done.chunk_bytes, done.nodes)
+    assert said.kept[OPEN_COMMITS] == done.kept[OPEN_COMMITS]
+    assert before[2] - rooms.packs() == pytest.approx(50 * 2048, abs=2048)
+
+
+def test_a_pack_with_little_in_it_is_written_anew(rooms: Rooms) -> None:
+    mixed = [(f"/{i}", noise(i)) for i in range(9)]
+    rooms.put("drop", mixed[1:])
+    kept = rooms.put("keep", mixed[:1])
+    rooms.delete_repo("drop")
+    report = rooms.collect()
+    assert report.packs_rewritten == 1
+    assert rooms.packs() <= 2048 + 3 * 16
+    assert rooms.read(kept) == dict(mixed[:1])
+
+
+def test_a_pack_that_is_mostly_in_use_stays_unless_no_slack_is_allowed(rooms: Rooms) -> None:
+    files = [(f"/{i}", noise(i)) for i in range(9)]
+    rooms.put("drop", files[:1])
+    kept = rooms.put("keep", files[1:])
+    rooms.delete_repo("drop")
+    report = rooms.collect()
+    assert report.chunks == 1
+    assert (report.packs_rewritten, report.kept[SLACK_KEPT]) == (0, 2048 + 16)
+    assert rooms.collect(slack=0).packs_rewritten == 1
+    assert rooms.packs() <= 8 * 2048 + 3 * 16
+    assert rooms.read(kept) == dict(files[1:])
+
+
+def test_what_an_upload_has_put_stays_until_it_gives_up(rooms: Rooms) -> None:
+    upload = rooms.upload([("/a", noise(1))])
+    rooms.collect()
+    write_upload(rooms.transactions, upload, repo("keep"), "", "master")
+    rooms.collect()
+    assert rooms.read(rooms.head("keep")) == {"/a": noise(1)}
+    abandoned = rooms.upload([(f"/{i}", noise(50 + i)) for i in range(20)])
+    rooms.collect()
+    assert rooms.packs() > 20 * 2000
+    del abandoned
+    rooms.collect()
+    assert rooms.packs() < 2 * 2100
+
+
+def test_what_an_upload_found_there_already_stays(rooms: Rooms) -> None:
+    rooms.put("drop", [("/a", noise(1))])
+    upload = rooms.upload([("/same", noise(1))])
+    rooms.delete_repo("drop")
+    report = rooms.collect()
+    assert (report.chunks, report.kept[UPLOADS]) == (0, 2048)
+    write_upload(rooms.transactions, upload, repo("keep"), "", "master")
+    del upload
+    assert rooms.collect().chunks == 0
+    assert rooms.read(rooms.head("keep")) == {"/same": noise(1)}
+
+
+def test_what_was_copied_stays_although_its_source_is_gone(rooms: Rooms) -> None:
+    source = rooms.put("drop", [("/a", noise(1))])
+    upload = rooms.upload()
+    with rooms.database.read() as db:
+        upload.copy(rooms.files.open_commit(db, source), "/a", "/copy", append=False)
+    rooms.delete_repo("drop")
+    rooms.collect()
+    write_upload(rooms.transactions, upload, repo("keep"), "", "master")
+    assert rooms.read(rooms.head("keep")) == {"/copy": noise(1)}
+
+
+def test_copying_what_was_collected_meanwhile_is_refused(rooms: Rooms) -> None:
+    source = rooms.put("drop", [("/a", noise(1))])
+    files = rooms.files.open_finished(source.root)
+    assert files.file("/a")
+    rooms.delete_repo("drop")
+    rooms.collect(grace=0)
+    with pytest.raises(errors.Unavailable, match="was deleted and collected"):
+        rooms.upload().copy(files, "/a", "/copy", append=False)
+
+
+def test_a_chunk_that_comes_back_while_it_is_forgotten_is_stored_again(rooms: Rooms) -> None:
+    rooms.put("drop", [("/a", noise(1))])
+    rooms.delete_repo("drop")
+    collection = rooms.collector.collect(grace=NO_GRACE)
+    for step in collection:
+        if isinstance(step, Progress) and step.step == "marking":
+            rooms.put("keep", [("/again", noise(1))])
+    rooms.collect()
+    assert rooms.read(rooms.head("keep")) == {"/again": noise(1)}
+
+
+@pytest.mark.parametrize("when", ["marking", "forgetting trees", "forgetting chunks"])
+def test_commits_made_during_a_collection_are_whole(rooms: Rooms, when: str) -> None:
+    # The same files as before, so that nodes and chunks which are garbage by then are wanted again.
+    files = [(f"/{i}", noise(i, 100)) for i in range(300)]
+    rooms.put("drop", files)
+    rooms.delete_repo("drop")
+    is_first = True
+    for step in rooms.collector.collect(grace=NO_GRACE):
+        if isinstance(step, Progress) and step.step == when and is_first:
+            is_first = False
+            rooms.put("keep", files)
+    assert not is_first
+    assert rooms.read(rooms.head("keep")) == dict(files)
+    rooms.collect()
+    assert rooms.read(rooms.head("keep")) == dict(files)
+
+
+def test_an_open_commit_written_during_a_collection_is_whole(rooms: Rooms) -> None:
+    rooms.put("drop", [("/a", noise(1))])
+    rooms.start("keep")
+    rooms.delete_repo("drop")
+    for step in rooms.collector.collect(grace=NO_GRACE):
+        if isinstance(step, Progress) and step.step == "marking":
+            rooms.put("keep", [("/again", noise(1))])
+    rooms.finish("keep")
+    rooms.collect()
+    assert rooms.read(rooms.head("keep")) == {"/again": noise(1)}
+
+
+def test_a_reader_from_before_is_waited_for(rooms: Rooms) -> None:
+    record = rooms.put("drop", [("/a", noise(1))])
+    reader = rooms.files.open_finished(record.root)
+    rooms.delete_repo("drop")
+    waits = 0
+    for step in rooms.collector.collect(grace=timedelta(minutes=1)):
+        if isinstance(step, Progress) and step.step.startswith("waiting for 1"):
+            waits += 1
+            if waits == 2:
+                assert [entry.path for entry in reader.entries()] == ["/a"]
+                del reader
+    assert waits in (2, 3)
+    assert not rooms.hashes("chunks")
+
+
+def test_a_reader_is_not_waited_for_longer_than_the_grace_time(rooms: Rooms) -> None:
+    record = rooms.put("drop", [("/a", noise(1))])
+    [entry] = (reader := rooms.files.open_finished(record.root)).entries()
+    rooms.delete_repo("drop")
+    rooms.collect(grace=0.1)
+    with pytest.raises(errors.Corrupt, match="is not in the store") as caught:
+        list(rooms.files.read(entry.content))
+    assert "just deleted" in caught.value.hint
+    del reader
+
+
+def test_a_commit_that_is_being_finished_is_waited_for_without_end(rooms: Rooms) -> None:
+    lease = rooms.store.leases.publishing("a test")
+    collection = rooms.collector.collect(grace=NO_GRACE)
+    for step in collection:
+        if isinstance(step, Progress) and "waiting" in step.step:
+            lease.__exit__()
+    assert not rooms.store.leases.held_since(rooms.store.leases.mark())
+
+
+def test_one_collection_at_a_time(rooms: Rooms) -> None:
+    first = rooms.collector.collect()
+    next(first)
+    with pytest.raises(errors.FailedPrecondition, match="is running"):
+        rooms.collect()
+    first.close()
+    rooms.collect()
+
+
+def test_a_damaged_tree_ends_the_collection_before_anything_goes(rooms: Rooms) -> None:
+    record = rooms.put("keep", [("/a", noise(1))])
+    rooms.put("drop", [("/b", noise(2))])
+    rooms.delete_repo("drop")
+    with rooms.database.write() as db:
+        db.many("delete_node", [(record.root,)])
+        db.many("add_node", [(record.root, b"L damaged")])
+    chunks = rooms.hashes("chunks")
+    with pytest.raises(errors.Corrupt, match="is damaged"):
+        rooms.collect()
+    assert rooms.hashes("chunks") == chunks
+
+
+def test_a_pack_with_a_damaged_chunk_is_not_thrown_away(rooms: Rooms) -> None:
+    files = [(f"/{i}", noise(i)) for i in range(9)]
+    rooms.put("drop", files[2:])
+    kept = rooms.put("keep", files[:2])
+    [pack] = rooms.store.directory.glob("*.pack")
+    data = bytearray(pack.read_bytes())
+    data[-10] ^= 1
+    pack.write_bytes(data)
+    rooms.delete_repo("drop")
+    rooms.collect()
+    assert pack.exists()
+    with rooms.database.read() as db:
+        files_now = rooms.files.open_commit(db, kept)
+    assert b"".join(rooms.files.read(files_now.file("/0")[0].content)) == noise(0)
+    with pytest.raises(errors.Corrupt, match="is damaged"):
+        list(rooms.files.read(files_now.file("/1")[0].content))
+
+
+def test_a_reader_follows_a_chunk_that_moves(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [(f"/{i}", noise(i)) for i in range(9)]
+    rooms.put("drop", files[1:])
+    kept = rooms.put("keep", files[:1])
+    with rooms.database.read() as db:
+        [entry] = rooms.files.open_commit(db, kept).file("/0")
+    digest = entry.content.chunks[0][0]
+    place = rooms.store.find_published(digest)
+    rooms.delete_repo("drop")
+    rooms.collect()
+    assert rooms.store.find_published(digest) != place
+    # As if it had been looked up just before the move.
+    index = DatabaseIndex(rooms.database)
+    answers = iter([place, index.find_chunk(digest)])
+    monkeypatch.setattr(DatabaseIndex, "find_chunk", lambda self, hash: next(answers))
+    assert rooms.store.read(digest) == noise(0)
+
+
+def test_the_number_of_a_removed_pack_is_not_given_again(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path)
+    rooms.create_repo("drop")
+    rooms.put("drop", [("/a", noise(1))])
+    before = {path.name for path in rooms.store.directory.iterdir()}
+    rooms.delete_repo("drop")
+    rooms.collect()
+    rooms.close()
+    rooms = Rooms(tmp_path)
+    rooms.create_repo("keep")
+    rooms.put("keep", [("/a", noise(2))])
+    assert not before & {path.name for path in rooms.store.directory.iterdir()}
+    rooms.close()
+
+
+def test_the_database_shrinks(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path)
+    rooms.create_repo("drop")
+    rooms.put("drop", [(f"/{i:05}", b"%d" % (i % 10)) for i in range(5000)])
+    before = rooms.database.size()
+    rooms.delete_repo("drop")
+    report = rooms.collect()
+    assert report.node_bytes > 200_000
+    assert before - rooms.database.size() > 200_000
+    rooms.close()
