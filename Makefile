@@ -6,7 +6,7 @@ DATA_DIR ?= .pachlet
 UV_ENV = UV_COMPILE_BYTECODE=1 UV_SYSTEM_CERTS=1
 BIN = .venv/bin
 PYTEST = $(BIN)/pytest -n auto --dist worksteal
-LINTED = pachlet steps pipelines data images tests benchmarks
+LINTED = pachlet steps pipelines data images tests benchmarks docs
 
 .PHONY: help run stop test check lint types soak bench docs images clean
 
