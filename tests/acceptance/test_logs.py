@@ -1,0 +1,117 @@
+"""Logs: what a job's code printed and what the engine says of it, live and later."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from pachlet.client import pipelines, repos
+from pachlet.client.connection import Connection
+from pachlet.errors import InvalidArgument, NotFound, PachletError
+from tests.acceptance.words import PPS, create, last_job, pfs_input, put, shell
+
+SCRIPT = "for n in 1 2 3; do echo $in line $n; done; echo oops >&2"
+
+
+@pytest.fixture
+def repo(connection: Connection) -> Connection:
+    repos.create_repo(connection, "in")
+    put(connection, "in@master", {"/a": "1", "/b": "2"})
+    return connection
+
+
+def logs(connection: Connection, **request: Any) -> list[Any]:
+    return list(connection.call(PPS, "GetLogs", request))
+
+
+def printed(lines: list[Any]) -> list[str]:
+    return [each.message for each in lines if each.user]
+
+
+def test_lines_are_those_of_the_code_in_order(repo: Connection) -> None:
+    info = create(repo, shell("p", SCRIPT, pfs_input("in")))
+    lines = logs(repo, job=info.job)
+    for path in ("/pfs/in/a", "/pfs/in/b"):
+        of_datum = [text for text in printed(lines) if path in text]
+        assert of_datum == [f"{path} line {number}" for number in (1, 2, 3)]
+    assert printed(lines).count("oops") == 2
+    assert sum(each.message == "beginning to run user code" for each in lines) == 2
+    assert sum(each.message.startswith("finished running user code after ") for each in lines) == 2
+    times = [each.ts.ToNanoseconds() for each in lines]
+    assert len(set(times)) == len(times)
+    for line in lines:
+        assert (line.pipeline_name, line.project_name, line.job_id) == ("p", "default", info.job.id)
+        assert bool(line.datum_id) != line.master
+        assert not (line.master and line.user)
+
+
+def test_lines_can_be_chosen(repo: Connection) -> None:
+    info = create(repo, shell("p", SCRIPT, pfs_input("in")))
+    everything = logs(repo, pipeline={"name": "p"})
+    assert logs(repo, job=info.job) == everything
+    masters = logs(repo, job=info.job, master=True)
+    assert masters == [each for each in everything if each.master] != []
+    assert any("2 datums: 2 to process" in each.message for each in masters)
+    (first, _) = repo.call(PPS, "ListDatum", {"job": info.job})
+    of_datum = logs(repo, datum={"id": first.datum.id, "job": info.job})
+    assert of_datum == [each for each in everything if each.datum_id == first.datum.id] != []
+    assert logs(repo, job=info.job, tail=3) == everything[-3:]
+    assert logs(repo, job=info.job, since={"nanos": 1}) == []
+
+
+def test_live_lines_are_the_stored_ones_and_end_with_the_job(repo: Connection) -> None:
+    pipelines.create_pipeline(repo, shell("p", f"{SCRIPT}; sleep 0.1; echo late", pfs_input("in")))
+    job = next(repo.call(PPS, "ListJob", {"pipeline": {"name": "p"}})).job
+    live = logs(repo, job=job, follow=True)
+    assert printed(live).count("late") == 2
+    assert live == logs(repo, job=last_job(repo, "p").job)
+    assert logs(repo, job=job, follow=True) == live
+
+
+def test_follower_of_a_pipeline_sees_its_next_job(repo: Connection) -> None:
+    first = create(repo, shell("p", "echo hello", pfs_input("in")))
+    followed = repo.call(PPS, "GetLogs", {"pipeline": {"name": "p"}, "follow": True})
+    seen = [next(followed) for _ in logs(repo, job=first.job)]
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, followed)
+        put(repo, "in@master", {"/c": "3"})
+        assert following.result(10).job_id == last_job(repo, "p").job.id != seen[0].job_id
+    followed.close()
+
+
+def test_failure_is_in_the_log(repo: Connection) -> None:
+    info = create(repo, shell("p", "echo it broke; exit 4", pfs_input("in", "/a")))
+    lines = [each.message for each in logs(repo, job=info.job)]
+    assert "it broke" in lines
+    assert "attempt 1 of 1 failed: exit status 4" in lines
+    assert any("failed 1" in line for line in lines)
+
+
+def test_odd_output_is_kept(repo: Connection) -> None:
+    script = r"printf 'no newline'; printf '\n\n'; printf 'b\303\274cher \377\n'; head -c 200000 /dev/zero | tr '\0' x"
+    info = create(repo, shell("p", script, pfs_input("in", "/a")))
+    lines = printed(logs(repo, job=info.job))
+    assert lines[0] == "no newline"
+    assert any(line.startswith("bücher") for line in lines)
+    assert "".join(lines).count("x") == 200_000
+
+
+def test_logs_of_what_is_not_there(repo: Connection) -> None:
+    info = create(repo, shell("p", "true", pfs_input("in")))
+    create(repo, shell("q", "true", pfs_input("in")))
+    for request, kind, text in (
+        ({"pipeline": {"name": "none"}}, NotFound, "could not get pipeline information for default/none"),
+        ({"job": {"pipeline": {"name": "p"}, "id": "0" * 32}}, NotFound, "could not get job information for"),
+        ({"job": {"id": info.job.id}}, InvalidArgument, "pipeline must be specified for the given job"),
+        ({"pipeline": {"name": "q"}, "job": info.job}, PachletError, "job is from the wrong pipeline"),
+        ({"datum": {"id": "x"}}, InvalidArgument, "must specify the Job or Pipeline that the datum is from"),
+        ({"job": info.job, "tail": -1}, InvalidArgument, "number cannot be negative"),
+    ):
+        with pytest.raises(kind, match=text):
+            logs(repo, **request)
+    for request in ({}, {"job": info.job, "data_filters": ["/a"]}):
+        with pytest.raises(PachletError, match="not implemented by pachlet") as refused:
+            logs(repo, **request)
+        assert refused.value.code == "UNIMPLEMENTED"
