@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +19,8 @@ from pachlet.pfs.repos import create_repo, delete_repo, ensure_default_project
 from pachlet.pfs.transactions import Transactions
 from pachlet.pfs.uploads import Upload, write_upload
 from pachlet.storage.chunks import PACK_SIZE, ChunkStore
+
+BLOCK = 1 << 20
 
 
 class Rooms:
@@ -53,7 +54,7 @@ class Rooms:
         upload = Upload(self.store)
         for path, data in files:
             upload.delete(path)
-            upload.add(path, iter(lambda source=io.BytesIO(data): source.read(1 << 20), b""))
+            upload.add(path, (data[at : at + BLOCK] for at in range(0, len(data), BLOCK)))
         return upload
 
     def put(self, name: str, files: Iterable[tuple[str, bytes]]) -> CommitRecord:
