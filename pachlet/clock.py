@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 
 class Clock:
@@ -25,6 +26,9 @@ class Clock:
             self._last = max(self._read(), self._last + 1)
             return self._last
 
+    def on_jump(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called when time jumps, so that who waits for a time looks again; real time never does."""
+
     def _read(self) -> int:
         return time.time_ns()
 
@@ -35,10 +39,17 @@ class FakeClock(Clock):
     def __init__(self, start: int = 1_700_000_000_000_000_001) -> None:
         super().__init__()
         self._time = start
+        self._listeners: list[Callable[[], None]] = []
 
     def advance(self, seconds: float) -> None:
-        """Move on by `seconds`."""
+        """Move on by `seconds`, and wake whoever waits for a time."""
         self._time += int(seconds * 1e9)
+        for wake in self._listeners:
+            wake()
+
+    def on_jump(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called after each `advance`."""
+        self._listeners.append(wake)
 
     def _read(self) -> int:
         return self._time

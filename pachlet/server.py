@@ -18,7 +18,11 @@ from typing import IO
 
 import grpc
 
+from pachlet.api.debug_service import DebugService
 from pachlet.api.handlers import make_handlers
+from pachlet.api.metadata_service import MetadataService
+from pachlet.api.old_clients import OldClients
+from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pfs_service import PfsService
 from pachlet.api.pps_service import PpsService
 from pachlet.api.small_services import (
@@ -27,22 +31,24 @@ from pachlet.api.small_services import (
     HealthService,
     InactiveService,
     LicenseService,
-    TransactionService,
     VersionService,
 )
+from pachlet.api.transaction_service import TransactionService
 from pachlet.clock import Clock
 from pachlet.config import DataDir, default_workers
 from pachlet.errors import FailedPrecondition
 from pachlet.ids import new_id
 from pachlet.metadb.connect import Database
+from pachlet.pfs.cron_triggers import CronTriggers
 from pachlet.pfs.files import Files
 from pachlet.pfs.finishing import Finisher
+from pachlet.pfs.firing import fire_triggers
 from pachlet.pfs.index import DatabaseIndex
 from pachlet.pfs.propagation import propagate
 from pachlet.pfs.repos import ensure_default_project
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pps.engine import Engine
-from pachlet.pps.jobs import create_jobs, end_finished_jobs
+from pachlet.pps.jobs import create_jobs, end_finished_jobs, remove_jobs
 from pachlet.pps.logbook import Logbook
 from pachlet.pps.pipelines import refuse_pipeline_repo
 from pachlet.pps.scheduler import Scheduler
@@ -64,11 +70,19 @@ class Server:
     """A running engine on one data directory."""
 
     def __init__(
-        self, data_dir: Path, *, host: str, port: int, workers: int | None, code: Path, envs: Path
+        self,
+        data_dir: Path,
+        *,
+        host: str,
+        port: int,
+        workers: int | None,
+        code: Path,
+        envs: Path,
+        clock: Clock | None = None,
     ) -> None:
         self._paths = DataDir(data_dir.absolute())
         self._lock = _take(self._paths)
-        clock = Clock()
+        clock = clock or Clock()
         shutil.rmtree(self._paths.scratch, ignore_errors=True)
         for folder in (self._paths.packs, self._paths.code, self._paths.scratch):
             folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +91,7 @@ class Server:
         self._database = Database(self._paths.database)
         self._store = ChunkStore(self._paths.packs, DatabaseIndex(self._database))
         transactions = Transactions(self._database, clock)
-        for hook in (propagate, create_jobs, end_finished_jobs):
+        for hook in (fire_triggers, propagate, remove_jobs, create_jobs, end_finished_jobs):
             transactions.at_end(hook)
         finisher = Finisher(self._database, transactions, self._store)
         with transactions.start() as txn:
@@ -96,20 +110,24 @@ class Server:
             workers=workers or default_workers(),
         )
         self._scheduler = Scheduler(engine)
+        self._cron_triggers = CronTriggers(self._database, transactions, clock)
+        open_transactions = OpenTransactions(self._database, transactions, clock)
         self.services: dict[str, object] = {
-            "pfs_v2.API": PfsService(self._database, transactions, files, refuse_pipeline_repo),
-            "pps_v2.API": PpsService(engine, clock),
+            "pfs_v2.API": PfsService(self._database, transactions, files, refuse_pipeline_repo, open_transactions),
+            "pps_v2.API": PpsService(engine, clock, open_transactions),
             "versionpb_v2.API": VersionService(),
             "admin_v2.API": AdminService(self._database),
             "auth_v2.API": InactiveService(),
             "identity_v2.API": InactiveService(),
             "license_v2.API": LicenseService(),
             "enterprise_v2.API": EnterpriseService(),
-            "transaction_v2.API": TransactionService(),
+            "transaction_v2.API": TransactionService(self._database, open_transactions),
+            "metadata.API": MetadataService(transactions),
+            "debug_v2.Debug": DebugService(self._database),
             "grpc.health.v1.Health": HealthService(),
         }
         self._grpc = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="rpc"), options=_OPTIONS)
-        self._grpc.add_generic_rpc_handlers(make_handlers(self.services))
+        self._grpc.add_generic_rpc_handlers([*make_handlers(self.services), OldClients()])
         try:
             bound = self._grpc.add_insecure_port(f"{host}:{port}")
         except RuntimeError:
@@ -126,12 +144,14 @@ class Server:
         """Answer calls and run jobs."""
         self._grpc.start()
         self._scheduler.start()
+        self._cron_triggers.start()
         self._paths.server.write_text(json.dumps({"address": self.address, "pid": os.getpid()}) + "\n")
 
     def stop(self) -> None:
         """Stop answering, stop the workers, close everything; unfinished jobs go on at the next start."""
         self._database.changes.close()
         self._grpc.stop(grace=1.0).wait()
+        self._cron_triggers.close()
         self._scheduler.close()
         self._paths.server.unlink(missing_ok=True)
         self._close_rooms()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pachlet.clock import Clock
 from pachlet.config import default_envs
 from pachlet.server import Server
 
@@ -27,7 +28,12 @@ class RunningServer:
 
 @contextlib.contextmanager
 def server(
-    data_dir: Path, *, code: Path | None = None, workers: int = 2, envs: Path | None = None
+    data_dir: Path,
+    *,
+    code: Path | None = None,
+    workers: int = 2,
+    envs: Path | None = None,
+    clock: Clock | None = None,
 ) -> Iterator[RunningServer]:
     """Serve `data_dir` in this process; `code` is the folder that holds `images/` (default: the current one)."""
     running = Server(
@@ -37,6 +43,7 @@ def server(
         workers=workers,
         code=code or Path.cwd(),
         envs=envs or default_envs(),
+        clock=clock,
     )
     running.start()
     try:

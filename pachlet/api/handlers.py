@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeAlias
 import grpc
 
 from pachlet.api.callers import sees_branches, strip_branches
+from pachlet.api.validation import validate
 from pachlet.errors import PachletError, Unimplemented
 from pachlet.metadb.changes import Closed
 from pachlet.wire import schema
@@ -44,7 +45,8 @@ def is_implemented(implementation: object, method: str) -> bool:
 def _handler(
     service: str, method: schema.Method, implementations: Mapping[str, object]
 ) -> grpc.RpcMethodHandler:
-    answer = getattr(implementations.get(service), method.name, None) or _unimplemented(service, method.name)
+    found = getattr(implementations.get(service), method.name, None)
+    answer = _validated(method, found) if found else _unimplemented(service, method.name)
     make = {
         (False, False): grpc.unary_unary_rpc_method_handler,
         (False, True): grpc.unary_stream_rpc_method_handler,
@@ -57,6 +59,21 @@ def _handler(
         else _single(service, method.name, answer)
     )
     return make(call, method.request.FromString, method.response.SerializeToString)
+
+
+def _validated(method: schema.Method, answer: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
+    """Wrap what answers an RPC so that it sees only requests that keep to the schema's constraints."""
+    is_stream = method.client_streaming or method.server_streaming
+    prefix = "validate recv" if is_stream else "validate request"
+
+    def checked(request: Any) -> Any:
+        validate(request, prefix)
+        return request
+
+    def call(request: Any, context: Context) -> Any:
+        return answer(map(checked, request) if method.client_streaming else checked(request), context)
+
+    return call
 
 
 def _unimplemented(service: str, method: str) -> Callable[[Any, Context], Any]:

@@ -7,6 +7,7 @@ Read next: pfs_service.py.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pachlet.api.names import NANOS
@@ -15,6 +16,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, Commit, Repo
 from pachlet.pfs import branches, commits
 from pachlet.pfs.records import USER, BranchRecord, CommitRecord, RepoRecord
+from pachlet.pfs.triggers import Trigger, find_trigger
 from pachlet.storage.fileset import Info
 from pachlet.wire import schema
 
@@ -53,6 +55,7 @@ def project_info(row: Row) -> Any:
         project=project(row["name"]),
         description=row["description"],
         created_at=timestamp(row["created"]),
+        metadata=json.loads(row["metadata"]),
     )
 
 
@@ -96,6 +99,7 @@ def commit_info(db: Statements, record: CommitRecord) -> Any:
         direct_subvenance=[commit_of(each) for each in commits.downstream(db, record.key)],
         created_at=timestamp(record.started),
         updated_at=timestamp(record.finished or record.finishing or record.started),
+        metadata=json.loads(record.metadata),
     )
     if record.finished is not None:
         info.details.size_bytes = record.size
@@ -104,15 +108,40 @@ def commit_info(db: Statements, record: CommitRecord) -> Any:
 
 def branch_info(db: Statements, record: BranchRecord) -> Any:
     """Return a pfs_v2.BranchInfo."""
+    found = find_trigger(db, record.key)
+    upstream = branches.direct_provenance(db, record.key)
+    specs = zip(upstream, db.all("upstream_of_branch", branch=record.key), strict=True)
     return make(
         "pfs_v2.BranchInfo",
         branch=branch(record.branch),
         head=commit_of(commits.get_commit(db, record.head)) if record.head else None,
         provenance=[branch(each.branch) for each in branches.provenance(db, record.key)],
         subvenance=[branch(each.branch) for each in branches.subvenance(db, record.key)],
-        direct_provenance=[branch(each.branch) for each in branches.direct_provenance(db, record.key)],
+        direct_provenance=[branch(each.branch) for each in upstream],
+        trigger=trigger(found) if found else None,
+        branch_propagation_specs=[_never(each.branch) for each, edge in specs if not edge["propagate"]],
+        metadata=json.loads(record.metadata),
         created_at=timestamp(record.created),
         updated_at=timestamp(record.updated),
+    )
+
+
+def _never(name: Branch) -> Any:
+    """Return the pfs_v2.BranchPropagationSpec of an edge that passes nothing on."""
+    never = make("pfs_v2.PropagationSpec", never=True)
+    return make("pfs_v2.BranchPropagationSpec", branch=branch(name), propagation_spec=never)
+
+
+def trigger(of: Trigger) -> Any:
+    """Return a pfs_v2.Trigger."""
+    return make(
+        "pfs_v2.Trigger",
+        branch=of.branch,
+        all=of.needs_all,
+        rate_limit_spec=of.rate_limit_spec,
+        size=of.size,
+        commits=of.commits,
+        cron_spec=of.cron_spec,
     )
 
 
@@ -131,6 +160,7 @@ def repo_info(db: Statements, record: RepoRecord) -> Any:
         description=record.description,
         branches=[branch(each.branch) for each in branches.list_branches(db, record.repo)],
         details=make("pfs_v2.RepoInfo.Details", size_bytes=size),
+        metadata=json.loads(record.metadata),
     )
 
 

@@ -15,6 +15,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import DEFAULT_PROJECT, USER, Branch, Repo
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.resolving import resolve_commit
+from pachlet.pfs.triggers import Trigger
 
 NANOS = 1_000_000_000
 _LONGEST_TIME = 2**62
@@ -50,6 +51,18 @@ def nanoseconds(message: Any) -> int:
     """Return a Timestamp or Duration as the database keeps it, or the nearest time that it can keep."""
     time: int = message.seconds * NANOS + message.nanos
     return max(-_LONGEST_TIME, min(time, _LONGEST_TIME))
+
+
+def trigger_of(message: Any) -> Trigger:
+    """Return what a pfs_v2.Trigger says."""
+    return Trigger(
+        branch=message.branch,
+        needs_all=message.all,
+        rate_limit_spec=message.rate_limit_spec,
+        size=message.size,
+        commits=message.commits,
+        cron_spec=message.cron_spec,
+    )
 
 
 @dataclass(frozen=True)

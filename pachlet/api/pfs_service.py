@@ -1,19 +1,20 @@
 """pfs_v2.API: projects, repos, branches and commits.
 
-The files half is in file_service.py; `PfsService` is the whole.
+Files are in file_service.py, and what searches and rewrites history in history_service.py; `PfsService` is the whole.
+The methods with small letters do what a request asks for, at once or when its transaction is finished.
 
-Read next: file_service.py.
+Read next: file_service.py, open_transactions.py.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pachlet.api import messages
-from pachlet.api.file_service import FileService
 from pachlet.api.handlers import Context
+from pachlet.api.history_service import HistoryService
 from pachlet.api.names import (
     CommitName,
     at_most,
@@ -22,19 +23,45 @@ from pachlet.api.names import (
     nanoseconds,
     project_name,
     repo_name,
+    trigger_of,
 )
+from pachlet.api.open_transactions import OpenTransactions
+from pachlet.api.pickers import pick_project
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
+from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import USER, Repo
 from pachlet.pfs import branches, commits, repos
+from pachlet.pfs.files import Files
 from pachlet.pfs.records import CommitRecord
+from pachlet.pfs.transactions import Transaction, Transactions
 
 _ORIGINS = {0: "", 1: "user", 2: "auto"}
 STARTED, READY, FINISHING, FINISHED = 1, 2, 3, 4
 
 
-class PfsService(FileService):
+class PfsService(HistoryService):
     """Answers pfs_v2.API."""
+
+    def __init__(
+        self,
+        database: Database,
+        transactions: Transactions,
+        files: Files,
+        refuse_pipeline_repo: Callable[[Statements, Repo], None],
+        open_transactions: OpenTransactions,
+    ) -> None:
+        super().__init__(database, transactions, files, refuse_pipeline_repo)
+        self.open_transactions = open_transactions
+        open_transactions.acts.update(
+            create_repo=self._create_repo,
+            delete_repo=self._delete_repo,
+            start_commit=self._start_commit,
+            finish_commit=self._finish_commit,
+            squash_commit_set=self.squash_commit_set,
+            create_branch=self._create_branch,
+            delete_branch=self._delete_branch,
+        )
 
     # Projects.
 
@@ -46,6 +73,10 @@ class PfsService(FileService):
     def InspectProject(self, request: Any, context: Context) -> Any:
         with self.database.read() as db:
             return messages.project_info(repos.inspect_project(db, project_name(request.project)))
+
+    def InspectProjectV2(self, request: Any, context: Context) -> Any:
+        info = self.InspectProject(request, context)
+        return messages.make("pfs_v2.InspectProjectV2Response", info=info, defaults_json="{}")
 
     def ListProject(self, request: Any, context: Context) -> Iterator[Any]:
         with self.database.read() as db:
@@ -60,10 +91,12 @@ class PfsService(FileService):
     # Repos.
 
     def CreateRepo(self, request: Any, context: Context) -> Any:
-        repo = repo_name(request.repo, "repo cannot be nil")
-        with self.transactions.start() as txn:
-            repos.create_repo(txn, repo, request.description, update=request.update)
+        self.open_transactions.write(context, "create_repo", request)
         return messages.empty()
+
+    def _create_repo(self, txn: Transaction, request: Any) -> None:
+        repo = repo_name(request.repo, "repo cannot be nil")
+        repos.create_repo(txn, repo, request.description, update=request.update)
 
     def InspectRepo(self, request: Any, context: Context) -> Any:
         with self.database.read() as db:
@@ -72,18 +105,33 @@ class PfsService(FileService):
     def ListRepo(self, request: Any, context: Context) -> Iterator[Any]:
         projects = tuple(project_name(each) for each in request.projects)
         with self.database.read() as db:
-            infos = [messages.repo_info(db, each) for each in repos.list_repos(db, request.type, projects)]
-        if request.page.page_size:
-            size, start = at_most(request.page.page_size) or 0, at_most(request.page.page_index) or 0
-            infos = infos[start * size : (start + 1) * size]
+            found = repos.list_repos(db, request.type, projects)
+            if request.page.page_size:
+                found.sort(key=lambda each: each.repo)
+                size, start = at_most(request.page.page_size) or 0, at_most(request.page.page_index) or 0
+                found = found[start * size : (start + 1) * size]
+            infos = [messages.repo_info(db, each) for each in found]
         yield from infos
 
+    def ReposSummary(self, request: Any, context: Context) -> Any:
+        summaries = []
+        with self.database.read() as db:
+            for name in [pick_project(db, picker)["name"] for picker in request.projects]:
+                infos = [messages.repo_info(db, each) for each in repos.list_repos(db, USER, (name,))]
+                if infos:
+                    size = sum(each.size_bytes_upper_bound for each in infos)
+                    facts = {"project": messages.project(name), "user_repo_count": len(infos)}
+                    summaries.append(messages.make("pfs_v2.ReposSummary", size_bytes=size, **facts))
+        return messages.make("pfs_v2.ReposSummaryResponse", summaries=summaries)
+
     def DeleteRepo(self, request: Any, context: Context) -> Any:
-        repo = repo_name(request.repo)
-        with self.transactions.start() as txn:
-            self.refuse_pipeline_repo(txn.db, repo)
-            deleted = repos.delete_repo(txn, repo, force=request.force)
+        deleted = self.open_transactions.write(context, "delete_repo", request, in_transaction=True)
         return messages.make("pfs_v2.DeleteRepoResponse", deleted=deleted)
+
+    def _delete_repo(self, txn: Transaction, request: Any) -> bool:
+        repo = repo_name(request.repo)
+        self.refuse_pipeline_repo(txn.db, repo)
+        return repos.delete_repo(txn, repo, force=request.force)
 
     def DeleteRepos(self, request: Any, context: Context) -> Any:
         projects = tuple(project_name(each) for each in request.projects)
@@ -109,23 +157,32 @@ class PfsService(FileService):
     # Branches.
 
     def CreateBranch(self, request: Any, context: Context) -> Any:
+        self.open_transactions.write(context, "create_branch", request)
+        return messages.empty()
+
+    def _create_branch(self, txn: Transaction, request: Any) -> None:
         if not request.HasField("branch"):
             raise InvalidArgument("branch cannot be nil")
-        if request.HasField("trigger"):
-            raise Refused("branch triggers are not implemented by pachlet")
         branch = branch_name(request.branch)
         quiet = [
             branch_name(each.branch)
             for each in request.branch_propagation_specs
             if each.propagation_spec.never
         ]
-        with self.transactions.start() as txn:
-            head = None
-            if request.HasField("head") and (request.head.id or request.head.branch.name):
-                head = commit_name(request.head).resolve(txn.db)
-            upstream = [branch_name(each) for each in request.provenance]
-            branches.create_branch(txn, branch, head=head, upstream=upstream, never_propagate=quiet)
-        return messages.empty()
+        head = None
+        if request.HasField("head") and (request.head.id or request.head.branch.name):
+            head = commit_name(request.head).resolve(txn.db)
+        upstream = [branch_name(each) for each in request.provenance]
+        for each in request.branch_propagation_specs:
+            if branch_name(each.branch) not in upstream:
+                raise Refused(
+                    "branch propagation spec must reference provenant branch "
+                    f"(referenced branch: {branch_name(each.branch)})"
+                )
+        trigger = trigger_of(request.trigger) if request.HasField("trigger") else None
+        branches.create_branch(
+            txn, branch, head=head, upstream=upstream, never_propagate=quiet, trigger=trigger
+        )
 
     def InspectBranch(self, request: Any, context: Context) -> Any:
         with self.database.read() as db:
@@ -144,33 +201,44 @@ class PfsService(FileService):
         yield from reversed(infos) if request.reverse else infos
 
     def DeleteBranch(self, request: Any, context: Context) -> Any:
-        with self.transactions.start() as txn:
-            branches.delete_branch(txn, branch_name(request.branch), force=request.force)
+        self.open_transactions.write(context, "delete_branch", request)
         return messages.empty()
+
+    def _delete_branch(self, txn: Transaction, request: Any) -> None:
+        branches.delete_branch(txn, branch_name(request.branch), force=request.force)
 
     # Commits.
 
     def StartCommit(self, request: Any, context: Context) -> Any:
+        return self.open_transactions.write(context, "start_commit", request)
+
+    def _start_commit(self, txn: Transaction, request: Any) -> Any:
         if not request.HasField("branch") or not request.branch.name:
             raise InvalidArgument("branch must be specified")
         branch = branch_name(request.branch)
-        with self.transactions.start() as txn:
-            repos.inspect_repo(txn.db, branch.repo)
-            parent = None
-            if request.HasField("parent") and (request.parent.id or request.parent.branch.name):
-                named = commit_name(request.parent)
-                parent = CommitName(branch.repo, named.id, named.branch).resolve(txn.db)
-            record = commits.start_commit(txn, branch, parent=parent, description=request.description)
-        return messages.commit_of(record)
+        repos.inspect_repo(txn.db, branch.repo)
+        parent = None
+        if request.HasField("parent") and (request.parent.id or request.parent.branch.name):
+            named = commit_name(request.parent)
+            parent = CommitName(branch.repo, named.id, named.branch).resolve(txn.db)
+        return messages.commit_of(
+            commits.start_commit(txn, branch, parent=parent, description=request.description)
+        )
 
     def FinishCommit(self, request: Any, context: Context) -> Any:
-        with self.transactions.start() as txn:
-            record = commit_name(request.commit).resolve(txn.db)
-            if commits.is_pipeline_output(txn.db, record):
-                if request.force:
-                    raise Unimplemented("finishing a job's commit by force is not implemented by pachlet")
-                raise Refused("cannot finish a pipeline output or meta commit, use 'stop job' instead")
-            commits.finish_commit(txn, record, description=request.description, error=request.error)
+        self.open_transactions.write(context, "finish_commit", request)
+        return messages.empty()
+
+    def _finish_commit(self, txn: Transaction, request: Any) -> None:
+        record = commit_name(request.commit).resolve(txn.db)
+        if commits.is_pipeline_output(txn.db, record):
+            if request.force:
+                raise Unimplemented("finishing a job's commit by force is not implemented by pachlet")
+            raise Refused("cannot finish a pipeline output or meta commit, use 'stop job' instead")
+        commits.finish_commit(txn, record, description=request.description, error=request.error)
+
+    def SquashCommitSet(self, request: Any, context: Context) -> Any:
+        self.open_transactions.write(context, "squash_commit_set", request)
         return messages.empty()
 
     def InspectCommit(self, request: Any, context: Context) -> Any:

@@ -66,6 +66,7 @@ def pipeline_info(db: Statements, record: PipelineRecord, *, details: bool) -> A
         type=1,
         user_spec_json=json.dumps(record.user_spec),
         effective_spec_json=json.dumps(record.spec),
+        metadata=json.loads(db.value("metadata_of_pipeline", key=record.key) or "{}"),
     )
     if details:
         _parse_fields(info.details, record.spec)

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from google.protobuf import json_format
 
 from pachlet.api import messages, pps_messages
 from pachlet.api.handlers import Context
-from pachlet.api.log_service import LogService
+from pachlet.api.job_service import JobService
 from pachlet.api.names import at_most, commit_name, nanoseconds, pipeline_name, project_name
+from pachlet.api.open_transactions import OpenTransactions
+from pachlet.clock import Clock
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
-from pachlet.metadb.connect import Rollback, Row
+from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import DEFAULT_PROJECT
 from pachlet.pfs import commits
+from pachlet.pfs.transactions import Transaction
 from pachlet.pps import jobs, pipelines
 from pachlet.pps.datums import enumerate_datums
+from pachlet.pps.engine import Engine
 from pachlet.pps.inputs import CronInput, parse_input
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.pipelines import PipelineRecord
@@ -34,36 +38,56 @@ from pachlet.wire import schema
 _NOT_SPEC = ("update", "reprocess", "dry_run", "spec_commit")
 
 
-class PpsService(LogService):
+class PpsService(JobService):
     """Answers pps_v2.API."""
+
+    def __init__(self, engine: Engine, clock: Clock, open_transactions: OpenTransactions) -> None:
+        super().__init__(engine, clock, open_transactions)
+        open_transactions.acts["create_pipeline"] = self._create_pipeline
+        open_transactions.acts["create_pipeline_v2"] = self._create_pipeline_v2
 
     # Pipelines.
 
     def CreatePipeline(self, request: Any, context: Context) -> Any:
-        if not request.HasField("pipeline"):
-            raise Refused("invalid pipeline spec: request.Pipeline cannot be nil")
-        spec = _as_json(request)
-        for field in _NOT_SPEC:
-            spec.pop(field, None)
-        with self.engine.transactions.start() as txn:
-            pipelines.create_pipeline(txn, spec, update=request.update, reprocess=request.reprocess)
-            if request.dry_run:
-                raise Rollback
+        if request.dry_run:
+            with self.engine.transactions.start(is_dry_run=True) as txn:
+                self._create_pipeline(txn, request)
+        else:
+            self.open_transactions.write(context, "create_pipeline", request)
         return messages.empty()
 
     def CreatePipelineV2(self, request: Any, context: Context) -> Any:
-        spec = dict(_parse_one(request.create_pipeline_request_json))
-        for field in _NOT_SPEC:
-            spec.pop(field, None)
-        effective: dict[str, Any] = {}
-        with self.engine.transactions.start() as txn:
-            record = pipelines.create_pipeline(txn, spec, update=request.update, reprocess=request.reprocess)
-            effective = record.spec
-            if request.dry_run:
-                raise Rollback
-        return messages.make(
-            "pps_v2.CreatePipelineV2Response", effective_create_pipeline_request_json=json.dumps(effective)
+        user_json = request.create_pipeline_request_json
+        flags = messages.make(
+            "pps_v2.CreatePipelineRequest", update=request.update, reprocess=request.reprocess
         )
+        whole = messages.make(
+            "pps_v2.CreatePipelineTransaction", user_json=user_json, create_pipeline_request=flags
+        )
+        if request.dry_run:
+            with self.engine.transactions.start(is_dry_run=True) as txn:
+                self._create_pipeline_v2(txn, whole)
+        else:
+            self.open_transactions.write(context, "create_pipeline_v2", whole)
+        effective = json.dumps(pipelines.plan_spec(_parse_one(user_json)))
+        return messages.make(
+            "pps_v2.CreatePipelineV2Response", effective_create_pipeline_request_json=effective
+        )
+
+    def _create_pipeline(self, txn: Transaction, request: Any) -> None:
+        if not request.HasField("pipeline"):
+            raise Refused("invalid pipeline spec: request.Pipeline cannot be nil")
+        spec = _only_spec(_as_json(request))
+        pipelines.create_pipeline(txn, spec, update=request.update, reprocess=request.reprocess)
+
+    def _create_pipeline_v2(self, txn: Transaction, request: Any) -> None:
+        """Create a pipeline of the JSON that the user gave; without it, of the message beside it."""
+        flags = request.create_pipeline_request
+        if not request.user_json:
+            self._create_pipeline(txn, flags)
+            return
+        spec = _parse_one(request.user_json)
+        pipelines.create_pipeline(txn, spec, update=flags.update, reprocess=flags.reprocess)
 
     def InspectPipeline(self, request: Any, context: Context) -> Any:
         name = pipeline_name(request.pipeline)
@@ -338,7 +362,12 @@ def _parse_one(text: str) -> dict[str, Any]:
     specs = parse_specs(text, "request.json")
     if len(specs) != 1:
         raise InvalidArgument(f"could not make effective spec: found {len(specs)} specs, wanted one")
-    return specs[0].json
+    return _only_spec(specs[0].json)
+
+
+def _only_spec(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of a request what is no part of the spec."""
+    return {key: value for key, value in found.items() if key not in _NOT_SPEC}
 
 
 def _split_ancestry(name: str) -> tuple[str, int]:

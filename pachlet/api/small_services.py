@@ -14,6 +14,7 @@ from typing import Any
 from pachlet import __version__
 from pachlet.api import messages
 from pachlet.api.handlers import Context
+from pachlet.api.metadata_service import cluster_metadata
 from pachlet.errors import NotFound, Unimplemented
 from pachlet.metadb.connect import Database
 from pachlet.pfs.repos import find_project
@@ -52,7 +53,10 @@ class AdminService:
                 raise NotFound(f'project "{name}" not found', hint=f"pachctl create project {name}")
             deployment = db.value("get_setting", key="deployment_id")
             cluster = db.value("get_setting", key="cluster_id")
-        return messages.make("admin_v2.ClusterInfo", id=cluster, deployment_id=deployment, warnings_ok=True)
+            metadata = cluster_metadata(db)
+        return messages.make(
+            "admin_v2.ClusterInfo", id=cluster, deployment_id=deployment, warnings_ok=True, metadata=metadata
+        )
 
 
 class HealthService:
@@ -90,10 +94,3 @@ class EnterpriseService:
 
     def GetState(self, request: Any, context: Context) -> Any:
         return messages.make("enterprise_v2.GetStateResponse", state=0)
-
-
-class TransactionService:
-    """Answers the part of transaction_v2.API that `delete_all` calls: none is open, so there is nothing to delete."""
-
-    def DeleteAll(self, request: Any, context: Context) -> Any:
-        return messages.empty()

@@ -9,26 +9,34 @@ CREATE TABLE chunks (
     stored INTEGER NOT NULL, length INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE nodes (hash BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 
--- PFS. Keys are never given out again (AUTOINCREMENT): whoever follows a repo that is deleted must not find another.
+-- PFS. metadata is a JSON object of texts. Keys are never given out again (AUTOINCREMENT): whoever follows a repo that is
+-- deleted must not find another.
 CREATE TABLE projects (
-    name TEXT PRIMARY KEY, description TEXT NOT NULL, created INTEGER NOT NULL);
+    name TEXT PRIMARY KEY, description TEXT NOT NULL, created INTEGER NOT NULL, metadata TEXT NOT NULL DEFAULT '{}');
 CREATE TABLE repos (
-    key INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL REFERENCES projects, name TEXT NOT NULL, type TEXT NOT NULL,
-    description TEXT NOT NULL, created INTEGER NOT NULL, UNIQUE (project, name, type));
+    key INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL REFERENCES projects, name TEXT NOT NULL,
+    type TEXT NOT NULL, description TEXT NOT NULL, created INTEGER NOT NULL, metadata TEXT NOT NULL DEFAULT '{}',
+    UNIQUE (project, name, type));
 CREATE TABLE branches (
     key INTEGER PRIMARY KEY AUTOINCREMENT, repo INTEGER NOT NULL REFERENCES repos, name TEXT NOT NULL,
-    head INTEGER REFERENCES commits, created INTEGER NOT NULL, updated INTEGER NOT NULL, UNIQUE (repo, name));
+    head INTEGER REFERENCES commits, created INTEGER NOT NULL, updated INTEGER NOT NULL,
+    metadata TEXT NOT NULL DEFAULT '{}', UNIQUE (repo, name));
+-- What moves a branch to the head of another branch of its repo: upstream is that branch's name.
+CREATE TABLE branch_triggers (
+    branch INTEGER PRIMARY KEY REFERENCES branches, upstream TEXT NOT NULL, needs_all INTEGER NOT NULL,
+    rate_limit_spec TEXT NOT NULL, size TEXT NOT NULL, commits INTEGER NOT NULL, cron_spec TEXT NOT NULL);
 CREATE TABLE branch_provenance (
     branch INTEGER NOT NULL REFERENCES branches, upstream INTEGER NOT NULL REFERENCES branches,
     position INTEGER NOT NULL, propagate INTEGER NOT NULL, PRIMARY KEY (branch, upstream)) WITHOUT ROWID;
 CREATE INDEX branch_subvenance ON branch_provenance (upstream);
 
--- key grows with time, so it orders commits. root is the file tree of a finished commit.
+-- key grows with time, so it orders commits. root is the file tree of a finished commit, until it is forgotten.
 CREATE TABLE commits (
     key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, repo INTEGER NOT NULL REFERENCES repos,
     branch TEXT NOT NULL, parent INTEGER REFERENCES commits, origin TEXT NOT NULL, description TEXT NOT NULL,
     started INTEGER NOT NULL, finishing INTEGER, finished INTEGER, error TEXT NOT NULL DEFAULT '',
-    root BLOB, size INTEGER NOT NULL DEFAULT 0, UNIQUE (id, repo));
+    root BLOB, size INTEGER NOT NULL DEFAULT 0, is_forgotten INTEGER NOT NULL DEFAULT 0,
+    metadata TEXT NOT NULL DEFAULT '{}', UNIQUE (id, repo));
 CREATE INDEX commits_of_repo ON commits (repo, key);
 CREATE INDEX commit_children ON commits (parent);
 CREATE INDEX commits_unfinished ON commits (key) WHERE finished IS NULL;
@@ -42,21 +50,26 @@ CREATE TABLE staged (
     key INTEGER PRIMARY KEY AUTOINCREMENT, commit_key INTEGER NOT NULL REFERENCES commits, diff BLOB NOT NULL);
 CREATE INDEX staged_of_commit ON staged (commit_key, key);
 
+-- The transactions that clients have open: info is a transaction_v2.TransactionInfo.
+CREATE TABLE transactions (id TEXT PRIMARY KEY, started INTEGER NOT NULL, info BLOB NOT NULL) WITHOUT ROWID;
+
 -- PPS. A pipeline is known by project and name; each update adds a version, marked by a commit of its spec repo.
 CREATE TABLE pipelines (
     key INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', stopped INTEGER NOT NULL DEFAULT 0,
-    created INTEGER NOT NULL, UNIQUE (project, name));
+    created INTEGER NOT NULL, metadata TEXT NOT NULL DEFAULT '{}', UNIQUE (project, name));
 CREATE TABLE pipeline_versions (
     pipeline INTEGER NOT NULL REFERENCES pipelines, version INTEGER NOT NULL, spec_commit TEXT NOT NULL,
     user_spec TEXT NOT NULL, effective_spec TEXT NOT NULL, salt TEXT NOT NULL, created INTEGER NOT NULL,
     PRIMARY KEY (pipeline, version)) WITHOUT ROWID;
 
--- A job is a pipeline's work on one commit set: same id as its output commit. image is what its code was.
+-- A job is a pipeline's work on one commit set: same id as its output commit, and gone with it. image is what its code
+-- was.
 CREATE TABLE jobs (
     key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, pipeline INTEGER NOT NULL REFERENCES pipelines,
     version INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
-    output INTEGER NOT NULL REFERENCES commits, meta INTEGER NOT NULL REFERENCES commits,
+    output INTEGER NOT NULL REFERENCES commits DEFERRABLE INITIALLY DEFERRED,
+    meta INTEGER NOT NULL REFERENCES commits DEFERRABLE INITIALLY DEFERRED,
     created INTEGER NOT NULL, started INTEGER, finished INTEGER, restarts INTEGER NOT NULL DEFAULT 0,
     is_planned INTEGER NOT NULL DEFAULT 0, image TEXT NOT NULL DEFAULT '', total INTEGER NOT NULL DEFAULT 0,
     UNIQUE (pipeline, id));

@@ -18,6 +18,7 @@ from pachlet.pfs import commits
 from pachlet.pfs.records import AUTO, BranchRecord, CommitRecord
 from pachlet.pfs.repos import find_repo, inspect_repo
 from pachlet.pfs.transactions import Transaction
+from pachlet.pfs.triggers import Trigger, check_trigger, put_trigger
 
 
 class CycleError(PachletError):
@@ -76,13 +77,19 @@ def create_branch(
     head: CommitRecord | None = None,
     upstream: Sequence[Branch] = (),
     never_propagate: Iterable[Branch] = (),
+    trigger: Trigger | None = None,
 ) -> BranchRecord:
     """Create a branch or change one: its provenance is replaced, its head moved where `head` is given.
 
     A branch without a head, or with new provenance, gets a new commit: finished at once when nothing is upstream, open
-    otherwise. Branches named as provenance that do not exist yet are created with an empty commit.
+    otherwise. Branches named as provenance that do not exist yet are created with an empty commit. A branch keeps its
+    trigger unless it is given another.
     """
     check_branch_name(branch.name)
+    if trigger is not None:
+        check_trigger(txn.db, branch, trigger)
+        if upstream:
+            raise Refused("a branch cannot have both provenance and a trigger")
     repo = inspect_repo(txn.db, branch.repo)
     if head is not None and head.repo_key != repo.key:
         raise Refused("branch and head commit must belong to the same repo")
@@ -93,9 +100,11 @@ def create_branch(
     if head is not None:
         set_head(txn, key, head.key)
     is_changed = _replace_provenance(txn, key, upstream, never_propagate)
+    if trigger is not None:
+        put_trigger(txn, key, trigger)
     record = get_branch(txn.db, key)
     if record.head is None or (is_changed and upstream):
-        _add_commit(txn, record)
+        add_empty_commit(txn, record)
     return get_branch(txn.db, key)
 
 
@@ -107,7 +116,9 @@ def check_branch_name(name: str) -> None:
 
 
 def set_head(txn: Transaction, branch_key: int, commit_key: int) -> None:
-    """Move a branch to a commit."""
+    """Move a branch to a commit; what is downstream follows at the end of the transaction."""
+    if commits.get_commit(txn.db, commit_key).is_forgotten:
+        raise Refused("the branch head cannot be a forgotten commit")
     txn.db.run("set_head", key=branch_key, head=commit_key, now=txn.now)
     txn.moved.add(branch_key)
 
@@ -138,7 +149,8 @@ def _find_or_create(txn: Transaction, branch: Branch) -> BranchRecord:
     return find_branch(txn.db, branch) or create_branch(txn, branch)
 
 
-def _add_commit(txn: Transaction, record: BranchRecord) -> None:
+def add_empty_commit(txn: Transaction, record: BranchRecord) -> CommitRecord:
+    """Add a commit of the engine to a branch: open if the branch has provenance, otherwise finished and empty."""
     upstream = direct_provenance(txn.db, record.key)
     made = commits.add_commit(
         txn, record, origin=AUTO, upstream=[each.head for each in upstream if each.head]
@@ -147,6 +159,7 @@ def _add_commit(txn: Transaction, record: BranchRecord) -> None:
         txn.opened.append(made.key)
     else:
         commits.start_finishing(txn, made)
+    return made
 
 
 def _check_dag(txn: Transaction, key: int) -> None:
@@ -178,6 +191,7 @@ def delete_branch(txn: Transaction, branch: Branch, *, force: bool = False) -> N
         )
     txn.db.run("clear_branch_provenance", branch=record.key)
     txn.db.run("clear_branch_subvenance", branch=record.key)
+    txn.db.run("delete_trigger", branch=record.key)
     txn.db.run("forget_branch_of_commits", repo=record.repo_key, branch=branch.name)
     txn.db.run("delete_branch", key=record.key)
     txn.moved.discard(record.key)

@@ -15,7 +15,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import USER as USER_REPO
 from pachlet.paths import Branch, Commit, Repo
 from pachlet.pfs import branches
-from pachlet.pfs.records import USER, BranchRecord, CommitRecord
+from pachlet.pfs.records import AUTO, USER, BranchRecord, CommitRecord
 from pachlet.pfs.repos import find_repo, inspect_repo
 from pachlet.pfs.transactions import Transaction
 
@@ -96,6 +96,11 @@ def children(db: Statements, key: int) -> list[CommitRecord]:
     return [CommitRecord.of(row) for row in db.all("children_of_commit", commit=key)]
 
 
+def is_placeholder(db: Statements, record: CommitRecord) -> bool:
+    """Tell whether a commit is the empty one that the engine gives a branch without provenance for a head."""
+    return record.origin == AUTO and not upstream(db, record.key)
+
+
 def waiting_children(db: Statements, key: int) -> list[CommitRecord]:
     """Return the children of a commit that were told to finish and can't before it is finished."""
     return [each for each in children(db, key) if not each.is_open and each.finished is None]
@@ -109,7 +114,10 @@ def ancestors(db: Statements, record: CommitRecord) -> Iterator[CommitRecord]:
 
 
 def content_base(db: Statements, record: CommitRecord) -> CommitRecord | None:
-    """Return the commit whose content a commit starts from: its nearest ancestor without an error."""
+    """Return the commit whose content a commit starts from: its nearest ancestor without an error.
+
+    That is never a forgotten one: nothing is started from it, and it has heirs that are finished.
+    """
     return next((each for each in ancestors(db, record) if not each.error), None)
 
 
@@ -156,12 +164,15 @@ def add_commit(
             f"inconsistent dependencies: cannot create commit from {branch.branch}; repo ({branch.branch.repo}) "
             "already has a commit in this transaction"
         )
+    parent_key = parent.key if parent else branch.head
+    if parent_key is not None and get_commit(txn.db, parent_key).is_forgotten:
+        raise Refused("the commit is forgotten", hint="start from a commit that has its files")
     key = txn.db.run(
         "add_commit",
         id=txn.id,
         repo=branch.repo_key,
         branch=branch.branch.name,
-        parent=parent.key if parent else branch.head,
+        parent=parent_key,
         origin=origin,
         description=description,
         started=txn.now,
@@ -182,11 +193,16 @@ def finish_commit(txn: Transaction, record: CommitRecord, *, description: str = 
 def start_finishing(
     txn: Transaction, record: CommitRecord, *, description: str = "", error: str = ""
 ) -> None:
-    """Mark an open commit as finishing; one that nothing was written to is finished at once if its base is."""
+    """Mark an open commit as finishing; one that nothing was written to is finished at once if its base is.
+
+    Not so where it may fire triggers: what they set off is a commit set of its own, in a later transaction.
+    """
     description = description or record.description
     txn.db.run("start_finishing", key=record.key, now=txn.now, error=error, description=description)
     base = content_base(txn.db, record)
     is_settled = base is None or base.finished is not None
+    if txn.db.value("repo_has_triggers", repo=record.repo_key) and not is_placeholder(txn.db, record):
+        is_settled = False
     if is_settled and txn.db.value("last_staged", commit=record.key) is None:
         txn.db.run(
             "finish_commit",

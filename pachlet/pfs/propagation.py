@@ -8,7 +8,7 @@ Read next: finishing.py.
 from __future__ import annotations
 
 from pachlet.pfs import branches, commits
-from pachlet.pfs.records import AUTO, BranchRecord
+from pachlet.pfs.records import AUTO, BranchRecord, CommitRecord
 from pachlet.pfs.transactions import Transaction
 
 
@@ -24,16 +24,24 @@ def propagate(txn: Transaction) -> None:
         edges = txn.db.all("upstream_of_branch", branch=key)
         if not any(edge["upstream"] in moved and edge["propagate"] for edge in edges):
             continue
-        if _is_spout_output(txn, record) or _is_in_set(txn, record):
+        if _is_spout_output(txn, record):
             continue
-        heads = [branches.get_branch(txn.db, edge["upstream"]).head for edge in edges]
-        made = commits.add_commit(txn, record, origin=AUTO, upstream=[head for head in heads if head])
+        found = [branches.get_branch(txn.db, edge["upstream"]).head for edge in edges]
+        heads = [head for head in found if head is not None]
+        if record.head is not None and commits.get_commit(txn.db, record.head).commit.id == txn.id:
+            _set_provenance(txn, commits.get_commit(txn.db, record.head), heads)
+            continue
+        made = commits.add_commit(txn, record, origin=AUTO, upstream=heads)
         txn.opened.append(made.key)
         moved.add(key)
 
 
-def _is_in_set(txn: Transaction, record: BranchRecord) -> bool:
-    return record.head is not None and commits.get_commit(txn.db, record.head).commit.id == txn.id
+def _set_provenance(txn: Transaction, record: CommitRecord, heads: list[int]) -> None:
+    """Put an open commit behind the heads as they are now: one may have moved after it in the same transaction."""
+    if record.is_open and {each.key for each in commits.upstream(txn.db, record.key)} != set(heads):
+        txn.db.run("clear_commit_provenance", commit=record.key)
+        for head in heads:
+            txn.db.run("add_commit_provenance", commit=record.key, upstream=head)
 
 
 def _is_spout_output(txn: Transaction, record: BranchRecord) -> bool:

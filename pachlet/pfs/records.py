@@ -1,6 +1,7 @@
 """What the database holds of repos, branches and commits, as values.
 
-A record is a snapshot: read it, use it, drop it; what may have changed since is read again by its key.
+A record is a snapshot: read it, use it, drop it; what may have changed since is read again by its key. Metadata is kept
+as the JSON text that it is stored as.
 
 Read next: transactions.py.
 """
@@ -26,12 +27,13 @@ class RepoRecord:
     repo: Repo
     description: str
     created: int
+    metadata: str
 
     @classmethod
     def of(cls, row: Row) -> RepoRecord:
         """Make a record of a row of `repos`."""
         repo = Repo(row["project"], row["name"], row["type"])
-        return cls(row["key"], repo, row["description"], row["created"])
+        return cls(row["key"], repo, row["description"], row["created"], row["metadata"])
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,20 @@ class BranchRecord:
     head: int | None
     created: int
     updated: int
+    metadata: str
 
     @classmethod
     def of(cls, row: Row) -> BranchRecord:
         """Make a record of a row of `branches` joined with its repo."""
         repo = Repo(row["project"], row["repo_name"], row["type"])
         return cls(
-            row["key"], Branch(repo, row["name"]), row["repo"], row["head"], row["created"], row["updated"]
+            key=row["key"],
+            branch=Branch(repo, row["name"]),
+            repo_key=row["repo"],
+            head=row["head"],
+            created=row["created"],
+            updated=row["updated"],
+            metadata=row["metadata"],
         )
 
 
@@ -71,6 +80,8 @@ class CommitRecord:
     error: str
     root: bytes | None
     size: int
+    is_forgotten: bool
+    metadata: str
 
     @classmethod
     def of(cls, row: Row) -> CommitRecord:
@@ -90,6 +101,8 @@ class CommitRecord:
             error=row["error"],
             root=row["root"],
             size=row["size"],
+            is_forgotten=bool(row["is_forgotten"]),
+            metadata=row["metadata"],
         )
 
     @property

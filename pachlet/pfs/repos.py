@@ -140,6 +140,7 @@ def delete_repos(txn: Transaction, wanted: Iterable[Repo], *, force: bool = Fals
     for record in records:
         for statement in (
             "delete_commit_edges_of_repo",
+            "delete_triggers_of_repo",
             "delete_staged_of_repo",
             "clear_heads_of_repo",
             "delete_commits_of_repo",

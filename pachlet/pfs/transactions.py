@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from pachlet.clock import Clock
 from pachlet.ids import new_id
-from pachlet.metadb.connect import Database
+from pachlet.metadb.connect import Database, Rollback
 from pachlet.metadb.connect import Transaction as DatabaseTransaction
 
 
@@ -28,6 +28,7 @@ class Transaction:
         opened: keys of commits that the engine made and that are still open.
         finishing: keys of commits whose content has to be settled after it.
         settled: keys of commits that it finished.
+        deleted: keys of commits that it deleted.
     """
 
     def __init__(self, db: DatabaseTransaction, clock: Clock, commit_set: str) -> None:
@@ -38,6 +39,7 @@ class Transaction:
         self.opened: list[int] = []
         self.finishing: list[int] = []
         self.settled: list[int] = []
+        self.deleted: list[int] = []
 
     @property
     def now(self) -> int:
@@ -65,13 +67,20 @@ class Transactions:
         self._hooks.append(hook)
 
     @contextlib.contextmanager
-    def start(self) -> Iterator[Transaction]:
-        """Give a transaction; all of it is on disk after the block, or none if the block raises."""
+    def start(self, commit_set: str = "", *, is_dry_run: bool = False) -> Iterator[Transaction]:
+        """Give a transaction; all of it is on disk after the block, or none if the block raises.
+
+        Args:
+            commit_set: the id of the commits made in it; a new one unless given.
+            is_dry_run: do all of it, so that what is wrong shows, and then nothing of it.
+        """
         with self._database.write() as db:
-            transaction = Transaction(db, self._clock, new_id())
+            transaction = Transaction(db, self._clock, commit_set or new_id())
             yield transaction
             for hook in self._hooks:
                 hook(transaction)
+            if is_dry_run:
+                raise Rollback
             db.after_commit(lambda: self._settle(transaction))
 
     def _settle(self, transaction: Transaction) -> None:

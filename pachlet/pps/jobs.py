@@ -139,6 +139,15 @@ def end_finished_jobs(txn: Transaction) -> None:
             )
 
 
+def remove_jobs(txn: Transaction) -> None:
+    """Remove each job whose output was deleted in a transaction (runs at its end); its log stays."""
+    for key in txn.deleted:
+        row = txn.db.first("job_of_commit", commit=key)
+        if row is not None:
+            txn.db.run("delete_datums_of_job", job=row["key"])
+            txn.db.run("delete_job", key=row["key"])
+
+
 def start_job(txn: Transaction, job: JobRecord) -> None:
     """Say that a job's inputs are there and its work begins."""
     txn.db.run(

@@ -21,6 +21,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, Repo
 from pachlet.pfs import branches, commits, repos
 from pachlet.pfs.transactions import Transaction
+from pachlet.pfs.triggers import Trigger
 from pachlet.pps import jobs
 from pachlet.pps.inputs import PfsInput, parse_input
 from pachlet.pps.states import PipelineState
@@ -177,6 +178,7 @@ def create_pipeline(
     for repo in (Repo(project, name), Repo(project, name).meta):
         output = Branch(repo, spec["output_branch"])
         branches.create_branch(txn, output, upstream=[*upstream, spec_branch], never_propagate=quiet)
+    _set_triggers(txn, spec, project)
     txn.db.run("set_pipeline_state", key=key, state=PipelineState.RUNNING, reason="")
     return get_pipeline(txn.db, key)
 
@@ -203,6 +205,27 @@ def _input_branches(db: Statements, spec: dict[str, Any], project: str) -> tuple
         repos.inspect_repo(db, branch.repo)
     heard = {leaf.source for leaf in tree.visit() if isinstance(leaf, PfsInput) and leaf.propagates}
     return tree.branches(), [branch for branch in tree.branches() if branch not in heard]
+
+
+def _set_triggers(txn: Transaction, spec: dict[str, Any], project: str) -> None:
+    """Give the branches of inputs with a trigger that trigger; they were created as provenance of the output."""
+    if not spec.get("input"):
+        return
+    for leaf in parse_input(spec["input"], project).visit():
+        if isinstance(leaf, PfsInput) and leaf.trigger is not None:
+            trigger = Trigger(
+                branch=leaf.trigger.get("branch", ""),
+                needs_all=bool(leaf.trigger.get("all")),
+                rate_limit_spec=leaf.trigger.get("rate_limit_spec", ""),
+                size=leaf.trigger.get("size", ""),
+                commits=int(leaf.trigger.get("commits", 0)),
+                cron_spec=leaf.trigger.get("cron_spec", ""),
+            )
+            try:
+                branches.create_branch(txn, leaf.source, trigger=trigger)
+            except PachletError as error:
+                text = f"could not create/update trigger branch: {error}"
+                raise type(error)(text, hint=error.hint) from None
 
 
 def delete_pipeline(

@@ -37,8 +37,6 @@ def refuse_unsupported(spec: dict[str, Any]) -> None:
 def _check_input(spec: dict[str, Any]) -> None:
     if "cron" in spec:
         _refuse("cron input")
-    if "trigger" in spec.get("pfs", {}):
-        _refuse("input.pfs.trigger")
     for kind in ("cross", "union", "join", "group"):
         for each in spec.get(kind, []):
             _check_input(each)

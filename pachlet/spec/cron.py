@@ -1,9 +1,8 @@
 """Check the schedule of a cron input: five fields, or a word such as @daily or @every 10s.
 
-Upstream reads it with a Go library whose names and ranges these are; times of a schedule are not worked out
-here.
+Upstream reads it with a Go library whose names and ranges these are.
 
-Read next: validate.py (who asks).
+Read next: schedule.py (when it fires), validate.py (who asks).
 """
 
 from __future__ import annotations
@@ -13,38 +12,38 @@ import re
 from pachlet.errors import Refused
 
 _WORDS = {"@never", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
-_EVERY = re.compile(r"@every (?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+")
-_ZONE = re.compile(r"(?:CRON_)?TZ=\S+\s+")
+EVERY = re.compile(r"@every (?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+")
+ZONE = re.compile(r"(?:CRON_)?TZ=\S+\s+")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
-_FIELDS: tuple[tuple[str, int, int, list[str]], ...] = (
+FIELDS: tuple[tuple[str, int, int, list[str]], ...] = (
     ("minute", 0, 59, []),
     ("hour", 0, 23, []),
     ("day of the month", 1, 31, []),
     ("month", 1, 12, _MONTHS),
     ("day of the week", 0, 6, _DAYS),
 )
-_PART = re.compile(r"(?:([*?])|(\w+)(?:-(\w+))?)(?:/([0-9]{1,9}))?")
+PART = re.compile(r"(?:([*?])|(\w+)(?:-(\w+))?)(?:/([0-9]{1,9}))?")
 _HINT = 'such as "0 6 * * *" (minute, hour, day, month, weekday), "@daily" or "@every 10s"'
 
 
 def check_cron(spec: str) -> None:
     """Raise Refused for a schedule that can't be read."""
-    text = _ZONE.sub("", spec.strip(), count=1)
+    text = ZONE.sub("", spec.strip(), count=1)
     if text.startswith("@"):
-        if text not in _WORDS and not _EVERY.fullmatch(text):
+        if text not in _WORDS and not EVERY.fullmatch(text):
             raise _refusal(f"unrecognized descriptor: {text}")
         return
     fields = text.split()
-    if len(fields) != len(_FIELDS):
+    if len(fields) != len(FIELDS):
         raise _refusal(f"expected exactly 5 fields, found {len(fields)}: [{' '.join(fields)}]")
-    for field, (name, lowest, highest, words) in zip(fields, _FIELDS, strict=True):
+    for field, (name, lowest, highest, words) in zip(fields, FIELDS, strict=True):
         for part in field.split(","):
             _check_part(part, name, lowest, highest, words)
 
 
 def _check_part(part: str, name: str, lowest: int, highest: int, words: list[str]) -> None:
-    found = _PART.fullmatch(part)
+    found = PART.fullmatch(part)
     if not found:
         raise _refusal(f"failed to parse the {name}: {part}")
     if found[4] is not None and int(found[4]) == 0:

@@ -73,6 +73,9 @@ UPDATE jobs SET is_planned = 1, image = :image, total = :total WHERE key = :key
 -- count_restart: the engine was stopped in the middle of it
 UPDATE jobs SET restarts = restarts + 1 WHERE key = :key
 
+-- delete_job: its row alone
+DELETE FROM jobs WHERE key = :key
+
 -- delete_jobs_of_pipeline: all of them
 DELETE FROM jobs WHERE pipeline = :pipeline
 
@@ -92,6 +95,9 @@ SELECT * FROM datums WHERE job = :job AND id = :id
 -- count_datums: of a job, by state and by whether the job itself made them
 SELECT d.state, d.made_by = j.id AS is_own, count(*) AS count, min(d.id) AS example
 FROM datums d JOIN jobs j ON j.key = d.job WHERE d.job = :job GROUP BY 1, 2
+
+-- delete_datums_of_job: all of them
+DELETE FROM datums WHERE job = :job
 
 -- delete_datums_of_pipeline: all of them
 DELETE FROM datums WHERE job IN (SELECT key FROM jobs WHERE pipeline = :pipeline)

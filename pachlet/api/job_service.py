@@ -1,0 +1,70 @@
+"""The part of pps_v2.API that ends jobs from outside.
+
+Read next: open_transactions.py, pachlet/pps/jobs.py.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pachlet.api import messages
+from pachlet.api.handlers import Context
+from pachlet.api.log_service import LogService
+from pachlet.api.names import pipeline_name
+from pachlet.api.open_transactions import OpenTransactions
+from pachlet.clock import Clock
+from pachlet.errors import InvalidArgument, Refused, Unimplemented
+from pachlet.pfs.transactions import Transaction
+from pachlet.pps import jobs, pipelines
+from pachlet.pps.engine import Engine
+from pachlet.pps.jobs import JobRecord
+from pachlet.pps.states import JobState
+from pachlet.wire import schema
+
+_ENDS = {f"JOB_{state.upper()}": state for state in (JobState.FAILURE, JobState.KILLED, JobState.UNRUNNABLE)}
+
+
+class JobService(LogService):
+    """Answers the RPCs of pps_v2.API that end jobs."""
+
+    def __init__(self, engine: Engine, clock: Clock, open_transactions: OpenTransactions) -> None:
+        super().__init__(engine, clock)
+        self.open_transactions = open_transactions
+        open_transactions.acts["stop_job"] = self._stop_job
+        open_transactions.acts["update_job_state"] = self._update_job_state
+
+    def StopJob(self, request: Any, context: Context) -> Any:
+        self.open_transactions.write(context, "stop_job", request)
+        return messages.empty()
+
+    def UpdateJobState(self, request: Any, context: Context) -> Any:
+        self.open_transactions.write(context, "update_job_state", request)
+        return messages.empty()
+
+    def _stop_job(self, txn: Transaction, request: Any) -> None:
+        record = _find_job(txn, request)
+        if not record.state.is_terminal:
+            jobs.end_job(txn, record, JobState.KILLED, request.reason or "job stopped")
+
+    def _update_job_state(self, txn: Transaction, request: Any) -> None:
+        record = _find_job(txn, request)
+        if record.state.is_terminal:
+            raise Refused(f"job {record.id} has already finished")
+        try:
+            name = schema.enum_name("pps_v2.JobState", request.state)
+        except KeyError:
+            raise InvalidArgument(f"no state of a job has the number {request.state}") from None
+        if name not in _ENDS:
+            raise Unimplemented(
+                f"UpdateJobState to {name} is not implemented by pachlet",
+                hint="the engine itself moves jobs on; from outside they can be ended",
+            )
+        jobs.end_job(txn, record, _ENDS[name], request.reason)
+
+
+def _find_job(txn: Transaction, request: Any) -> JobRecord:
+    if not request.HasField("job"):
+        raise InvalidArgument("must specify a job")
+    name = pipeline_name(request.job.pipeline)
+    pipelines.inspect_pipeline(txn.db, name.project, name.name)
+    return jobs.inspect_job(txn.db, name.project, name.name, request.job.id)
