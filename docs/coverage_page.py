@@ -31,7 +31,8 @@ registered: what is not implemented answers `UNIMPLEMENTED` with its name, never
 
 {answered} of {total} RPCs are **answered**. The services of Pachyderm's paid edition say that they are *not
 activated*, as a Pachyderm without them does. The others are unimplemented. (`pachyderm.worker.Worker` is not the
-server's: a worker answers its `NextDatum` to a step that asks for datum batching.)
+server's: a worker answers its `NextDatum` to a step that asks for datum batching. A service whose name begins with
+`pachlet` is an addition of ours.)
 
 | Service | answered | not activated | unimplemented |
 | --- | --- | --- | --- |
