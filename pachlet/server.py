@@ -33,6 +33,7 @@ from pachlet.api.small_services import (
     LicenseService,
     VersionService,
 )
+from pachlet.api.storage_service import StorageService
 from pachlet.api.transaction_service import TransactionService
 from pachlet.clock import Clock
 from pachlet.config import DataDir, default_workers
@@ -125,6 +126,7 @@ class Server:
             "metadata.API": MetadataService(transactions),
             "debug_v2.Debug": DebugService(self._database),
             "grpc.health.v1.Health": HealthService(),
+            "pachlet.v1.Storage": StorageService(self._paths, self._database, self._store),
         }
         self._grpc = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="rpc"), options=_OPTIONS)
         self._grpc.add_generic_rpc_handlers([*make_handlers(self.services), OldClients()])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pachlet.api import messages
+from pachlet.api.check_service import CheckService
 from pachlet.api.handlers import Context
 from pachlet.api.history_service import HistoryService
 from pachlet.api.names import (
@@ -40,7 +41,7 @@ _ORIGINS = {0: "", 1: "user", 2: "auto"}
 STARTED, READY, FINISHING, FINISHED = 1, 2, 3, 4
 
 
-class PfsService(HistoryService):
+class PfsService(HistoryService, CheckService):
     """Answers pfs_v2.API."""
 
     def __init__(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pachlet.errors import FailedPrecondition, Unavailable
+from pachlet.errors import Corrupt, FailedPrecondition, Unavailable
 from pachlet.metadb.changes import Changes
 from pachlet.metadb.statements import load_statements
 
@@ -59,6 +59,13 @@ class Transaction:
         """Return a number that SQLite keeps of the database."""
         value: int = self._connection.execute(f"PRAGMA {name}").fetchone()[0]
         return value
+
+    def faults(self) -> list[str]:
+        """Return what SQLite finds wrong with the file, and references that lead nowhere."""
+        found = [row[0] for row in self._connection.execute("PRAGMA quick_check(10)") if row[0] != "ok"]
+        for row in self._connection.execute("PRAGMA foreign_key_check").fetchmany(10):
+            found.append(f"row {row[1]} of table {row[0]} refers to a row of {row[2]} that is not there")
+        return found
 
     def after_commit(self, action: Callable[[], None]) -> None:
         """Call `action` once the transaction is on disk; not at all if it fails."""
@@ -138,6 +145,13 @@ class Database:
         connection.execute("BEGIN")
         try:
             yield Transaction(connection)
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise Corrupt(
+                    f"{self.path} is damaged: {error}",
+                    hint="`pachctl fsck` says where; restore it from a backup",
+                ) from error
+            raise
         finally:
             connection.execute("ROLLBACK")
             with self._pool_lock:

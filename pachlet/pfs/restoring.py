@@ -1,0 +1,110 @@
+"""Restore a backup into a new data directory, and check every byte of it before it gets its name.
+
+The files are copied to a folder beside the target, checked there, and renamed in one step: a restore that is
+broken off leaves nothing that could be taken for a data directory.
+
+Read next: backing_up.py, checking.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pachlet.config import DataDir
+from pachlet.errors import Corrupt, FailedPrecondition, NotFound, Unavailable
+from pachlet.ids import new_id
+from pachlet.metadb.connect import Database
+from pachlet.pfs.backing_up import LINEAGE
+from pachlet.pfs.checking import Checker
+from pachlet.pfs.index import DatabaseIndex
+from pachlet.storage.chunks import ChunkStore
+from pachlet.storage.packs import sync_directory
+
+_BLOCK = 4 << 20
+
+
+def restore(source: Path, target: Path, report: Callable[[str, int, int], None]) -> int:
+    """Make the data directory `target` of the backup `source`; return how many chunks were checked.
+
+    `report` gets a step, how far it is and its total. The target must not exist, or be empty.
+
+    Raises:
+        NotFound: `source` holds no whole backup.
+        FailedPrecondition: the target holds something, or the backup is of a newer format.
+        Corrupt: the backup is damaged; it says where. Nothing is left of the restore.
+    """
+    backup, folder = DataDir(source), target.with_name(target.name + ".restoring")
+    if not backup.database.is_file():
+        raise NotFound(
+            f"{source} holds no whole backup",
+            hint="a backup has a pachlet.db; one that was broken off can be taken again into the same folder",
+        )
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FailedPrecondition(f"{target} is there already", hint="choose a folder that is empty or new")
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        _copy(backup, folder, report)
+        count = _check(DataDir(folder), report)
+        if target.exists():
+            target.rmdir()
+        folder.rename(target)
+        sync_directory(target.absolute().parent)
+    except OSError as error:
+        raise Unavailable(
+            f"can't restore to {target}: {error.strerror}", hint="look at the disk's space"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return count
+
+
+def _copy(backup: DataDir, folder: Path, report: Callable[[str, int, int], None]) -> None:
+    files = [backup.database, *sorted(backup.packs.glob("*.pack"))]
+    files += [path for path in sorted(backup.code.rglob("*")) if path.is_file()]
+    total = sum(path.stat().st_size for path in files)
+    done = 0
+    folders = {folder}
+    for path in files:
+        copy = folder / path.relative_to(backup.path)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        folders.update(parent for parent in copy.parents if parent.is_relative_to(folder))
+        with path.open("rb") as source, copy.open("xb") as out:
+            while block := source.read(_BLOCK):
+                out.write(block)
+                done += len(block)
+                report("copying", done, total)
+            out.flush()
+            os.fsync(out.fileno())
+        copy.chmod(path.stat().st_mode & 0o777)
+    for each in folders:
+        sync_directory(each)
+
+
+def _check(paths: DataDir, report: Callable[[str, int, int], None]) -> int:
+    """Check a copied data directory, give it a lineage of its own and return its number of chunks."""
+    database = Database(paths.database)
+    try:
+        store = ChunkStore(paths.packs, DatabaseIndex(database))
+        try:
+            checker = Checker(database, store)
+            report("checking trees", 0, 0)
+            faults = list(checker.check())
+            if faults:
+                raise Corrupt("the backup is damaged: " + "; ".join(faults[:5]), hint="use another backup")
+            count = 0
+            with database.read() as db:
+                total = db.value("count_chunks")
+            for first in range(256):  # in slices of their hashes, to tell how far it is
+                end = bytes([first + 1]) if first < 255 else None
+                count += checker.check_chunks(bytes([first]), end, read=True)
+                report("checking chunks", count, total)
+        finally:
+            store.close()
+        with database.write() as db:
+            db.run("put_setting", key=LINEAGE, value=new_id())
+    finally:
+        database.close()
+    return count
