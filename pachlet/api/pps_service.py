@@ -33,6 +33,7 @@ from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.planning import JobInputs, heads_of
 from pachlet.spec.defaults import fill_input
 from pachlet.spec.parse import parse_specs
+from pachlet.spec.validate import validate_input
 from pachlet.wire import schema
 
 _NOT_SPEC = ("update", "reprocess", "dry_run", "spec_commit")
@@ -334,6 +335,7 @@ class PpsService(JobService):
         """Yield the datums that an input would make now, without any job."""
         spec = _as_json(request.input)
         fill_input(spec, {})
+        validate_input(spec)
         tree = parse_input(spec, DEFAULT_PROJECT)
         if any(isinstance(leaf, CronInput) for leaf in tree.visit()):
             raise Refused(

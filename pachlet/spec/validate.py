@@ -29,14 +29,19 @@ def validate_pipeline(spec: Object) -> None:
     if not spec["transform"].get("image"):
         raise Refused("invalid transform: pipeline transform must contain an image")
     if spec.get("input") is not None:
-        _check_names(set(), spec["input"])
-        for node in visit(spec["input"]):
-            _check_input(node)
+        validate_input(spec["input"])
     _check_egress(spec.get("egress") or {})
     _check_service(spec)
     spout = spec.get("spout")
     if spout is not None and spout.get("service") is None and spec.get("input") is not None:
         raise Refused("spout pipelines (without a service) must not have an input")
+
+
+def validate_input(tree: Object) -> None:
+    """Raise Refused with the first reason why no datums can be made of a filled-in input."""
+    _check_names(set(), tree)
+    for node in visit(tree):
+        _check_input(node)
 
 
 def _check_request(spec: Object) -> None:
