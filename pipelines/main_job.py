@@ -34,6 +34,7 @@ from pachlet.spec.parse import parse_specs
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 30
+NOTICE = "SYNTHETIC.txt"  # lies beside price files that are made up, and goes with them into every output
 
 
 def main() -> int:

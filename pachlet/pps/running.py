@@ -225,10 +225,9 @@ class JobRun:
 
     def _finish(self) -> None:
         with self._engine.database.read() as db:
-            progress = jobs.count_datums(db, self._job)
-        source = self._source
+            progress = jobs.count_datums(db, jobs.get_job(db, self._job.key))
         self._engine.logbook.master(
-            source,
+            self._source,
             f"processed {progress.processed}, skipped {progress.skipped}, failed {progress.failed}, "
             f"recovered {progress.recovered} of {progress.total} datums",
         )
