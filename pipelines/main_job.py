@@ -137,6 +137,7 @@ def put_crypto_data(crypto: Connection, data: Path | None, progress: Progress) -
             raise NotFound(
                 f"there is no .csv file in {data}", hint="DATA is a folder of price files, one a coin"
             )
+        found += data.glob(NOTICE)
         mirror(crypto, "prices", {f"/raw/{each.name}": each for each in found}, "/raw", progress)
     elif is_empty(crypto, "prices@master:/raw"):
         with tempfile.TemporaryDirectory() as folder:
@@ -184,7 +185,7 @@ def is_empty(connection: Connection, folder: str) -> bool:
 def mirror(
     connection: Connection, repo: str, wanted: dict[str, Path], folder: str, progress: Progress
 ) -> None:
-    """Make a folder of a repo hold just some local files, in one commit; no commit where it does already."""
+    """Make a folder of a repo hold just some local files; no commit where it does already."""
     there: dict[str, int] = {}
     if not is_empty(connection, f"{repo}@master:{folder}/"):
         for info in files.walk_file(connection, f"{repo}@master:{folder}/"):
@@ -196,11 +197,8 @@ def mirror(
         files.delete_file(connection, f"{repo}@master", gone)
     if changed:
         put_file(connection, f"{repo}@master", [FromDisk(path, wanted[path]) for path in changed])
-    what = (
-        f"{len(changed)} files put" + (f", {len(gone)} deleted" if gone else "")
-        if changed or gone
-        else "unchanged"
-    )
+    put = "1 file put" if len(changed) == 1 else f"{len(changed)} files put"
+    what = put + (f", {len(gone)} deleted" if gone else "") if changed or gone else "unchanged"
     progress.line(f"{connection.project}/{repo}: {what}")
 
 
