@@ -18,9 +18,11 @@ from typing import Any, NoReturn
 
 from pachlet import __version__
 from pachlet.cli import registry
+from pachlet.cli.flags import seconds
 from pachlet.cli.session import Session
 from pachlet.errors import PachletError, Unimplemented, Usage
 
+_STATUS = "0 when it is done, 1 when it could not be done, 2 when the words are off, 130 after Ctrl-C."
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended
 
@@ -98,8 +100,11 @@ def _run_verb(session: Session, verb: registry.Verb, rest: list[str]) -> int:
     module = import_module(f"pachlet.cli.verbs.{verb.module}")
     arguments = parser_of(verb, session.program, module).parse_intermixed_args(rest)
     session.verbose = session.verbose or arguments.verbose
+    session.plain = session.plain or arguments.no_color
+    session.rpc_timeout = arguments.rpc_timeout or session.rpc_timeout
     session.project_flag = getattr(arguments, "project", "")
     status = getattr(module, verb.function)(session, arguments)
+    session.tell_staged()
     return int(status or 0)
 
 
@@ -108,11 +113,16 @@ def parser_of(verb: registry.Verb, program: str, module: Any) -> Parser:
     parser = Parser(
         prog=f"{program} {verb.name}",
         description=verb.help,
+        epilog=f"Exit status: {getattr(module, f'{verb.function}_status', _STATUS)}",
         allow_abbrev=False,
         add_help=False,
     )
     getattr(module, f"{verb.function}_arguments")(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is done")
+    parser.add_argument("--no-color", action="store_true", help="no colours and no live display")
+    parser.add_argument(
+        "--rpc-timeout", type=seconds, default=0.0, metavar="30s", help="give up on a call after this long"
+    )
     parser.add_argument("-h", "--help", action="help", help="show this help")
     return parser
 
@@ -125,6 +135,10 @@ def _global_flags(session: Session, argv: list[str]) -> list[str]:
             session.verbose = True
         elif words[0] == "--no-color":
             session.plain = True
+        elif words[0].startswith("--rpc-timeout="):
+            session.rpc_timeout = seconds(words[0].partition("=")[2])
+        elif words[0] == "--rpc-timeout" and len(words) > 1:
+            session.rpc_timeout = seconds(words.pop(1))
         else:
             break
         del words[0]
@@ -144,6 +158,7 @@ def _help(session: Session, words: list[str]) -> int:
         for verb in family:
             session.print(f"  {verb.name:<18} {verb.help}")
     session.print(f"\n`{session.program} VERB --help` tells more about each.")
+    session.print(f"Exit status: {_STATUS}")
     return 0
 
 

@@ -9,6 +9,7 @@ Read next: verbs/repo.py.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from keyword import iskeyword
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,9 @@ class Verb:
 
     @property
     def function(self) -> str:
-        """The name of the verb's function in its module."""
-        return "_".join(self.words)
+        """The name of the verb's function in its module, in Python's spelling."""
+        name = "_".join(self.words).lower()
+        return f"{name}_" if iskeyword(name) else name
 
 
 def _family(module: str, *lines: tuple[str, str]) -> tuple[Verb, ...]:
@@ -72,10 +74,29 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
             ("list commit", "List commits."),
             ("wait commit", "Wait until a commit, or all that it set off, is finished."),
             ("subscribe commit", "Show commits as they come."),
-            ("squash commit", "Delete a commit set, keeping its data in the children."),
-            ("delete commit", "Delete a commit set with its data."),
-            ("find commit", "List the commits in which a file changed."),
         ),
+        *_family("find_commit", ("find commit", "List the commits in which a file changed.")),
+        *_family(
+            "drop_commit",
+            ("squash commit", "Delete a commit set, keeping its data in the children."),
+            ("squash commitV2", "Delete one commit, keeping its data in the children."),
+            ("delete commit", "Delete a commit set with its data."),
+            ("delete commitV2", "Delete one commit with its data."),
+        ),
+        *_family("fsck", ("fsck", "Check that what is stored is whole and consistent.")),
+    ),
+    "transactions, metadata": (
+        *_family(
+            "transaction",
+            ("start transaction", "Collect what follows, to be done in one step."),
+            ("finish transaction", "Do what a transaction holds, all or nothing."),
+            ("stop transaction", "Stop adding to the active transaction; it stays open."),
+            ("resume transaction", "Add to an open transaction again."),
+            ("inspect transaction", "Show what a transaction holds."),
+            ("list transaction", "List open transactions."),
+            ("delete transaction", "Forget a transaction; nothing of it happens."),
+        ),
+        *_family("edit_metadata", ("edit metadata", "Change the keys and values kept with an object.")),
     ),
     "pipelines, jobs, datums": (
         *_family(
@@ -123,6 +144,7 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
             ("inspect cluster", "Show the server's identity."),
             ("delete all", "Delete everything on the server."),
         ),
+        *_family("fsck", ("fsck", "Look for damage in what the server stores.")),
         *_family("connect", ("connect", "Choose the server to talk to.")),
         *_family(
             "config",
@@ -132,12 +154,22 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
             ("config delete", "Delete a context."),
             ("config list", "List contexts."),
         ),
+        *_family(
+            "completion",
+            ("completion bash", "Print or install what completes words in bash."),
+            ("completion zsh", "Print or install what completes words in zsh."),
+            ("completion fish", "Print or install what completes words in fish."),
+        ),
     ),
     "pachlet's own": (
         *_family("serve", ("serve", "Run the server.")),
         *_family("stop", ("stop", "Stop the server.")),
         *_family("apply", ("apply", "Create or update pipelines where their spec or code changed.")),
         *_family("trace", ("trace", "Show all that a file was made from.")),
+        *_family("du", ("du", "Show what each repo takes on disk.")),
+        *_family("gc", ("gc", "Give back the space of what was deleted.")),
+        *_family("backup", ("backup", "Write all that the server keeps into a folder.")),
+        *_family("restore", ("restore", "Make a data directory of a backup.")),
     ),
 }
 

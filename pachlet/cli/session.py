@@ -42,6 +42,8 @@ class Session:
     program: str = "pachctl"
     project_flag: str = ""
     verbose: bool = False
+    rpc_timeout: float = 0.0
+    """Seconds after which any call is given up; 0 means never."""
     plain: bool = False
     """No colours and no live display, whatever the streams are."""
 
@@ -49,7 +51,7 @@ class Session:
     def connection(self) -> Connection:
         from pachlet.client.context import resolve
 
-        return resolve(self.environ).connect(project=self.project_flag)
+        return resolve(self.environ).connect(project=self.project_flag, timeout=self.rpc_timeout or None)
 
     @cached_property
     def progress(self) -> Progress:
@@ -76,6 +78,11 @@ class Session:
         """Write a line about what is happening, which is no part of the result."""
         self.err.write(text + "\n")
         self.err.flush()
+
+    def tell_staged(self) -> None:
+        """Say that what was asked for waits in a transaction, if it does."""
+        if "connection" in self.__dict__ and self.connection.staged:
+            self.say(f"Added to transaction: {self.connection.transaction}")
 
     def confirm(self, question: str) -> bool:
         """Ask on stderr, read the answer from the input (so `yes |` works); no answer is a no."""

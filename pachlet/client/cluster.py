@@ -8,11 +8,18 @@ from __future__ import annotations
 from pachlet import __version__
 from pachlet.client.connection import Connection, Message
 
+SPOKEN = "2.12.0"
+"""The version of Pachyderm whose words and messages this client uses."""
 
-def get_version(connection: Connection) -> str:
-    """Return the server's version, such as 2.12.0."""
-    answer = connection.call("versionpb_v2.API", "GetVersion", {})
-    return f"{answer.major}.{answer.minor}.{answer.micro}{answer.additional}"
+
+def get_version(connection: Connection, *, timeout: float | None = None) -> Message:
+    """Return the server's Version."""
+    return connection.call("versionpb_v2.API", "GetVersion", {}, timeout=timeout)
+
+
+def in_words(version: Message) -> str:
+    """Show a Version, such as 2.12.0."""
+    return f"{version.major}.{version.minor}.{version.micro}{version.additional}"
 
 
 def inspect_cluster(connection: Connection) -> Message:

@@ -1,4 +1,4 @@
-"""Start, finish, inspect, list, wait for and follow commits and commit sets.
+"""Start, finish, inspect, list, wait for, follow, find, squash and drop commits and commit sets.
 
 Commits with one id across repos are a commit set: what one change set off. Waiting happens in the server
 (InspectCommit and InspectCommitSet block), so nothing here polls.
@@ -116,3 +116,35 @@ def list_commitset(connection: Connection, *, all_projects: bool = False) -> Ite
     """Yield a CommitSetInfo for each commit set, newest first."""
     request = {} if all_projects else {"project": names.project(connection.project)}
     yield from connection.call(SERVICE, "ListCommitSet", request)
+
+
+def find_commits(
+    connection: Connection, file: str, *, limit: int = 0, timeout: float | None = None
+) -> Iterator[Message]:
+    """Yield a FindCommitsResponse for each commit that touched a file, going back from the one named, and a
+    last one that says how far the search came."""
+    named = names.file(connection.project, file)
+    request = {"start": named["commit"], "file_path": named["path"], "limit": limit}
+    yield from connection.call(SERVICE, "FindCommits", request, timeout=timeout)
+
+
+def squash_commit(connection: Connection, commit: str, *, recursive: bool = False) -> None:
+    """Delete one commit, keeping its data in its children; with `recursive`, what depends on it, too."""
+    request = {"commit": names.commit(connection.project, commit), "recursive": recursive}
+    connection.call(SERVICE, "SquashCommit", request)
+
+
+def drop_commit(connection: Connection, commit: str, *, recursive: bool = False) -> None:
+    """Delete one commit with its data; with `recursive`, what depends on it, too."""
+    request = {"commit": names.commit(connection.project, commit), "recursive": recursive}
+    connection.call(SERVICE, "DropCommit", request)
+
+
+def squash_commitset(connection: Connection, identifier: str) -> None:
+    """Delete all commits of a set, keeping their data in their children."""
+    connection.call(SERVICE, "SquashCommitSet", {"commit_set": {"id": identifier}})
+
+
+def drop_commitset(connection: Connection, identifier: str) -> None:
+    """Delete all commits of a set with their data."""
+    connection.call(SERVICE, "DropCommitSet", {"commit_set": {"id": identifier}})

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from pachlet import errors
+from pachlet.client.staged import STAGED
 from pachlet.paths import DEFAULT_PROJECT
 
 MESSAGE_LIMIT = 20 * 1024 * 1024  # what servers and clients agree on, both ways
@@ -48,6 +49,7 @@ _ERRORS: dict[str, type[errors.PachletError]] = {
     "UNAVAILABLE": errors.Unavailable,
     "UNIMPLEMENTED": errors.Unimplemented,
     "DATA_LOSS": errors.Corrupt,
+    "DEADLINE_EXCEEDED": errors.Unavailable,
 }
 
 
@@ -81,6 +83,7 @@ class Address:
 class Connection:
     """One server, and the project that names belong to unless they say otherwise.
 
+    With a `transaction`, what can wait in one is added to it instead of done. `timeout` holds for each call.
     Nothing is sent before the first call. A connection may be shared by threads.
     """
 
@@ -92,14 +95,15 @@ class Connection:
         token: str = "",
         transaction: str = "",
         certificates: bytes | None = None,
+        timeout: float | None = None,
     ) -> None:
         self.address = Address(address)
         self.project = project
-        self._metadata = [
-            (key, value)
-            for key, value in (("authn-token", token), ("pach-transaction", transaction))
-            if value
-        ]
+        self.transaction = transaction
+        self.staged = 0
+        """How many requests were added to the transaction so far."""
+        self._timeout = timeout
+        self._metadata = [("authn-token", token)] if token else []
         self._certificates = certificates
         self._open: Any = None
         self._opening = threading.Lock()
@@ -115,7 +119,12 @@ class Connection:
         stub = self._channel().unary_unary(
             f"/{service}/{method}", about.request.SerializeToString, about.response.FromString
         )
-        return self._finish(lambda: stub(prepared, timeout=timeout, metadata=self._metadata))
+        metadata, staged = self._metadata, bool(self.transaction) and (service, method) in STAGED
+        if staged:
+            metadata = [*metadata, ("pach-transaction", self.transaction)]
+        answer = self._finish(lambda: stub(prepared, timeout=timeout or self._timeout, metadata=metadata))
+        self.staged += staged
+        return answer
 
     def send(
         self, service: str, method: str, requests: Iterable[Request | Message], *, compress: bool = False
@@ -130,7 +139,12 @@ class Connection:
             f"/{service}/{method}", about.request.SerializeToString, about.response.FromString
         )
         source = _Source(_message(about.request, request) for request in requests)
-        call = stub.future(source, metadata=self._metadata, compression=_gzip() if compress else None)
+        call = stub.future(
+            source,
+            timeout=self._timeout,
+            metadata=self._metadata,
+            compression=_gzip() if compress else None,
+        )
         source.tie(call)
         try:
             return self._finish(call.result)
@@ -156,7 +170,7 @@ class Connection:
         stub = self._channel().unary_stream(
             f"/{service}/{about.name}", about.request.SerializeToString, about.response.FromString
         )
-        answers = stub(request, timeout=timeout, metadata=self._metadata)
+        answers = stub(request, timeout=timeout or self._timeout, metadata=self._metadata)
         return self._answers(answers)
 
     def _answers(self, answers: Any) -> Iterator[Message]:

@@ -3,7 +3,7 @@
 `~/.pachyderm/config.json` (or the file that PACH_CONFIG names) holds contexts: an address, a project, a
 token. Sharing it means that pachlet, pachctl and both Python clients always agree on where they are. Inside a
 worker the file lies at /pachctl/config.json. PACHD_ADDRESS goes before the address of the active context, as
-upstream; the context's token is not sent to an address that is not the context's.
+upstream; the context's token and transaction are not sent to an address that is not the context's.
 
 Read next: connection.py.
 """
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pachlet.client.connection import Connection
-from pachlet.errors import PachletError, Usage
+from pachlet.client.connection import Address, Connection
+from pachlet.errors import PachletError, Refused, Usage
 from pachlet.paths import DEFAULT_PROJECT
 
 DEFAULT_ADDRESS = "127.0.0.1:30650"
@@ -41,7 +41,7 @@ class Context:
     transaction: str = ""
     certificates: bytes | None = None
 
-    def connect(self, *, project: str = "") -> Connection:
+    def connect(self, *, project: str = "", timeout: float | None = None) -> Connection:
         """Make a connection; nothing is sent yet."""
         return Connection(
             self.address,
@@ -49,6 +49,7 @@ class Context:
             token=self.token,
             transaction=self.transaction,
             certificates=self.certificates,
+            timeout=timeout,
         )
 
 
@@ -69,15 +70,22 @@ def read_config(path: Path) -> Config:
         return {}
     except OSError as error:
         raise PachletError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise PachletError(
+            f"{path} is not text in UTF-8", hint="mend it, or move it out of the way"
+        ) from None
     try:
         config = json.loads(text) if text.strip() else {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PachletError(
             f"{path} is not JSON: {error}", hint="mend it, or move it out of the way"
         ) from None
-    if not isinstance(config, dict):
-        raise PachletError(f"{path} does not hold a JSON object", hint="mend it, or move it out of the way")
-    return config
+    if not _is_config(config):
+        raise PachletError(
+            f"{path} does not hold the contexts of Pachyderm's clients",
+            hint="mend it, or move it out of the way",
+        )
+    return dict(config)
 
 
 def write_config(path: Path, config: Config) -> None:
@@ -107,11 +115,11 @@ def resolve(environ: Mapping[str, str]) -> Context:
     """Say where to connect: PACHD_ADDRESS, then the active context, then this machine."""
     _, fields = active(read_config(config_path(environ)))
     project = fields.get("project") or DEFAULT_PROJECT
-    if address := environ.get("PACHD_ADDRESS"):
+    address = environ.get("PACHD_ADDRESS") or ""
+    if address and Address(address).url != Address(_address(fields)).url:
         return Context(address=address, project=project)
-    forwarded = (fields.get("port_forwarders") or {}).get("pachd")
     return Context(
-        address=fields.get("pachd_address") or (f"127.0.0.1:{forwarded}" if forwarded else DEFAULT_ADDRESS),
+        address=address or _address(fields),
         project=project,
         token=fields.get("session_token") or "",
         transaction=fields.get("active_transaction") or "",
@@ -119,7 +127,7 @@ def resolve(environ: Mapping[str, str]) -> Context:
     )
 
 
-def set_context(config: Config, name: str, **fields: str) -> Config:
+def set_context(config: Config, name: str, **fields: Any) -> Config:
     """Return the config with the named context created or changed, and active."""
     changed = json.loads(json.dumps(config))
     changed.setdefault("user_id", uuid.uuid4().hex)
@@ -130,12 +138,60 @@ def set_context(config: Config, name: str, **fields: str) -> Config:
     return dict(changed)
 
 
+def active_transaction(environ: Mapping[str, str]) -> str:
+    """Return the id of the transaction that requests are added to; empty if there is none."""
+    return resolve(environ).transaction
+
+
+def set_transaction(environ: Mapping[str, str], identifier: str) -> None:
+    """Note the transaction that requests are added to, in the context of the server that holds it.
+
+    With PACHD_ADDRESS and no context at all, one is made for that address.
+    """
+    path = config_path(environ)
+    config = read_config(path)
+    name, fields = active(config)
+    address = Address(resolve(environ).address)
+    if not name:
+        name, fields = str(address), {"pachd_address": address.url}
+    elif Address(_address(fields)).url != address.url:
+        raise Refused(
+            f"a transaction is kept in the active context, which is {name}, not the server at {address}",
+            hint=f"choose that server with `pachctl connect {address}`, or unset PACHD_ADDRESS",
+        )
+    write_config(path, set_context(config, name, **{**fields, "active_transaction": identifier}))
+
+
+def context_of(environ: Mapping[str, str], address: str) -> Context:
+    """Return how to connect to an address: with the token and the certificates of a context that has it."""
+    url = Address(address).url
+    for fields in contexts(read_config(config_path(environ))).values():
+        if Address(_address(fields)).url == url:
+            token, certificates = fields.get("session_token") or "", fields.get("server_cas") or ""
+            return Context(address, token=token, certificates=_certificates(certificates))
+    return Context(address)
+
+
 def set_active(config: Config, name: str) -> Config:
     """Return the config with another context active."""
     if name not in contexts(config):
         known = ", ".join(sorted(contexts(config))) or "none"
         raise Usage(f"context does not exist: {name}", hint=f"contexts: {known}")
     return set_context(config, name)
+
+
+def _is_config(config: Any) -> bool:
+    """Tell whether what was read has the shape that is relied upon here."""
+    if not isinstance(config, dict) or not isinstance(config.get("v2") or {}, dict):
+        return False
+    named = _v2(config).get("contexts") or {}
+    return isinstance(named, dict) and all(isinstance(fields, dict) for fields in named.values())
+
+
+def _address(fields: Mapping[str, Any]) -> str:
+    """Return the address of a context, as upstream finds it."""
+    forwarded = (fields.get("port_forwarders") or {}).get("pachd")
+    return fields.get("pachd_address") or (f"127.0.0.1:{forwarded}" if forwarded else DEFAULT_ADDRESS)
 
 
 def _v2(config: Config) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 
 from pachlet.client import names
 from pachlet.client.connection import Connection, Message
+from pachlet.errors import Unimplemented
+from pachlet.paths import USER
 
 SERVICE = "pfs_v2.API"
 
@@ -26,6 +28,27 @@ def create_project(connection: Connection, name: str, *, description: str = "", 
 def inspect_project(connection: Connection, name: str) -> Message:
     """Return a ProjectInfo."""
     return connection.call(SERVICE, "InspectProject", {"project": names.project(name)})
+
+
+def inspect_project_with_defaults(connection: Connection, name: str) -> tuple[Message, str]:
+    """Return a ProjectInfo and, from servers since 2.10, the JSON of the project's defaults of pipelines."""
+    try:
+        answer = connection.call(SERVICE, "InspectProjectV2", {"project": names.project(name)})
+    except Unimplemented:
+        return inspect_project(connection, name), ""
+    return answer.info, answer.defaults_json
+
+
+def contents(connection: Connection, name: str) -> tuple[list[str], list[str]]:
+    """Return the names of a project's pipelines, and of its repos that are no pipeline's output."""
+    inspect_project(connection, name)
+    inside = {"projects": [names.project(name)]}
+    pipelines = [
+        names.show_pipeline(info.pipeline) for info in connection.call("pps_v2.API", "ListPipeline", inside)
+    ]
+    repos = connection.call(SERVICE, "ListRepo", {**inside, "type": USER})
+    shown = [names.show_repo(info.repo) for info in repos]
+    return pipelines, [repo for repo in shown if repo not in pipelines]
 
 
 def list_project(connection: Connection) -> Iterator[Message]:

@@ -13,6 +13,7 @@ from pachlet.cli.output import in_full, show_list, show_one
 from pachlet.cli.session import Session
 from pachlet.client import branches
 from pachlet.client.connection import Message
+from pachlet.errors import Usage
 
 
 def create_branch_arguments(parser: ArgumentParser) -> None:
@@ -31,7 +32,9 @@ def create_branch_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--trigger-cron", default="", metavar="SPEC", help="trigger at these times")
     parser.add_argument("--trigger-size", default="", metavar="SIZE", help="trigger after this much new data")
-    parser.add_argument("--trigger-commits", type=int, default=0, metavar="N", help="trigger after N commits")
+    parser.add_argument(
+        "--trigger-commits", type=flags.count, default=0, metavar="N", help="trigger after N commits"
+    )
     parser.add_argument("--trigger-all", action="store_true", help="trigger only when all conditions hold")
     flags.add_project(parser)
 
@@ -44,6 +47,15 @@ def create_branch(session: Session, arguments: Namespace) -> None:
         "commits": arguments.trigger_commits,
         "all": arguments.trigger_all,
     }
+    if (
+        arguments.trigger_cron or arguments.trigger_size or arguments.trigger_commits
+    ) and not arguments.trigger:
+        raise Usage(
+            "trigger condition specified without a branch to trigger on",
+            hint="specify a branch with --trigger",
+        )
+    if arguments.trigger and arguments.provenance:
+        raise Usage("cannot use provenance and triggers on the same branch")
     branches.create_branch(
         session.connection,
         arguments.branch,

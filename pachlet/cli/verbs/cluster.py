@@ -6,45 +6,52 @@ Read next: connect.py.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
 
 from pachlet import __version__
 from pachlet.cli import flags
-from pachlet.cli.output import Table, show_one
+from pachlet.cli.output import Table, show_one, show_raw, show_value, wants_raw
 from pachlet.cli.session import Session
 from pachlet.client import cluster
 from pachlet.client.connection import Message
+from pachlet.client.context import active_transaction, set_transaction
 from pachlet.errors import Refused
 
 
 def version_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--client-only", action="store_true", help="only this program's version")
+    parser.add_argument(
+        "--timeout", type=flags.seconds, default=0.0, metavar="10s", help="how long to wait for the server"
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="status 1 unless this program speaks the server's version"
+    )
+    flags.add_raw(parser)
 
 
-def version(session: Session, arguments: Namespace) -> None:
+def version(session: Session, arguments: Namespace) -> int:
+    if wants_raw(arguments):
+        return _raw_versions(session, arguments)
     if arguments.client_only:
         session.print(__version__)
-        return
+        return 0
     table = Table(session, "COMPONENT", "VERSION")
     table.add("pachctl", f"{__version__} (pachlet)")
     table.show()
-    table.add("pachd", cluster.get_version(session.connection))
+    found = cluster.get_version(session.connection, timeout=arguments.timeout or None)
+    table.add("pachd", cluster.in_words(found))
     table.show()
+    return _compared(arguments, found)
 
 
 def inspect_cluster_arguments(parser: ArgumentParser) -> None:
-    flags.add_output(parser)
+    flags.add_raw(parser)
 
 
 def inspect_cluster(session: Session, arguments: Namespace) -> None:
-    def lines(info: Message) -> Iterator[str]:
-        yield f"ID: {info.id}"
-        yield f"Deployment ID: {info.deployment_id}"
-        yield f"Address: {session.connection.address}"
-        for warning in info.warnings:
-            yield f"Warning: {warning}"
-
-    show_one(session, arguments, cluster.inspect_cluster(session.connection), lines)
+    info = cluster.inspect_cluster(session.connection)
+    for warning in info.warnings:
+        session.say(f"warning: {warning}")
+    show_one(session, arguments, info, lambda info: [info.id])
 
 
 def delete_all_arguments(parser: ArgumentParser) -> None:
@@ -53,6 +60,24 @@ def delete_all_arguments(parser: ArgumentParser) -> None:
 
 def delete_all(session: Session, arguments: Namespace) -> None:
     where = session.connection.address
+    held = active_transaction(session.environ)
     if not session.confirm(f"This deletes every repo, pipeline and commit at {where}. Are you sure?"):
         raise Refused("nothing was deleted")
     cluster.delete_all(session.connection)
+    if held:
+        set_transaction(session.environ, "")
+
+
+def _raw_versions(session: Session, arguments: Namespace) -> int:
+    form = arguments.output or "json"
+    major, minor, micro = (int(part) for part in __version__.split("."))
+    show_value(session, form, {"major": major, "minor": minor, "micro": micro, "additional": "pachlet"})
+    if arguments.client_only:
+        return 0
+    found = cluster.get_version(session.connection, timeout=arguments.timeout or None)
+    show_raw(session, arguments, [found])
+    return _compared(arguments, found)
+
+
+def _compared(arguments: Namespace, found: Message) -> int:
+    return int(arguments.compare and cluster.in_words(found) != cluster.SPOKEN)

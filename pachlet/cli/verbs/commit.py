@@ -1,8 +1,8 @@
-"""start, finish, inspect, list, wait, subscribe, squash, delete and find commit.
+"""start, finish, inspect, list, wait and subscribe commit.
 
 An id alone means the commit set: what one change set off in all repos.
 
-Read next: put_file.py.
+Read next: drop_commit.py, find_commit.py, put_file.py.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pachlet.cli import flags
 from pachlet.cli.output import bar, coloured, show_list, show_one, show_raw, size, wants_raw, when
 from pachlet.cli.session import Session
 from pachlet.cli.verbs.waiting import report, wait_for_set
-from pachlet.client import commits, names
+from pachlet.client import commits
 from pachlet.client.connection import Message
 from pachlet.client.watch import head_of
 from pachlet.errors import Usage
@@ -65,20 +65,7 @@ def inspect_commit(session: Session, arguments: Namespace) -> None:
         _show(session, arguments, commits.inspect_commitset(session.connection, arguments.commit))
         return
 
-    def lines(info: Message) -> Iterator[str]:
-        yield f"Commit: {info.commit.repo.name}@{info.commit.id}"
-        yield f"Description: {info.description}".rstrip()
-        if info.HasField("parent_commit"):
-            yield f"Parent: {info.parent_commit.id}"
-        yield f"Started: {when(arguments, info.started)}"
-        if info.HasField("finished"):
-            yield f"Finished: {when(arguments, info.finished)}"
-        if info.HasField("details"):
-            yield f"Size: {size(info.details.size_bytes)}"
-        if info.error:
-            yield f"Error: {info.error}"
-
-    show_one(session, arguments, commits.inspect_commit(session.connection, arguments.commit), lines)
+    _show_one(session, arguments, commits.inspect_commit(session.connection, arguments.commit))
 
 
 def list_commit_arguments(parser: ArgumentParser) -> None:
@@ -86,10 +73,10 @@ def list_commit_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-f", "--from", dest="since", default="", metavar="COMMIT", help="stop before this one"
     )
-    parser.add_argument("-n", "--number", type=int, default=0, help="the most commits to list")
+    parser.add_argument("-n", "--number", type=flags.count, default=0, help="the most commits to list")
     parser.add_argument("--all", action="store_true", help="commits of all origins")
     parser.add_argument("-x", "--expand", action="store_true", help="list the commits of each commit set")
-    parser.add_argument("--origin", choices=_ORIGINS, help="commits of one origin")
+    parser.add_argument("--origin", choices=_ORIGINS, type=str.upper, help="commits of one origin")
     flags.add_project(parser)
     flags.add_all_projects(parser)
     flags.add_output(parser)
@@ -101,6 +88,9 @@ def list_commit(session: Session, arguments: Namespace) -> None:
     if not arguments.what:
         _list_sets(session, arguments)
     elif is_commit_id(arguments.what):
+        for flag in ("since", "all", "origin"):
+            if getattr(arguments, flag):
+                raise Usage(f"cannot specify --{flag.replace('since', 'from')} when listing subcommits")
         _show(
             session,
             arguments,
@@ -131,7 +121,7 @@ def wait_commit_arguments(parser: ArgumentParser) -> None:
 
 def wait_commit(session: Session, arguments: Namespace) -> int | None:
     if not is_commit_id(arguments.commit) and not arguments.downstream:
-        _show(session, arguments, [commits.wait_commit(session.connection, arguments.commit)])
+        _show_one(session, arguments, commits.wait_commit(session.connection, arguments.commit))
         return None
     known = is_commit_id(arguments.commit)
     identifier = arguments.commit if known else head_of(session.connection, arguments.commit)
@@ -148,7 +138,7 @@ def subscribe_commit_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--new", action="store_true", help="only commits from now on")
     parser.add_argument("--all", action="store_true", help="commits of all origins")
-    parser.add_argument("--origin", choices=_ORIGINS, help="commits of one origin")
+    parser.add_argument("--origin", choices=_ORIGINS, type=str.upper, help="commits of one origin")
     flags.add_project(parser)
     flags.add_output(parser)
 
@@ -156,6 +146,8 @@ def subscribe_commit_arguments(parser: ArgumentParser) -> None:
 def subscribe_commit(session: Session, arguments: Namespace) -> None:
     if arguments.new and arguments.since:
         raise Usage("--new and --from cannot be used together")
+    if arguments.all and arguments.origin:
+        raise Usage("cannot specify both --all and --origin")
     repo, _, branch = arguments.what.partition("@")
     infos = commits.subscribe_commit(
         session.connection,
@@ -173,40 +165,6 @@ def subscribe_commit(session: Session, arguments: Namespace) -> None:
                 session.print(" ".join(_HEADER))
             session.print(" ".join(_row(session, arguments, info)).rstrip())
         session.out.flush()
-
-
-def squash_commit_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id")
-
-
-def squash_commit(session: Session, arguments: Namespace) -> None:
-    session.connection.call("pfs_v2.API", "SquashCommitSet", {"commit_set": {"id": arguments.id}})
-
-
-delete_commit_arguments = squash_commit_arguments
-
-
-def delete_commit(session: Session, arguments: Namespace) -> None:
-    session.connection.call("pfs_v2.API", "DropCommitSet", {"commit_set": {"id": arguments.id}})
-
-
-def find_commit_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="repo@branch-or-commit:path")
-    parser.add_argument("--limit", type=int, default=0, metavar="N", help="the most commits to find")
-    flags.add_project(parser)
-
-
-def find_commit(session: Session, arguments: Namespace) -> None:
-    file = names.file(session.connection.project, arguments.file)
-    request = {"start": file["commit"], "file_path": file["path"], "limit": arguments.limit}
-    last = ""
-    session.print("FOUND IN COMMITS")
-    for answer in session.connection.call("pfs_v2.API", "FindCommits", request):
-        if answer.WhichOneof("result") == "found_commit":
-            session.print(answer.found_commit.id)
-        else:
-            last = answer.last_searched_commit.id
-    session.print(f"\nLAST SEARCHED COMMIT\n{last}")
 
 
 def _list_sets(session: Session, arguments: Namespace) -> None:
@@ -239,6 +197,23 @@ def _first(arguments: Namespace, infos: Iterable[Message]) -> Iterable[Message]:
 
 def _show(session: Session, arguments: Namespace, infos: Iterable[Message]) -> None:
     show_list(session, arguments, infos, _HEADER, lambda info: _row(session, arguments, info))
+
+
+def _show_one(session: Session, arguments: Namespace, info: Message) -> None:
+    def lines(info: Message) -> Iterator[str]:
+        yield f"Commit: {info.commit.repo.name}@{info.commit.id}"
+        yield f"Description: {info.description}".rstrip()
+        if info.HasField("parent_commit"):
+            yield f"Parent: {info.parent_commit.id}"
+        yield f"Started: {when(arguments, info.started)}"
+        if info.HasField("finished"):
+            yield f"Finished: {when(arguments, info.finished)}"
+        if info.HasField("details"):
+            yield f"Size: {size(info.details.size_bytes)}"
+        if info.error:
+            yield f"Error: {info.error}"
+
+    show_one(session, arguments, info, lines)
 
 
 def _row(session: Session, arguments: Namespace, info: Message) -> tuple[str, ...]:

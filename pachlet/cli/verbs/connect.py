@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from pachlet.cli.session import Session
 from pachlet.client import cluster
 from pachlet.client.connection import Address, Connection
-from pachlet.client.context import config_path, read_config, set_context, write_config
+from pachlet.client.context import config_path, contexts, read_config, set_context, write_config
 
 
 def connect_arguments(parser: ArgumentParser) -> None:
@@ -26,8 +26,9 @@ def connect(session: Session, arguments: Namespace) -> None:
         info = cluster.inspect_cluster(connection)
     name = arguments.alias or str(address)
     path = config_path(session.environ)
-    config = set_context(
-        read_config(path), name, pachd_address=address.url, cluster_deployment_id=info.deployment_id
-    )
+    before = read_config(path)
+    config = set_context(before, name, pachd_address=address.url, cluster_deployment_id=info.deployment_id)
     write_config(path, config)
-    session.print(f"New context '{name}' created and will be set to active.")
+    if (contexts(before).get(name) or {}).get("pachd_address") != address.url:
+        session.print(f"New context '{name}' created, will connect to Pachyderm at {address.url}")
+    session.print(f"Context '{name}' set as active")

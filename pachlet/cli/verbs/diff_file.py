@@ -15,7 +15,8 @@ from pachlet.cli.session import Session
 from pachlet.client import names
 from pachlet.client.connection import Connection, Message
 from pachlet.client.files import diff_file as differing
-from pachlet.client.get_file import get_bytes
+from pachlet.client.get_file import download_file, get_bytes
+from pachlet.errors import PachletError, Usage
 
 _FILE = 1  # FileType.FILE
 _LARGEST = 1024 * 1024  # a larger file is only named: nobody reads such a diff
@@ -26,12 +27,18 @@ def diff_file_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("old", nargs="?", default="", metavar="repo@branch-or-commit:path")
     parser.add_argument("-s", "--shallow", action="store_true", help="compare folders only by their hashes")
     parser.add_argument("--name-only", action="store_true", help="show only which files differ")
+    parser.add_argument(
+        "--diff-command", default="", metavar="CMD", help="a program that is given the old and the new file"
+    )
+    parser.add_argument("--old-project", default="", metavar="P", help="the project of the older file")
+    flags.add_pager(parser)
     flags.add_project(parser)
 
 
 def diff_file(session: Session, arguments: Namespace) -> None:
     connection = session.connection
-    pairs = differing(connection, arguments.new, arguments.old, shallow=arguments.shallow)
+    older = f"{arguments.old_project}/{arguments.old}" if arguments.old_project else arguments.old
+    pairs = differing(connection, arguments.new, older, shallow=arguments.shallow)
     if arguments.name_only or arguments.shallow:
         _show_names(session, pairs)
         return
@@ -39,9 +46,36 @@ def diff_file(session: Session, arguments: Namespace) -> None:
         old = pair.old_file if pair.HasField("old_file") else None
         new = pair.new_file if pair.HasField("new_file") else None
         if _FILE in (each.file_type for each in (old, new) if each is not None):
+            if arguments.diff_command:
+                _compare(session, arguments.diff_command, old, new)
+                continue
             for line in _diff(connection, old, new):
                 colour = {"+": "green", "-": "red"}.get(line[:1])
                 session.print(coloured(session, colour, line) if colour else line)
+
+
+def _compare(session: Session, command: str, old: Message | None, new: Message | None) -> None:
+    """Run a program on the two files, in a folder that is gone afterwards."""
+    import shlex
+    import subprocess
+    import tempfile
+    from pathlib import Path
+
+    session.out.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = ["/dev/null", "/dev/null"]
+        for index, (side, info) in enumerate((("old", old), ("new", new))):
+            if info is not None and info.file_type == _FILE:
+                # Named as in the repo, so that the program's output can be read.
+                paths[index] = str(Path(folder, side, info.file.path.lstrip("/")))
+                download_file(session.connection, names.show_file(info.file), Path(paths[index]))
+        try:
+            ran = subprocess.run([*shlex.split(command), *paths], stdout=subprocess.PIPE, check=False)
+        except (OSError, ValueError) as error:
+            raise Usage(f"cannot run {command!r}: {error}") from None
+    session.out.write(ran.stdout.decode(errors="replace"))
+    if ran.returncode not in (0, 1):  # 1 is how diff says that there are differences
+        raise PachletError(f"{command} ended with status {ran.returncode}")
 
 
 def _show_names(session: Session, pairs: Iterator[Message]) -> None:

@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 
 from pachlet.cli import flags
-from pachlet.cli.output import show_list, show_one, when
+from pachlet.cli.output import in_full, show_list, show_one, when
 from pachlet.cli.session import Session
 from pachlet.client import projects
 from pachlet.client.connection import Message
@@ -40,13 +40,18 @@ def inspect_project_arguments(parser: ArgumentParser) -> None:
 
 
 def inspect_project(session: Session, arguments: Namespace) -> None:
+    info, defaults = projects.inspect_project_with_defaults(session.connection, arguments.name)
+
     def lines(info: Message) -> Iterator[str]:
         yield f"Name: {info.project.name}"
         if info.description:
             yield f"Description: {info.description}"
-        yield f"Created: {when(arguments, info.created_at)}"
+        if info.HasField("created_at"):
+            yield f"Created at: {in_full(info.created_at)}"
+        if defaults:
+            yield f"Defaults: {defaults}"
 
-    show_one(session, arguments, projects.inspect_project(session.connection, arguments.name), lines)
+    show_one(session, arguments, info, lines)
 
 
 def list_project_arguments(parser: ArgumentParser) -> None:
@@ -70,7 +75,17 @@ def delete_project_arguments(parser: ArgumentParser) -> None:
 
 
 def delete_project(session: Session, arguments: Namespace) -> None:
-    question = f"This deletes project {arguments.name} with all its pipelines and repos. Are you sure?"
-    if not arguments.force and not session.confirm(question):
+    pipelines, repos = projects.contents(session.connection, arguments.name)
+    for name in pipelines:
+        session.say(f"This will delete pipeline {name}")
+    for name in repos:
+        session.say(f"This will delete repo {name}")
+    question = f"This deletes project {arguments.name} with all that is in it. Are you sure?"
+    if (pipelines or repos) and not arguments.force and not session.confirm(question):
         raise Refused("nothing was deleted")
     projects.delete_project(session.connection, arguments.name, force=arguments.force)
+    if arguments.name == session.connection.project:
+        session.say(
+            f"warning: deleted current project {arguments.name};"
+            f" choose another with `{session.program} config update context --project PROJECT`"
+        )

@@ -33,7 +33,8 @@ update_repo_arguments = create_repo_arguments
 
 
 def update_repo(session: Session, arguments: Namespace) -> None:
-    repos.inspect_repo(session.connection, arguments.repo)  # an update must not create
+    if not session.connection.transaction:  # an update must not create
+        repos.inspect_repo(session.connection, arguments.repo)
     repos.create_repo(session.connection, arguments.repo, description=arguments.description, update=True)
 
 
@@ -57,7 +58,9 @@ def inspect_repo(session: Session, arguments: Namespace) -> None:
 
 def list_repo_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="repos of all types, those of pipelines too")
-    parser.add_argument("--type", default=USER, choices=("user", "spec", "meta"), help="repos of one type")
+    parser.add_argument(
+        "--type", default=USER, type=str.lower, choices=("user", "spec", "meta"), help="repos of one type"
+    )
     flags.add_project(parser)
     flags.add_all_projects(parser)
     flags.add_output(parser)
@@ -93,7 +96,11 @@ def delete_repo_arguments(parser: ArgumentParser) -> None:
 def delete_repo(session: Session, arguments: Namespace) -> None:
     if arguments.all == bool(arguments.repo):
         raise Usage("delete repo takes the name of a repo, or --all")
+    if arguments.all_projects and not arguments.all:
+        raise Usage("cannot use the --all-projects flag with an argument")
     if arguments.all:
         repos.delete_repos(session.connection, all_projects=arguments.all_projects, force=arguments.force)
-    else:
-        repos.delete_repo(session.connection, arguments.repo, force=arguments.force)
+        return
+    if not session.connection.transaction:  # deleting what is not there is no error for a server
+        repos.inspect_repo(session.connection, arguments.repo)
+    repos.delete_repo(session.connection, arguments.repo, force=arguments.force)

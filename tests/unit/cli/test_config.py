@@ -111,11 +111,11 @@ def test_contexts_are_set_chosen_changed_listed_and_deleted(session: Session) ->
     run(session, "config", "set", "active-context", "b")
     run(session, "config", "update", "context", "--project", "p")
     run(session, "config", "update", "context", "a", "--pachd-address", "x:2")
-    assert run(session, "config", "list", "context") == "ACTIVE NAME\n       a\n*      b\n"
+    assert run(session, "config", "list", "context") == "ACTIVE\tNAME\n\ta\n*\tb\n"
     assert json.loads(run(session, "config", "get", "context")) == {"project": "p"}
     assert json.loads(run(session, "config", "get", "context", "a")) == {"pachd_address": "grpc://x:2"}
     run(session, "config", "delete", "context", "a")
-    assert run(session, "config", "list", "context") == "ACTIVE NAME\n*      b\n"
+    assert run(session, "config", "list", "context") == "ACTIVE\tNAME\n*\tb\n"
     assert run(session, "config", "get", "metrics") == "false\n"
 
 
