@@ -20,8 +20,10 @@ import grpc
 
 from pachlet.api.debug_service import DebugService
 from pachlet.api.handlers import make_handlers
+from pachlet.api.local_service import LocalFilesService
 from pachlet.api.metadata_service import MetadataService
 from pachlet.api.old_clients import OldClients
+from pachlet.api.nonces import Nonces
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pfs_service import PfsService
 from pachlet.api.pps_service import PpsService
@@ -47,6 +49,7 @@ from pachlet.pfs.firing import fire_triggers
 from pachlet.pfs.index import DatabaseIndex
 from pachlet.pfs.propagation import propagate
 from pachlet.pfs.repos import ensure_default_project
+from pachlet.pfs.restoring import restore as restore_backup
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import create_jobs, end_finished_jobs, remove_jobs
@@ -113,8 +116,11 @@ class Server:
         self._scheduler = Scheduler(engine)
         self._cron_triggers = CronTriggers(self._database, transactions, clock)
         open_transactions = OpenTransactions(self._database, transactions, clock)
+        nonces = Nonces(self._paths.nonces)
         self.services: dict[str, object] = {
-            "pfs_v2.API": PfsService(self._database, transactions, files, refuse_pipeline_repo, open_transactions),
+            "pfs_v2.API": PfsService(
+                self._database, transactions, files, refuse_pipeline_repo, open_transactions, nonces
+            ),
             "pps_v2.API": PpsService(engine, clock, open_transactions),
             "versionpb_v2.API": VersionService(),
             "admin_v2.API": AdminService(self._database),
@@ -125,6 +131,7 @@ class Server:
             "transaction_v2.API": TransactionService(self._database, open_transactions),
             "metadata.API": MetadataService(transactions),
             "debug_v2.Debug": DebugService(self._database),
+            "pachlet.v1.LocalFiles": LocalFilesService(nonces),
             "grpc.health.v1.Health": HealthService(),
             "pachlet.v1.Storage": StorageService(self._paths, self._database, self._store),
         }
@@ -218,3 +225,8 @@ def serve(
     ready(server.address)
     ended.wait()
     server.stop()
+
+
+def restore(source: Path, data_dir: Path, report: Callable[[str, int, int], None]) -> int:
+    """Make a data directory of a backup and check it; return the number of its chunks."""
+    return restore_backup(source.absolute(), data_dir.absolute(), report)

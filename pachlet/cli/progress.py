@@ -53,6 +53,11 @@ class Progress:
             self._out.write(text + "\n")
             self._out.flush()
 
+    def step(self, text: str) -> None:
+        """Show what is going on right now; nothing where the display is not live."""
+        if self._live:
+            self._draw(lambda: [text], final=False)
+
     def bytes(self, what: str, total: int | None = None) -> Callable[[int], None]:
         """Return a function to be told of bytes as they pass; it may be called from any thread."""
         done = 0

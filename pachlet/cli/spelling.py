@@ -20,7 +20,7 @@ ELSEWHERE = {
     "deploy": "start the server with `pachlet serve`",
     "undeploy": "stop the server with `pachlet stop`",
     "run pipeline": "put new data, use `{program} run cron PIPELINE`, or `{program} rerun pipeline PIPELINE`",
-    "garbage-collect": "the server collects garbage by itself",
+    "garbage-collect": "collect garbage with `{program} gc`",
     "mount": "read with `{program} get file -r`",
     "unmount": "read with `{program} get file -r`",
     "port-forward": "connect directly: `{program} connect HOST:PORT`",

@@ -1,0 +1,191 @@
+"""gc, du, fsck, backup and restore, as an owner of data types them."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import shutil
+from collections.abc import Callable
+from concurrent import futures
+from pathlib import Path
+
+import grpc
+import pytest
+
+from pachlet import testing
+from pachlet.cli import main
+from pachlet.cli.session import Session
+from pachlet.testing import RunningServer
+
+Type = Callable[..., "Ran"]
+
+
+class Ran:
+    """What a command answered."""
+
+    def __init__(self, address: str, folder: Path, words: tuple[str, ...], given: bytes) -> None:
+        environ = {"PACHD_ADDRESS": address, "PACH_CONFIG": str(folder / "config.json")}
+        out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
+        self.status = main.run(Session(environ, out=out, err=err, input=io.BytesIO(given)), words)
+        self.out, self.err = out.buffer.getvalue().decode(errors="replace"), err.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def at(tmp_path: Path) -> Callable[[str], Type]:
+    """Return how to type commands for the server at an address."""
+    return lambda address: lambda *words, given=b"": Ran(address, tmp_path, words, given)
+
+
+@pytest.fixture
+def type(at: Callable[[str], Type], server: RunningServer) -> Type:
+    return at(server.address)
+
+
+def noise(seed: int, size: int = 100_000) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+def put(type: Type, where: str, data: bytes) -> None:
+    ran = type("put", "file", where, given=data)
+    assert ran.status == 0, ran.err
+
+
+def test_gc_gives_back_what_a_deleted_repo_took(type: Type, server: RunningServer) -> None:
+    for repo in ("keep", "drop"):
+        assert type("create", "repo", repo).status == 0
+        put(type, f"{repo}@master:/same", noise(0))
+    put(type, "drop@master:/own", noise(1, 300_000))
+    usage = {row[1]: row for row in (line.split() for line in type("du").out.splitlines()[1:3])}
+    assert usage["drop"][3:5] == ["390.6KiB", "488.3KiB"]
+    unique, shared = (float(cell.removesuffix("KiB")) for cell in usage["drop"][5:])
+    assert (unique, shared) == (pytest.approx(293, abs=1), pytest.approx(97.7, abs=1))
+    assert type("delete", "repo", "drop").status == 0
+    said = type("gc", "--dry-run")
+    assert "chunks would be forgotten: 1 (293" in said.out
+    assert "  files of commits: 97.7KiB" in said.out
+    packs = server.data_dir / "packs"
+    before = sum(path.stat().st_size for path in packs.iterdir())
+    done = type("gc", "--raw")
+    report = json.loads(done.out)
+    assert report["chunks"] == "1"
+    assert sum(path.stat().st_size for path in packs.iterdir()) < before - 290_000
+    assert type("get", "file", "keep@master:/same").status == 0
+    assert "no repo needs" in type("du").out
+
+
+def test_fsck_says_what_is_damaged(type: Type, server: RunningServer) -> None:
+    assert type("create", "repo", "r").status == 0
+    put(type, "r@master:/a", noise(1))
+    put(type, "r@master:/b", noise(2))
+    clean = type("fsck", "--read")
+    assert (clean.status, clean.out) == (0, "No errors found.\n")
+    [pack] = (server.data_dir / "packs").glob("*.pack")
+    data = bytearray(pack.read_bytes())
+    data[-1] ^= 4  # a bit of /b
+    pack.write_bytes(data)
+    damaged = type("fsck", "--read")
+    assert damaged.status == 1
+    assert f"of pack {pack} is damaged" in damaged.err
+    assert type("get", "file", "r@master:/a").out.encode() != b""
+    failed = type("get", "file", "r@master:/b")
+    assert failed.status == 1
+    assert "is damaged" in failed.err
+    assert "Traceback" not in failed.err
+    pack.write_bytes(data[:-1])
+    cut = type("fsck")
+    assert cut.status == 1
+    assert f"pack {pack} ends at" in cut.out
+
+
+def test_a_backup_is_taken_while_serving_and_restored(
+    at: Callable[[str], Type], server: RunningServer, tmp_path: Path
+) -> None:
+    type = at(server.address)
+    folder, target = tmp_path / "backup", tmp_path / "restored"
+    assert type("create", "repo", "r").status == 0
+    put(type, "r@master:/a", noise(1))
+    first = type("backup", str(folder))
+    assert (first.status, first.err) == (0, "")
+    put(type, "r@master:/b", noise(2))
+    put(type, "r@master:/a", noise(3))
+    again = type("backup", str(folder))
+    assert "were new" in again.out
+    put(type, "r@master:/later", b"not in the backup")
+    restored = type("restore", str(folder), "--data-dir", str(target))
+    assert (restored.status, restored.err) == (0, "")
+    assert "all 3 chunks" in restored.out
+    with testing.server(target) as other:
+        there = at(other.address)
+        listed = [word for word in there("list", "file", "r@master").out.split() if word.startswith("/")]
+        assert listed == ["/a", "/b"]
+        assert there("list", "commit", "r").out.count("USER") == 3
+        assert there("fsck", "--read").out == "No errors found.\n"
+        put(there, "r@master:/c", b"goes on")
+        refused = there("backup", str(folder))
+        assert refused.status == 1
+        assert "a backup of another data directory" in refused.err
+
+
+def test_a_second_backup_sends_only_what_is_new(type: Type, tmp_path: Path, server: RunningServer) -> None:
+    assert type("create", "repo", "r").status == 0
+    put(type, "r@master:/a", noise(1, 5_000_000))
+    type("gc")  # begins a new pack
+    type("backup", str(tmp_path / "backup"))
+    packs = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "backup" / "packs").iterdir()}
+    put(type, "r@master:/b", noise(2))
+    type("backup", str(tmp_path / "backup"))
+    now = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "backup" / "packs").iterdir()}
+    assert len(now) == len(packs) + 1
+    assert packs.items() <= now.items()
+    # What is collected here goes there too.
+    type("delete", "repo", "r")
+    type("gc")
+    type("backup", str(tmp_path / "backup"))
+    assert not list((tmp_path / "backup" / "packs").iterdir())
+
+
+def test_a_restore_refuses_what_is_damaged_or_in_the_way(type: Type, tmp_path: Path) -> None:
+    folder, target = tmp_path / "backup", tmp_path / "restored"
+    assert type("create", "repo", "r").status == 0
+    put(type, "r@master:/a", noise(1))
+    type("backup", str(folder))
+    nothing = type("restore", str(tmp_path / "nowhere"), "--data-dir", str(target))
+    assert "holds no whole backup" in nothing.err
+    target.mkdir()
+    (target / "mine").touch()
+    assert "is there already" in type("restore", str(folder), "--data-dir", str(target)).err
+    (target / "mine").unlink()
+    [pack] = (folder / "packs").iterdir()
+    data = bytearray(pack.read_bytes())
+    data[5000] ^= 1
+    pack.write_bytes(data)
+    damaged = type("restore", str(folder), "--data-dir", str(target))
+    assert damaged.status == 1
+    assert "is damaged" in damaged.err
+    assert not list(target.iterdir())
+    assert not target.with_name("restored.restoring").exists()
+    shutil.rmtree(target)
+    pack.unlink()
+    assert "is missing: 1 chunks are lost" in type("restore", str(folder), "--data-dir", str(target)).err
+
+
+def test_a_backup_goes_into_no_folder_that_holds_other_things(type: Type, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    refused = type("backup", str(tmp_path / "photos"))
+    assert "is not empty and holds no backup" in refused.err
+
+
+@pytest.mark.parametrize("words", [("gc",), ("du",), ("backup", "somewhere")])
+def test_a_server_that_is_not_pachlet_is_told_apart(
+    at: Callable[[str], Type], words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pachyderm = grpc.server(futures.ThreadPoolExecutor(1))
+    port = pachyderm.add_insecure_port("127.0.0.1:0")
+    pachyderm.start()
+    ran = at(f"127.0.0.1:{port}")(*words)
+    pachyderm.stop(None).wait()
+    assert ran.status == 1
+    assert f"127.0.0.1:{port} is not a pachlet server" in ran.err
