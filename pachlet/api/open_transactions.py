@@ -25,7 +25,7 @@ from pachlet.wire import schema
 
 KEY = "pach-transaction"
 Act = Callable[[Transaction, Any], Any]
-"""Does what a request asks for; what it returns is the answer, a commit or nothing that a transaction keeps."""
+"""Does what a request asks for and returns the answer; a transaction keeps that of `start_commit`, a pfs_v2.Commit."""
 
 
 class OpenTransactions:
@@ -113,7 +113,7 @@ class OpenTransactions:
                 text = f"error running request {number} of {len(info.requests)}: {error}"
                 raise type(error)(text, hint=error.hint) from None
             response = info.responses.add()
-            if answer is not None and answer.DESCRIPTOR.full_name == "pfs_v2.Commit":
+            if field.name == "start_commit":
                 response.commit.CopyFrom(answer)
 
 
