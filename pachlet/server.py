@@ -10,9 +10,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from pathlib import Path
 from typing import IO
 
@@ -39,7 +41,7 @@ from pachlet.api.storage_service import StorageService
 from pachlet.api.transaction_service import TransactionService
 from pachlet.clock import Clock
 from pachlet.config import DataDir, default_workers
-from pachlet.errors import FailedPrecondition
+from pachlet.errors import FailedPrecondition, InvalidArgument
 from pachlet.ids import new_id
 from pachlet.metadb.connect import Database
 from pachlet.pfs.cron_triggers import CronTriggers
@@ -84,6 +86,7 @@ class Server:
         envs: Path,
         clock: Clock | None = None,
     ) -> None:
+        _refuse_exposure(host)
         self._paths = DataDir(data_dir.absolute())
         self._lock = _take(self._paths)
         clock = clock or Clock()
@@ -171,6 +174,20 @@ class Server:
         self._store.close()
         self._database.close()
         self._lock.close()
+
+
+def _refuse_exposure(host: str) -> None:
+    """Let nobody listen where other machines can call: whoever reaches the port may read and run anything."""
+    try:
+        found = {each[4][0] for each in socket.getaddrinfo(host.strip("[]"), None)}
+    except (OSError, UnicodeError):
+        raise InvalidArgument(f"{host!r} is no address of this machine", hint="use 127.0.0.1") from None
+    if open_to_others := sorted(str(each) for each in found if not ip_address(each).is_loopback):
+        raise InvalidArgument(
+            f"pachlet listens on this machine only, and {host} ({', '.join(open_to_others)}) can be reached from"
+            " others: there is no encryption and no login yet",
+            hint="use --host 127.0.0.1, and `ssh -L 30650:127.0.0.1:30650 HOST` to call from elsewhere",
+        )
 
 
 def _take(paths: DataDir) -> IO[str]:
