@@ -18,9 +18,10 @@ from typing import Any
 from pachlet.errors import Corrupt, FailedPrecondition, Unavailable
 from pachlet.metadb.changes import Changes
 from pachlet.metadb.statements import load_statements
+from pachlet.metadb.upgrading import upgrade
 
 FORMAT = 1
-"""The version of schema.sql; a database with a newer one is refused."""
+"""The version of schema.sql; a database with a newer one is refused, one with an older one upgraded."""
 
 Row = sqlite3.Row
 
@@ -90,8 +91,17 @@ class Database:
         self._write_lock = threading.Lock()
         self._pool: list[sqlite3.Connection] = []
         self._pool_lock = threading.Lock()
-        self._writer = self._connect()
-        self._create_or_check()
+        try:
+            self._writer = self._connect()
+            with contextlib.ExitStack() as failed:
+                failed.callback(self._writer.close)
+                self._create_or_check()
+                failed.pop_all()
+        except sqlite3.DatabaseError as error:
+            raise Corrupt(
+                f"{path} can't be opened: {error}",
+                hint="if it is damaged, restore the data directory from a backup",
+            ) from error
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
@@ -110,7 +120,9 @@ class Database:
                 f"{self.path} has data format {found}, made by a newer pachlet; this one reads up to {FORMAT}",
                 hint="use the newer pachlet on this data directory, or another --data-dir",
             )
-        if found == 0:
+        if 0 < found < FORMAT:
+            upgrade(self._writer, found, FORMAT)
+        elif found == 0:
             schema = (Path(__file__).parent / "schema.sql").read_text()
             self._writer.executescript(f"BEGIN; {schema}; PRAGMA user_version = {FORMAT}; COMMIT;")
 
