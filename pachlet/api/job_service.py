@@ -1,4 +1,4 @@
-"""The part of pps_v2.API that ends jobs from outside.
+"""The part of pps_v2.API that ends jobs from outside, and the call that auth would make.
 
 Read next: open_transactions.py, pachlet/pps/jobs.py.
 """
@@ -36,6 +36,9 @@ class JobService(LogService):
     def StopJob(self, request: Any, context: Context) -> Any:
         self.open_transactions.write(context, "stop_job", request)
         return messages.empty()
+
+    def ActivateAuth(self, request: Any, context: Context) -> Any:
+        raise Unimplemented("the auth service is not activated")
 
     def UpdateJobState(self, request: Any, context: Context) -> Any:
         self.open_transactions.write(context, "update_job_state", request)
