@@ -16,7 +16,6 @@ def check(seen: dict[str, Any]) -> None:
     assert seen["refused"]
     assert seen["left_open"] == 0
     assert seen["triggered"] == [True, 2]
-    assert seen["found"][:3] == [True, True, True]
     assert seen["head"]
     assert seen["job"]
     assert seen["dump"]
@@ -32,5 +31,6 @@ def test_pachyderm_sdk_rewrites_history(server: RunningServer) -> None:
     seen = run("pachyderm-sdk", "history_pachyderm_sdk.py", server)
     check(seen)
     assert seen["exists"] is False
+    assert seen["found"][:3] == [True, True, True]  # python-pachyderm's find_commits calls FinishCommit
     assert seen["walked"] == ["a"]
     assert seen["metadata"] == {"owner": "me"}
