@@ -150,7 +150,7 @@ def test_no_request_meets_a_bug(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
 
 def test_rpcs_that_are_not_there_say_their_name(connection: Connection) -> None:
-    for method in ("Egress", "GetCache", "CheckStorage"):
+    for method in ("Egress", "ListTask"):
         with pytest.raises(PachletError, match=f"{method} is not implemented by pachlet$") as refused:
             connection.call(PFS, method, {})
         assert refused.value.code == "UNIMPLEMENTED"

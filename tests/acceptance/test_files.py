@@ -116,7 +116,7 @@ def test_stream_must_be_well_formed(repo: Connection) -> None:
         ([add("/x", "1")], "first message must be a commit"),
         ([target, target], "cannot set commit"),
         ([target, {}], "unrecognized message type"),
-        ([target, {"copy_file": {"dst": "/x"}}], "src is required"),
+        ([target, {"copy_file": {"dst": "/x"}}], "invalid CopyFile.Src: value is required"),
     ):
         with pytest.raises(PachletError, match=text):
             repo.send(PFS, "ModifyFile", messages)
