@@ -24,21 +24,21 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from pachlet.errors import Corrupt, FailedPrecondition
+from pachlet.errors import Corrupt, FailedPrecondition, Unavailable
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs.index import DatabaseIndex
 from pachlet.storage.chunks import ChunkStore
 from pachlet.storage.diffs import Diff
 from pachlet.storage.marking import Marks
-from pachlet.storage.packs import Location
-from pachlet.storage.removing import Move, Mover, pack_size, remove_packs, stored_size
+from pachlet.storage.packs import MAGIC, Location, record_end
+from pachlet.storage.removing import Move, Mover, cut_tail, pack_size, remove_packs, stored_size
 
 GRACE = timedelta(minutes=10)
 SLACK = 0.2
 """So much of a pack may be garbage before what is left in it is written anew."""
 
-_LEAST_GARBAGE = 16  # bytes; every pack begins with so many that are no chunk's
+_PACK_HEAD = len(MAGIC)
 _BATCH = 1000
 _LOOK_AGAIN = 0.05  # seconds
 _PAGES = 256
@@ -48,6 +48,7 @@ OPEN_COMMITS = "files of open commits"
 UPLOADS = "uploads and datums in progress"
 TREES = "trees of commits"
 SLACK_KEPT = "garbage in packs that are mostly in use"
+NO_SPACE = "garbage in packs for whose rest there is no space elsewhere"
 DAMAGED = "packs that are damaged"
 
 
@@ -118,6 +119,7 @@ class _Collection:
         self._open_commits = Marks(index)
         self._live: Counter[int] = Counter()  # bytes by pack
         self._rows: Counter[int] = Counter()  # chunks by pack
+        self._ends: dict[int, int] = {}  # of the last chunk by pack
         self.report = Report(dry_run)
 
     def run(self, grace: timedelta) -> Iterator[Progress | Report]:
@@ -128,7 +130,9 @@ class _Collection:
             yield from self._mark()
             yield from self._wait(grace)
             yield from self._sweep_nodes()
-            packs = self._store.idle_packs() if report.dry_run else self._store.turn_page()
+            if not report.dry_run:
+                self._store.turn_page()
+            packs = self._store.idle_packs()
             yield from self._sweep_chunks()
         finally:
             self._stop_noting()
@@ -247,6 +251,7 @@ class _Collection:
                     continue
                 self._live[place.pack] += size
                 self._rows[place.pack] += 1
+                self._ends[place.pack] = max(self._ends.get(place.pack, 0), record_end(place))
                 self.report.kept[self._reason(hash)] += size
             after, done = rows[-1]["hash"], done + len(rows)
             yield Progress("forgetting chunks", done, total)
@@ -283,47 +288,58 @@ class _Collection:
     # Packs.
 
     def _clear_packs(self, packs: Iterable[int]) -> Iterator[Progress]:
-        """Remove packs in which nothing is left and write anew those of which little is."""
+        """Remove packs in which nothing is left, cut tails off, and write anew what is mostly garbage."""
         report, sizes = self.report, {number: pack_size(self._store, number) for number in packs}
-        empty = [number for number in sizes if not self._rows[number]]
-        garbage = {number: size - self._live[number] for number, size in sizes.items() if self._rows[number]}
+        empty = [number for number in sizes if sizes[number] and not self._rows[number]]
+        tails = {
+            number: size - self._ends[number]
+            for number, size in sizes.items()
+            if self._rows[number] and size > self._ends[number]
+        }
+        garbage = {
+            number: size - self._live[number] - tails.get(number, 0) - _PACK_HEAD
+            for number, size in sizes.items()
+            if self._rows[number]
+        }
         sparse = sorted(
-            (
-                number
-                for number in garbage
-                if garbage[number] > max(self._slack * sizes[number], _LEAST_GARBAGE)
-            ),
+            (number for number in garbage if garbage[number] > self._slack * sizes[number]),
             key=lambda number: self._live[number] / sizes[number],
         )
         report.kept[SLACK_KEPT] += sum(garbage.values()) - sum(garbage[number] for number in sparse)
         report.packs_removed = len(empty)
         if report.dry_run:
-            freed = sum(sizes[number] for number in empty) + sum(garbage[number] for number in sparse)
-            report.disk_after = report.disk_before - freed - report.node_bytes
+            freed = sum(sizes[number] for number in empty) + sum(tails.values())
+            freed += sum(garbage[number] for number in sparse) + report.node_bytes
+            report.disk_after = report.disk_before - freed
             report.packs_rewritten = len(sparse)
             return
         # First what costs no space: this may be a full disk.
         remove_packs(self._store, empty)
-        mover = Mover(self._store)
-        for done, number in enumerate(sparse):
-            yield Progress("writing packs anew", done, len(sparse))
-            try:
-                is_clear = self._clear(mover, number)
-            except Corrupt:
-                is_clear = False
-            if is_clear:
-                remove_packs(self._store, [number])
-                report.packs_rewritten += 1
-            else:
-                report.kept[DAMAGED] += garbage[number]
+        for number in tails:
+            cut_tail(self._store, number, self._ends[number])
+        yield from self._write_anew({number: garbage[number] for number in sparse})
 
-    def _clear(self, mover: Mover, number: int) -> bool:
-        """Move every chunk out of a pack; tell whether it has none left."""
-        moves = mover.move_out(number)
-        for start in range(0, len(moves), _BATCH):
-            with self._database.write() as db:
-                db.many("move_chunk", map(_moved, moves[start : start + _BATCH]))
-        return len(moves) == self._rows[number]
+    def _write_anew(self, packs: dict[int, int]) -> Iterator[Progress]:
+        """Copy what is left in packs to new ones; `packs` is garbage by number."""
+        mover = Mover(self._store)
+        for done, (number, garbage) in enumerate(packs.items()):
+            yield Progress("writing packs anew", done, len(packs))
+            try:
+                moves = mover.move_out(number)
+            except Corrupt:
+                self.report.kept[DAMAGED] += garbage
+                continue
+            except Unavailable:
+                self.report.kept[NO_SPACE] += garbage
+                continue
+            for start in range(0, len(moves), _BATCH):
+                with self._database.write() as db:
+                    db.many("move_chunk", map(_moved, moves[start : start + _BATCH]))
+            if len(moves) == self._rows[number]:
+                remove_packs(self._store, [number])
+                self.report.packs_rewritten += 1
+            else:  # a record's head is damaged, and what lies behind it was not found
+                self.report.kept[DAMAGED] += garbage
 
     def _disk(self) -> int:
         packs = sum(path.stat().st_size for path in self._store.directory.iterdir())

@@ -15,7 +15,6 @@ Read next: content.py (files made of chunks), removing.py (how chunks go).
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import weakref
 from collections import OrderedDict, deque
@@ -217,28 +216,18 @@ class ChunkStore:
     def idle_packs(self) -> list[int]:
         """Return the packs in which no chunk is pending: each of their rows is in the index."""
         with self._lock:
-            return self._idle_packs()
+            busy = {pending.pack.number for pending in self._pending.values()}
+            return [number for number in pack_numbers(self.directory) if number not in busy]
 
-    def turn_page(self) -> list[int]:
-        """Begin a new pack for whatever is written next; return the packs that nobody will write to.
-
-        The newest pack is never among them, so that the number of one that was removed is not given again.
-        """
+    def turn_page(self) -> None:
+        """Have whatever is written next go to a new pack, so that nothing will come into an idle one."""
         with self._lock:
-            with contextlib.suppress(errors.Unavailable):  # a full disk: then the newest stays in use
-                self._current = self._new_pack()
-            newest = max(pack_numbers(self.directory), default=0)
-            in_use = {newest, self._current.number if self._current else newest}
-            return [number for number in self._idle_packs() if number not in in_use]
+            self._current = None
 
     def forget_pack(self, number: int) -> None:
         """Let go of a pack whose file is gone, so that the disk gets its space."""
         with self._lock:
             self._readers.pop(number, None)
-
-    def _idle_packs(self) -> list[int]:
-        busy = {pending.pack.number for pending in self._pending.values()}
-        return [number for number in pack_numbers(self.directory) if number not in busy]
 
     def _new_pack(self) -> Pack:
         number, self._next_number = self._next_number, self._next_number + 1

@@ -187,6 +187,7 @@ def sync_directory(directory: Path) -> None:
 def _disk_trouble(error: OSError, path: Path) -> errors.Unavailable:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return errors.Unavailable(
-            f"no space left on the disk that holds {path.parent}", hint="free some space, then try again"
+            f"no space left on the disk that holds {path.parent}",
+            hint="free some space or delete data and run `pachlet gc`, then try again",
         )
     return errors.Unavailable(f"can't write {path}: {error.strerror}", hint="look at the disk's health")

@@ -12,17 +12,19 @@ Read next: pachlet/pfs/collecting.py.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from pachlet import errors
 from pachlet.storage.chunks import ChunkStore
 from pachlet.storage.packs import (
     RECORD_OVERHEAD,
     Location,
     Pack,
     PackReader,
+    pack_numbers,
     pack_path,
-    record_end,
     sync_directory,
 )
 
@@ -47,7 +49,18 @@ class Mover:
 
         Raises:
             Corrupt: a chunk is damaged; the pack has to stay as it is.
+            Unavailable: the disk is full; what was copied from this pack is taken back.
         """
+        target, end = self._target, self._target.end if self._target else 0
+        try:
+            return self._copy(number)
+        except errors.Unavailable:
+            last, self._target = self._target, None
+            if last is not None:
+                os.truncate(last.path, end if last is target else 0)
+            raise
+
+    def _copy(self, number: int) -> list[Move]:
         reader = PackReader(self._store.directory, number)
         moves = []
         for digest, codec, location in reader.records():
@@ -57,8 +70,8 @@ class Mover:
             _, payload = reader.read(digest, location)
             target = self._pack()
             moves.append(Move(digest, location, target.append(digest, codec, payload, location.length)))
-        for pack_number in {move.after.pack for move in moves}:
-            self._sync(pack_number, moves)
+        if moves and self._target is not None:
+            self._target.sync(self._target.end)
         return moves
 
     def _pack(self) -> Pack:
@@ -68,19 +81,23 @@ class Mover:
             self._target = self._store.new_pack()
         return self._target
 
-    def _sync(self, number: int, moves: Iterable[Move]) -> None:
-        target = self._target
-        if target is not None and target.number == number:  # a full one was synced when it was left
-            target.sync(max(record_end(move.after) for move in moves if move.after.pack == number))
-
 
 def remove_packs(store: ChunkStore, numbers: Iterable[int]) -> None:
-    """Remove packs that nothing refers to."""
+    """Remove packs that nothing refers to. Of the newest an empty file stays, so that its number is not given again."""
+    newest = max(pack_numbers(store.directory), default=0)
     for number in numbers:
         with contextlib.suppress(FileNotFoundError):
-            pack_path(store.directory, number).unlink()
+            if number == newest:
+                os.truncate(pack_path(store.directory, number), 0)
+            else:
+                pack_path(store.directory, number).unlink()
         store.forget_pack(number)
     sync_directory(store.directory)
+
+
+def cut_tail(store: ChunkStore, number: int, end: int) -> None:
+    """Cut off what lies in a pack behind its last chunk that is needed; costs no space."""
+    os.truncate(pack_path(store.directory, number), end)
 
 
 def pack_size(store: ChunkStore, number: int) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pachlet import errors
-from pachlet.pfs.collecting import OPEN_COMMITS, SLACK_KEPT, UPLOADS, Progress
+from pachlet.pfs.collecting import NO_SPACE, OPEN_COMMITS, SLACK_KEPT, UPLOADS, Progress
 from pachlet.pfs.index import DatabaseIndex
 from pachlet.pfs.uploads import write_upload
 from tests.pfs_rooms import Rooms, repo
@@ -87,7 +89,7 @@ def test_a_pack_that_is_mostly_in_use_stays_unless_no_slack_is_allowed(rooms: Ro
     rooms.delete_repo("drop")
     report = rooms.collect()
     assert report.chunks == 1
-    assert (report.packs_rewritten, report.kept[SLACK_KEPT]) == (0, 2048 + 16)
+    assert (report.packs_rewritten, report.kept[SLACK_KEPT]) == (0, 2048)
     assert rooms.collect(slack=0).packs_rewritten == 1
     assert rooms.packs() <= 8 * 2048 + 3 * 16
     assert rooms.read(kept) == dict(files[1:])
@@ -277,14 +279,15 @@ def test_the_number_of_a_removed_pack_is_not_given_again(tmp_path: Path) -> None
     rooms = Rooms(tmp_path)
     rooms.create_repo("drop")
     rooms.put("drop", [("/a", noise(1))])
-    before = {path.name for path in rooms.store.directory.iterdir()}
     rooms.delete_repo("drop")
     rooms.collect()
+    assert [path.stat().st_size for path in rooms.store.directory.iterdir()] == [0]
     rooms.close()
     rooms = Rooms(tmp_path)
     rooms.create_repo("keep")
     rooms.put("keep", [("/a", noise(2))])
-    assert not before & {path.name for path in rooms.store.directory.iterdir()}
+    sizes = {path.name: path.stat().st_size for path in rooms.store.directory.iterdir()}
+    assert sizes == {"00000001.pack": 0, "00000002.pack": 16 + 48 + 2000}
     rooms.close()
 
 
@@ -298,3 +301,43 @@ def test_the_database_shrinks(tmp_path: Path) -> None:
     assert report.node_bytes > 200_000
     assert before - rooms.database.size() > 200_000
     rooms.close()
+
+
+def test_the_tail_of_a_pack_is_cut_off_without_copying(rooms: Rooms) -> None:
+    files = [(f"/{i}", noise(i)) for i in range(9)]
+    kept = rooms.put("keep", files[:1])
+    rooms.put("drop", files[1:])
+    rooms.delete_repo("drop")
+    said, done = rooms.collect(dry_run=True), rooms.collect()
+    assert (said.packs_rewritten, done.packs_rewritten) == (0, 0)
+    assert rooms.packs() == 16 + 2048
+    assert said.freed == pytest.approx(done.freed, abs=4096)
+    assert rooms.read(kept) == dict(files[:1])
+
+
+def test_what_can_not_be_written_anew_for_lack_of_space_stays(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [(f"/{i}", noise(i)) for i in range(9)]
+    rooms.put("drop", files[2:])
+    kept = rooms.put("keep", files[:2])
+    rooms.delete_repo("drop")
+    before = rooms.packs()
+    write = os.pwritev
+    written = 0
+
+    def fill_up(handle: int, parts: list[bytes], offset: int) -> int:
+        nonlocal written
+        written += sum(map(len, parts))
+        if written > 3000:
+            raise OSError(errno.ENOSPC, "full")
+        return write(handle, parts, offset)
+
+    monkeypatch.setattr(os, "pwritev", fill_up)
+    report = rooms.collect()
+    monkeypatch.undo()
+    assert (report.packs_rewritten, report.kept[NO_SPACE]) == (0, 7 * 2048)
+    assert rooms.packs() == before
+    assert rooms.read(kept) == dict(files[:2])
+    assert rooms.collect().packs_rewritten == 1
+    assert rooms.read(kept) == dict(files[:2])

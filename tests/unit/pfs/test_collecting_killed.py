@@ -28,7 +28,7 @@ class Camera:
         self.taken: list[Path] = []
 
     def watch(self, rooms: Rooms) -> None:
-        for name in ("pwritev", "fdatasync"):
+        for name in ("pwritev", "fdatasync", "truncate"):
             self._patch.setattr(os, name, self._around(getattr(os, name)))
         self._patch.setattr(Path, "unlink", self._around(Path.unlink))
         end = type(rooms.database.changes).announce
@@ -73,7 +73,9 @@ def test_a_collection_may_be_killed_anywhere(
     for number in range(6):  # packs that hold something of each
         rooms.put("drop", [(f"/{number}/{i}", noise(100 * number + i)) for i in range(6)])
         rooms.put("keep", [(f"/{number}", noise(10_000 + number))])
-    rooms.put("drop", [(f"/only/{i}", noise(i)) for i in range(20_000, 20_008)])  # packs that hold nothing else
+    rooms.put(
+        "drop", [(f"/only/{i}", noise(i)) for i in range(20_000, 20_008)]
+    )  # packs that hold nothing else
     expected = rooms.read(rooms.head("keep"))
     rooms.delete_repo("drop")
     camera.watch(rooms)

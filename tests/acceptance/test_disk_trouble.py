@@ -1,0 +1,143 @@
+"""A full disk and a damaged one: a clear error, nothing half done, and nothing else lost."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pachlet import errors, testing
+from pachlet.client.connection import Connection, Message
+from pachlet.client.put_file import from_bytes, put_file
+from pachlet.client.repos import create_repo, delete_repo
+from pachlet.client.storage import check_chunks, collect_garbage, fsck
+from pachlet.pfs.checking import Checker
+from pachlet.testing import RunningServer
+from tests.pfs_rooms import Rooms
+
+
+def noise(seed: int, size: int) -> bytes:
+    return random.Random(seed).randbytes(size)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("needs the right to mount a small file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def put(connection: Connection, path: str, data: bytes) -> None:
+    put_file(connection, "r@master", [from_bytes(path, data)])
+
+
+def get(connection: Connection, path: str) -> bytes:
+    file = {"commit": {"branch": {"repo": {"name": "r", "type": "user"}, "name": "master"}}, "path": path}
+    return b"".join(each.value for each in connection.call("pfs_v2.API", "GetFile", {"file": file}))
+
+
+def collect(connection: Connection, slack: int | None = None) -> Message:
+    return collect_garbage(connection, lambda step: None, dry_run=False, grace=None, slack_percent=slack)
+
+
+def test_a_full_disk_refuses_what_does_not_fit_and_loses_nothing(small_disk: Path) -> None:
+    with testing.server(small_disk / "data") as server, Connection(server.address) as connection:
+        create_repo(connection, "r")
+        put(connection, "/before", noise(1, 1_000_000))
+        with pytest.raises(errors.PachletError, match=r"no space left on the disk that holds .*packs"):
+            put(connection, "/too-big", noise(2, 20_000_000))
+        with pytest.raises(errors.PachletError, match="/too-big not found"):
+            get(connection, "/too-big")
+        assert get(connection, "/before") == noise(1, 1_000_000)
+        # What the upload left over is garbage now, and collecting it needs no space.
+        collect(connection)
+        put(connection, "/after", noise(3, 3_000_000))
+        assert get(connection, "/after") == noise(3, 3_000_000)
+        assert not list(fsck(connection, zombies=False))
+        assert check_chunks(connection) >= 2
+
+
+def test_a_disk_that_is_full_to_the_last_byte_is_freed_by_deleting(small_disk: Path) -> None:
+    with testing.server(small_disk / "data") as server, Connection(server.address) as connection:
+        create_repo(connection, "r")
+        create_repo(connection, "big")
+        put(connection, "/kept", noise(1, 100_000))
+        put_file(connection, "big@master", [from_bytes("/a", noise(2, 3_000_000))])
+        with pytest.raises(errors.PachletError, match="no space left"):
+            put(connection, "/too-big", noise(3, 20_000_000))
+        # What the upload left over goes first: forgetting a repo takes a little space.
+        collect(connection)
+        delete_repo(connection, "big")
+        report = collect(connection)
+        assert report.disk_bytes_before - report.disk_bytes_after > 3_000_000
+        put(connection, "/fits", noise(4, 3_000_000))
+        assert get(connection, "/kept") == noise(1, 100_000)
+
+
+def test_a_database_that_can_not_grow_refuses_and_goes_on_when_it_can(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path)
+    rooms.create_repo("r")
+    before = rooms.put("r", [("/a", b"a")])
+    with rooms.database.read() as db:
+        pages = db.pragma("page_count")
+    rooms.database._writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(errors.Unavailable, match=r"can't write .*pachlet.db: database or disk is full"):
+        rooms.put("r", [(f"/{i}", b"%d" % i) for i in range(3000)])
+    assert rooms.read(rooms.head("r")) in ({"/a": b"a"}, rooms.read(before))
+    rooms.database._writer.execute("PRAGMA max_page_count = 1000000")
+    after = rooms.put("r", [("/b", b"b")])
+    assert rooms.read(after)["/b"] == b"b"
+    rooms.close()
+
+
+def test_a_flipped_bit_spoils_one_file_and_says_so(server: RunningServer, connection: Connection) -> None:
+    create_repo(connection, "r")
+    for number in range(3):
+        put(connection, f"/{number}", noise(number, 50_000))
+    [pack] = (server.data_dir / "packs").glob("*.pack")
+    data = bytearray(pack.read_bytes())
+    at = data.index(noise(1, 50_000)) + 25_000
+    data[at] ^= 1
+    pack.write_bytes(data)
+    assert get(connection, "/0") == noise(0, 50_000)
+    assert get(connection, "/2") == noise(2, 50_000)
+    with pytest.raises(errors.Corrupt, match=rf"at offset \d+ of pack {pack} is damaged"):
+        get(connection, "/1")
+    with pytest.raises(errors.Corrupt, match="is damaged"):
+        check_chunks(connection)
+    # Garbage collection neither spreads the damage nor throws away what is around it.
+    collect(connection, slack=0)
+    assert get(connection, "/2") == noise(2, 50_000)
+    # What is lost can be put again: the same bytes are a known chunk, so say what to do instead.
+    put(connection, "/3", noise(3, 50_000))
+    assert get(connection, "/3") == noise(3, 50_000)
+
+
+def test_a_flipped_bit_in_a_tree_is_told_and_other_commits_are_whole(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path)
+    rooms.create_repo("r")
+    rooms.create_repo("s")
+    bad, good = rooms.put("r", [("/a", b"a")]), rooms.put("s", [("/b", b"b")])
+    with rooms.database.read() as db:
+        data = bytearray(db.value("get_node", hash=bad.root))
+    data[-1] ^= 1
+    with rooms.database.write() as db:
+        db.many("delete_node", [(bad.root,)])
+        db.many("add_node", [(bad.root, bytes(data))])
+    rooms.close()
+    rooms = Rooms(tmp_path)
+    [fault] = Checker(rooms.database, rooms.store).check()
+    assert f"r@{bad.commit.id}" in fault
+    assert "is damaged" in fault
+    assert rooms.read(good) == {"/b": b"b"}
+    rooms.close()
