@@ -29,7 +29,7 @@ class Verb:
     def function(self) -> str:
         """The name of the verb's function in its module, in Python's spelling."""
         name = "_".join(self.words).lower()
-        return f"{name}_" if iskeyword(name) else name
+        return f"do_{name}" if iskeyword(name) else name
 
 
 def _family(module: str, *lines: tuple[str, str]) -> tuple[Verb, ...]:
@@ -165,6 +165,7 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
         *_family("serve", ("serve", "Run the server.")),
         *_family("stop", ("stop", "Stop the server.")),
         *_family("apply", ("apply", "Create or update pipelines where their spec or code changed.")),
+        *_family("import_pachyderm", ("import", "Copy repos and specs from another Pachyderm 2.x.")),
         *_family("trace", ("trace", "Show all that a file was made from.")),
         *_family("du", ("du", "Show what each repo takes on disk.")),
         *_family("gc", ("gc", "Give back the space of what was deleted.")),
