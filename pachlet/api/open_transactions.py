@@ -72,7 +72,7 @@ class OpenTransactions:
 
     def finish(self, id: str) -> Any:
         """Do all requests of a transaction; return its TransactionInfo."""
-        with self._lock, self._transactions.start(commit_set=id) as txn:
+        with self._transactions.start(commit_set=id) as txn:
             info = self.inspect(txn.db, id)
             self._run(txn, info)
             txn.db.run("delete_transaction", id=id)

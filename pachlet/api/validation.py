@@ -98,18 +98,14 @@ def _camel(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
 
 
+@cache
 def _is_constrained(descriptor: Any) -> bool:
     """Tell whether a message, or one that may stand within it, has constraints."""
-    return bool(_within(descriptor) & RULES.keys())
-
-
-@cache
-def _within(descriptor: Any) -> frozenset[str]:
-    found: dict[str, Any] = {}
+    found: set[str] = set()
     todo = [descriptor]
     while todo:
         each = todo.pop()
         if each.full_name not in found:
-            found[each.full_name] = each
+            found.add(each.full_name)
             todo += [field.message_type for field in each.fields if field.message_type is not None]
-    return frozenset(found)
+    return bool(found & RULES.keys())

@@ -26,9 +26,12 @@ RPCS = {
     PFS: "CreateRepo InspectRepo ListRepo DeleteRepo CreateProject InspectProject ListProject DeleteProject "
     "CreateBranch InspectBranch ListBranch DeleteBranch StartCommit FinishCommit InspectCommit "
     "ListCommit SubscribeCommit InspectCommitSet ListCommitSet GetFile GetFileTAR InspectFile ListFile WalkFile "
-    "GlobFile DiffFile",
+    "GlobFile DiffFile SquashCommitSet DropCommitSet SquashCommit DropCommit ClearCommit ForgetCommit FindCommits "
+    "WalkCommitProvenance WalkCommitSubvenance WalkBranchProvenance WalkBranchSubvenance InspectProjectV2 ReposSummary",
     PPS: "CreatePipeline CreatePipelineV2 InspectPipeline ListPipeline InspectJob ListJob InspectJobSet "
-    "ListJobSet SubscribeJob InspectDatum ListDatum GetLogs",
+    "ListJobSet SubscribeJob InspectDatum ListDatum GetLogs StopJob UpdateJobState",
+    "transaction_v2.API": "BatchTransaction InspectTransaction DeleteTransaction FinishTransaction",
+    "metadata.API": "EditMetadata",
     "admin_v2.API": "InspectCluster",
     "versionpb_v2.API": "GetVersion",
 }
@@ -150,9 +153,9 @@ def test_no_request_meets_a_bug(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
 
 def test_rpcs_that_are_not_there_say_their_name(connection: Connection) -> None:
-    for method in ("Egress", "ListTask"):
+    for service, method in ((PFS, "Egress"), (PPS, "RunLoadTest")):
         with pytest.raises(PachletError, match=f"{method} is not implemented by pachlet$") as refused:
-            connection.call(PFS, method, {})
+            connection.call(service, method, {})
         assert refused.value.code == "UNIMPLEMENTED"
 
 
