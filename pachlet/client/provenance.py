@@ -150,10 +150,11 @@ class _Tracer:
         job = info.datum.job.id or commit.id
         key = (project, pipeline, job, datum)
         if key not in self._made:
-            self._made[key] = self._made_in(key, info)
+            # The commit that the file is read from has the record too, and is there when the job's is squashed.
+            self._made[key] = self._made_in(key, info, f"{project}/{pipeline}.meta@{commit.id}")
         return self._made[key]
 
-    def _made_in(self, key: tuple[str, str, str, str], info: Message) -> Made:
+    def _made_in(self, key: tuple[str, str, str, str], info: Message, meta: str) -> Made:
         project, pipeline, job, datum = key
         return Made(
             project=project,
@@ -162,7 +163,7 @@ class _Tracer:
             spec_commit=self._spec_commit(f"{project}/{pipeline}@{job}"),
             job=job,
             datum=datum,
-            image=self._image(f"{project}/{pipeline}.meta@{job}:/meta/{datum}/meta", info.image_id),
+            image=self._image(f"{meta}:/meta/{datum}/meta", info.image_id),
             inputs=tuple(self._input(each.file) for each in info.data),
         )
 
@@ -173,7 +174,10 @@ class _Tracer:
             return 0
 
     def _spec_commit(self, commit: str) -> str:
-        provenance = inspect_commit(self._connection, commit).direct_provenance
+        try:
+            provenance = inspect_commit(self._connection, commit).direct_provenance
+        except NotFound:  # it may be squashed
+            return ""
         return next((each.id for each in provenance if each.repo.type == "spec"), "")
 
     def _image(self, meta: str, image_id: str) -> Image:

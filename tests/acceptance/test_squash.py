@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pachlet.client import branches, commits, jobs, pipelines, repos
+from pachlet.client import branches, commits, jobs, pipelines, provenance, repos
 from pachlet.client.connection import Connection
 from pachlet.client.names import commit
 from pachlet.errors import NotFound, PachletError, Refused
@@ -276,6 +276,10 @@ def test_job_goes_with_its_commits_and_later_ones_still_skip(connection: Connect
     made = [put_id(connection, "a@master", {f"/{number}": number}) for number in "23"]
     assert ended(last_job(connection, "copy")) == ("SUCCESS", 1, 2, 0, 3)
     squash(connection, made[0])
+    told = "\n".join(provenance.tree(provenance.trace(connection, "copy@master:/2")))
+    assert f"job   {made[0]}" in told
+    assert "alpine" in told
+    assert f"a@{made[0]}:/2 (deleted since)" in told
     assert made[0] not in [each.job.id for each in jobs.list_job(connection, pipeline="copy")]
     with pytest.raises(NotFound):
         jobs.inspect_job(connection, f"copy@{made[0]}")
