@@ -45,10 +45,27 @@ CREATE TABLE commit_provenance (
     PRIMARY KEY (commit_key, upstream)) WITHOUT ROWID;
 CREATE INDEX commit_subvenance ON commit_provenance (upstream);
 
--- What was written to an open commit, in order; gone once the commit is finished.
+-- Files that no commit has: a tree, if any, with what lies over it in `staged`. Gone once it has expired, unless the
+-- cache, a small memory for clients, speaks of it.
+CREATE TABLE filesets (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, root BLOB, created INTEGER NOT NULL,
+    expires INTEGER NOT NULL);
+CREATE INDEX filesets_by_expiry ON filesets (expires);
+CREATE TABLE cache (
+    key TEXT PRIMARY KEY, value BLOB NOT NULL, tag TEXT NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX cache_by_use ON cache (used);
+CREATE TABLE cache_filesets (
+    entry TEXT NOT NULL REFERENCES cache ON DELETE CASCADE, fileset INTEGER NOT NULL REFERENCES filesets,
+    PRIMARY KEY (entry, fileset)) WITHOUT ROWID;
+CREATE INDEX cache_of_fileset ON cache_filesets (fileset);
+
+-- What was written to an open commit, in order, gone once the commit is finished; or to a file set.
 CREATE TABLE staged (
-    key INTEGER PRIMARY KEY AUTOINCREMENT, commit_key INTEGER NOT NULL REFERENCES commits, diff BLOB NOT NULL);
+    key INTEGER PRIMARY KEY AUTOINCREMENT, commit_key INTEGER REFERENCES commits,
+    fileset INTEGER REFERENCES filesets ON DELETE CASCADE, diff BLOB NOT NULL,
+    CHECK ((commit_key IS NULL) <> (fileset IS NULL)));
 CREATE INDEX staged_of_commit ON staged (commit_key, key);
+CREATE INDEX staged_of_fileset ON staged (fileset, key);
 
 -- The transactions that clients have open: info is a transaction_v2.TransactionInfo.
 CREATE TABLE transactions (id TEXT PRIMARY KEY, started INTEGER NOT NULL, info BLOB NOT NULL) WITHOUT ROWID;

@@ -1,7 +1,7 @@
--- tree_roots: every file tree that something refers to
-SELECT DISTINCT root FROM commits WHERE root IS NOT NULL
+-- tree_roots: every file tree that something refers to; a file set that is made later has a tree of these or of new ones
+SELECT root FROM commits WHERE root IS NOT NULL UNION SELECT root FROM filesets WHERE root IS NOT NULL
 
--- diff_roots: everything written to commits that are not settled
+-- diff_roots: everything written to commits that are not settled, and to file sets
 SELECT key FROM staged
 
 -- get_diff: one of them
