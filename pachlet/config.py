@@ -2,6 +2,7 @@
 
     pachlet.db      the database          packs/     the bytes of files
     code/           code of jobs          scratch/   datums in progress, emptied at start
+    nonces/         secrets that prove who a caller is, emptied at start
     server.json     address and process of the server that is running
     lock            held by it
 
@@ -44,6 +45,11 @@ class DataDir:
     def scratch(self) -> Path:
         """The folder that workers lay out datums in."""
         return self.path / "scratch"
+
+    @property
+    def nonces(self) -> Path:
+        """The folder of files that only the server's user can read; see api/nonces.py."""
+        return self.path / "nonces"
 
     @property
     def lock(self) -> Path:

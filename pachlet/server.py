@@ -24,8 +24,8 @@ from pachlet.api.debug_service import DebugService
 from pachlet.api.handlers import make_handlers
 from pachlet.api.local_service import LocalFilesService
 from pachlet.api.metadata_service import MetadataService
-from pachlet.api.old_clients import OldClients
 from pachlet.api.nonces import Nonces
+from pachlet.api.old_clients import OldClients
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pfs_service import PfsService
 from pachlet.api.pps_service import PpsService

@@ -11,7 +11,11 @@ from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.handlers import Context
+from pachlet.api.local_service import checker, demand, proven_transfer
+from pachlet.api.local_source import SCHEME, local_path, put_local
+from pachlet.api.local_target import Target, prefix_of
 from pachlet.api.names import CommitName, at_most, commit_name
+from pachlet.api.nonces import Nonces, Transfer
 from pachlet.api.tar_stream import tar_blocks
 from pachlet.api.url_source import read_url
 from pachlet.errors import InvalidArgument, Refused, Unimplemented
@@ -42,7 +46,9 @@ class FileService:
         transactions: Transactions,
         files: Files,
         refuse_pipeline_repo: Callable[[Statements, Repo], None],
+        nonces: Nonces,
     ) -> None:
+        self.nonces = nonces
         self.database = database
         self.transactions = transactions
         self.files = files
@@ -62,23 +68,23 @@ class FileService:
 
     def _collect(self, upload: Upload, requests: Iterator[Any], context: Context) -> None:
         """Apply the messages of a stream in order; those that add to one file in a row are one piece of it."""
-        for (kind, path, tag), group in itertools.groupby(requests, _target_of):
-            if kind == "add_file":
-                upload.add(path, _raw_blocks(group), tag)
-            elif kind == "add_url":
-                for request in group:
-                    self._add_url(upload, request.add_file)
-            elif kind == "delete_file":
-                for request in group:
-                    upload.delete(request.delete_file.path, request.delete_file.datum)
-            elif kind == "copy_file":
-                for request in group:
-                    self._copy(upload, request.copy_file, context)
-            else:
-                raise Refused("cannot set commit" if kind == "set_commit" else "unrecognized message type")
-
-    def _add_url(self, upload: Upload, request: Any) -> None:
-        upload.add(request.path, read_url(request.url.URL), request.datum)
+        with proven_transfer(self.nonces, context) as transfer:
+            for (kind, path, tag), group in itertools.groupby(requests, _target_of):
+                if kind == "add_file":
+                    upload.add(path, _raw_blocks(group), tag)
+                elif kind == "add_url":
+                    for request in group:
+                        _add_url(upload, request.add_file, transfer, checker(context))
+                elif kind == "delete_file":
+                    for request in group:
+                        upload.delete(request.delete_file.path, request.delete_file.datum)
+                elif kind == "copy_file":
+                    for request in group:
+                        self._copy(upload, request.copy_file, context)
+                else:
+                    raise Refused(
+                        "cannot set commit" if kind == "set_commit" else "unrecognized message type"
+                    )
 
     def _copy(self, upload: Upload, request: Any, context: Context) -> None:
         if not request.HasField("src"):
@@ -99,8 +105,7 @@ class FileService:
         return self.database.changes.until(look, context.is_active)
 
     def GetFile(self, request: Any, context: Context) -> Iterator[Any]:
-        if request.URL:
-            raise Unimplemented("GetFile to a URL is not implemented by pachlet")
+        target = _local_target("GetFile", request.URL)
         record, files = self._open(commit_name(request.file.commit), context)
         found = list(itertools.islice(_match(files, request.file.path), 2))
         if not found:
@@ -115,6 +120,12 @@ class FileService:
         blocks: Iterable[bytes] = itertools.chain.from_iterable(
             self.files.read(each.content) for each in entries
         )
+        if target is not None:
+            with proven_transfer(self.nonces, context) as transfer:
+                Target(self.files, demand(transfer), checker(context)).write_file(
+                    target[0], _skip(blocks, request.offset)
+                )
+            return
         is_empty = True
         for block in _skip(blocks, request.offset):
             is_empty = False
@@ -123,17 +134,23 @@ class FileService:
             yield messages.make("google.protobuf.BytesValue", value=b"")
 
     def GetFileTAR(self, request: Any, context: Context) -> Iterator[Any]:
-        if request.URL:
-            raise Unimplemented("GetFileTAR to a URL is not implemented by pachlet")
+        target = _local_target("GetFileTAR", request.URL)
         record, files = self._open(commit_name(request.file.commit), context)
         found = list(_match(files, request.file.path))
         if not found and clean_path(request.file.path) != "/":
             inspect_file(files, request.file.path, record)
-        infos = itertools.chain.from_iterable(
-            files.walk(each.path) if each.is_dir else [each] for each in _outermost(found)
-        )
-        skipped = request.offset
-        for block in _skip(tar_blocks(self.files, files, infos, request.file.datum), skipped):
+        tag, outermost = request.file.datum, _outermost(found)
+        if target is not None:
+            entries = itertools.chain.from_iterable(
+                files.entries(each.path, tag or None) if each.is_dir else files.file(each.path, tag or None)
+                for each in outermost
+            )
+            with proven_transfer(self.nonces, context) as transfer:
+                Target(self.files, demand(transfer), checker(context)).write_folder(
+                    target[0], entries, prefix_of(target[1])
+                )
+            return
+        for block in _skip(tar_blocks(self.files, files, outermost, tag), request.offset):
             yield messages.make("google.protobuf.BytesValue", value=block)
 
     def InspectFile(self, request: Any, context: Context) -> Any:
@@ -187,6 +204,31 @@ def _target_of(request: Any) -> tuple[str, str, str]:
         source = "add_url" if request.add_file.WhichOneof("source") == "url" else "add_file"
         return source, request.add_file.path, request.add_file.datum
     return kind, "", ""
+
+
+def _add_url(upload: Upload, request: Any, transfer: Transfer | None, check: Callable[[], None]) -> None:
+    url = request.url.URL
+    if url[: len(SCHEME)].lower() == SCHEME:
+        put_local(
+            upload,
+            request.path,
+            url,
+            demand(transfer),
+            check,
+            recursive=request.url.recursive,
+            tag=request.datum,
+        )
+    else:
+        upload.add(request.path, read_url(url), request.datum)
+
+
+def _local_target(method: str, url: str) -> tuple[str, str] | None:
+    """Return path and query of the file:// URL that a read goes to, None if it goes to the caller."""
+    if not url:
+        return None
+    if url[: len(SCHEME)].lower() != SCHEME:
+        raise Unimplemented(f"{method} to a URL is not implemented by pachlet")
+    return local_path(url)
 
 
 def _raw_blocks(requests: Iterable[Any]) -> Iterator[bytes]:

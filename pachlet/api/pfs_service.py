@@ -26,6 +26,7 @@ from pachlet.api.names import (
     repo_name,
     trigger_of,
 )
+from pachlet.api.nonces import Nonces
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pickers import pick_project
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
@@ -51,8 +52,9 @@ class PfsService(HistoryService, CheckService):
         files: Files,
         refuse_pipeline_repo: Callable[[Statements, Repo], None],
         open_transactions: OpenTransactions,
+        nonces: Nonces,
     ) -> None:
-        super().__init__(database, transactions, files, refuse_pipeline_repo)
+        super().__init__(database, transactions, files, refuse_pipeline_repo, nonces)
         self.open_transactions = open_transactions
         open_transactions.acts.update(
             create_repo=self._create_repo,

@@ -20,6 +20,7 @@ from pachlet.client.jobs import TERMINAL, state_of
 
 _REDRAW = 0.1  # seconds; more often is only flicker
 _WIDTH = 20  # cells of a bar
+_SURE = 1.0  # seconds; what the rate will be is a guess before
 _WORDS = {"JOB_CREATED": "waiting", "JOB_STARTING": "waiting"}
 
 
@@ -36,7 +37,7 @@ class Progress:
         lines: int | None = None,
     ) -> None:
         self._out = out
-        self._live = live
+        self.live = live
         self._colour = colour
         self._clock = clock
         self._lines = lines
@@ -55,27 +56,31 @@ class Progress:
 
     def step(self, text: str) -> None:
         """Show what is going on right now; nothing where the display is not live."""
-        if self._live:
+        if self.live:
             self._draw(lambda: [text], final=False)
 
-    def bytes(self, what: str, total: int | None = None) -> Callable[[int], None]:
-        """Return a function to be told of bytes as they pass; it may be called from any thread."""
+    def bytes(self, what: str, total: int | Callable[[], int | None] | None = None) -> Callable[[int], None]:
+        """Return a function to be told of bytes as they pass; it may be called from any thread.
+
+        The total may be a function, for one that is found out on the way.
+        """
         done = 0
         began = self._clock()
 
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            if self._live:
+            if self.live:
+                whole = total() if callable(total) else total
                 self._draw(
-                    lambda: [_bytes_line(what, done, total, self._clock() - began)], final=done == total
+                    lambda: [_bytes_line(what, done, whole, self._clock() - began)], final=done == whole
                 )
 
         return advance
 
     def jobs(self, infos: Sequence[Message]) -> None:
         """Show the state of jobs; made to be handed to the functions of client/watch.py."""
-        if self._live:
+        if self.live:
             self._draw(lambda: self._job_lines(infos), final=False)
             return
         for info in infos:
@@ -158,7 +163,10 @@ def _bytes_line(what: str, done: int, total: int | None, seconds: float) -> str:
     if not total:
         return f"{what} {size(done)}{rate}"
     filled = min(_WIDTH * done // total, _WIDTH)
-    return f"{what} {'▇' * filled}{'░' * (_WIDTH - filled)} {size(done)} of {size(total)}{rate}"
+    left = ""
+    if seconds > _SURE and 0 < done < total:
+        left = f", {human_duration(seconds * (total - done) / done).lower()} left"
+    return f"{what} {'▇' * filled}{'░' * (_WIDTH - filled)} {size(done)} of {size(total)}{rate}{left}"
 
 
 def _cut(line: str, columns: int) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -28,6 +28,7 @@ HINT_KEY = "pachlet-hint-bin"  # the trailing metadata in which a pachlet server
 CONNECT_HINT = "start one with `pachlet serve`, or choose another with `pachctl connect HOST:PORT`"
 
 Request = Mapping[str, Any]
+Metadata = Sequence[tuple[str, str]]
 Message = Any  # classes are made from the schema at run time, so there is no type to name
 
 _ADDRESS = re.compile(
@@ -109,25 +110,37 @@ class Connection:
         self._opening = threading.Lock()
 
     def call(
-        self, service: str, method: str, request: Request | Message, *, timeout: float | None = None
+        self,
+        service: str,
+        method: str,
+        request: Request | Message,
+        *,
+        timeout: float | None = None,
+        metadata: Metadata = (),
     ) -> Any:
         """Call a method that takes one request; return its answer, or an iterator over its answers."""
         about = _method(service, method)
         prepared = _message(about.request, request)
         if about.server_streaming:
-            return self._stream(service, about, prepared, timeout)
+            return self._stream(service, about, prepared, timeout, metadata)
         stub = self._channel().unary_unary(
             f"/{service}/{method}", about.request.SerializeToString, about.response.FromString
         )
-        metadata, staged = self._metadata, bool(self.transaction) and (service, method) in STAGED
+        sent, staged = [*self._metadata, *metadata], bool(self.transaction) and (service, method) in STAGED
         if staged:
-            metadata = [*metadata, ("pach-transaction", self.transaction)]
-        answer = self._finish(lambda: stub(prepared, timeout=timeout or self._timeout, metadata=metadata))
+            sent.append(("pach-transaction", self.transaction))
+        answer = self._finish(lambda: stub(prepared, timeout=timeout or self._timeout, metadata=sent))
         self.staged += staged
         return answer
 
     def send(
-        self, service: str, method: str, requests: Iterable[Request | Message], *, compress: bool = False
+        self,
+        service: str,
+        method: str,
+        requests: Iterable[Request | Message],
+        *,
+        compress: bool = False,
+        metadata: Metadata = (),
     ) -> Message:
         """Call a method that takes a stream of requests; return its one answer.
 
@@ -142,7 +155,7 @@ class Connection:
         call = stub.future(
             source,
             timeout=self._timeout,
-            metadata=self._metadata,
+            metadata=[*self._metadata, *metadata],
             compression=_gzip() if compress else None,
         )
         source.tie(call)
@@ -166,11 +179,14 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _stream(self, service: str, about: Any, request: Message, timeout: float | None) -> Iterator[Message]:
+    def _stream(
+        self, service: str, about: Any, request: Message, timeout: float | None, metadata: Metadata
+    ) -> Iterator[Message]:
         stub = self._channel().unary_stream(
             f"/{service}/{about.name}", about.request.SerializeToString, about.response.FromString
         )
-        answers = stub(request, timeout=timeout or self._timeout, metadata=self._metadata)
+        sent = [*self._metadata, *metadata]
+        answers = stub(request, timeout=timeout or self._timeout, metadata=sent)
         return self._answers(answers)
 
     def _answers(self, answers: Any) -> Iterator[Message]:

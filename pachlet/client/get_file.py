@@ -2,26 +2,31 @@
 
 One file comes through GetFile, piece by piece. Many come through GetFileTAR, one stream for all of them, and
 are unpacked here; a name in the archive can't leave the destination. A file on disk is complete or not there
-at all.
+at all, and so is a folder that was not there before. A server on this machine that knows us for its user writes
+them itself.
 
-Read next: put_file.py.
+Read next: local_files.py, put_file.py.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pachlet.client import names
 from pachlet.client.connection import Connection
 from pachlet.client.files import inspect_file
+from pachlet.client.local_files import Pass, ask_for_pass, outcome, target_url, watched
 from pachlet.errors import Corrupt, PachletError
+from pachlet.place import current_umask
 
 SERVICE = "pfs_v2.API"
 _GLOB = frozenset("*?[]{}!()@+")
@@ -58,10 +63,18 @@ def download_file(
     connection: Connection, file: str, destination: Path, *, offset: int = 0, advance: Advance | None = None
 ) -> int:
     """Write a file to disk, replacing what is there only when all has come; return the number of bytes."""
+    named = names.file(connection.project, file)
     if destination.is_dir():
-        destination = destination / PurePosixPath(names.file(connection.project, file)["path"]).name
-    with _appearing(destination) as out:
-        return get_file(connection, file, out, offset=offset, advance=advance)
+        destination = destination / PurePosixPath(named["path"]).name
+    if destination.exists() and not destination.is_file():  # a pipe or a device is written to, not replaced
+        with _writing(destination), destination.open("wb") as stream:
+            return get_file(connection, file, stream, offset=offset, advance=advance)
+    way = _way(connection)
+    if way is None:
+        with _appearing(destination) as out:
+            return get_file(connection, file, out, offset=offset, advance=advance)
+    request = {"file": named, "offset": offset, "URL": target_url(destination)}
+    return _written_by_server(connection, "GetFile", request, way, advance)[1]
 
 
 def resume_file(
@@ -75,12 +88,50 @@ def resume_file(
 
 def get_folder(
     connection: Connection, file: str, destination: Path, *, advance: Advance | None = None
-) -> list[Path]:
-    """Unpack a folder (or all that a glob matches) below `destination`; return the files written."""
+) -> int:
+    """Write a folder (or all that a glob matches) below `destination`; return the number of files."""
     named = names.file(connection.project, file)
     prefix = "" if _GLOB & set(named["path"]) else inspect_file(connection, file).file.path
-    stream = connection.call(SERVICE, "GetFileTAR", {"file": named})
-    written = []
+    way = _way(connection)
+    if way is not None:
+        request = {"file": named, "URL": target_url(destination, prefix)}
+        return _written_by_server(connection, "GetFileTAR", request, way, advance)[0]
+    if destination.exists():
+        return _unpack(connection, file, destination, prefix, advance)
+    with _writing(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=destination.parent, prefix=".get-"))
+    try:
+        count = _unpack(connection, file, scratch / "all", prefix, advance)
+        with _writing(destination):
+            if count:
+                (scratch / "all").rename(destination)
+        return count
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _way(connection: Connection) -> Pass | None:
+    """Return what lets the server write for us, None if it can't or would not do it as we do."""
+    way = ask_for_pass(connection)
+    return way if way is not None and way.makes_files_as_we_do else None
+
+
+def _written_by_server(
+    connection: Connection, method: str, request: Mapping[str, object], way: Pass, advance: Advance | None
+) -> tuple[int, int]:
+    """Have the server write; return the number of files and of bytes."""
+    with watched(connection, way, advance):
+        for _ in connection.call(SERVICE, method, request, metadata=way.metadata):
+            pass
+    return outcome(connection, way)
+
+
+def _unpack(
+    connection: Connection, file: str, destination: Path, prefix: str, advance: Advance | None
+) -> int:
+    stream = connection.call(SERVICE, "GetFileTAR", {"file": names.file(connection.project, file)})
+    count = 0
     try:
         with tarfile.open(fileobj=_Reader(stream, advance), mode="r|") as archive:
             for member in archive:
@@ -90,12 +141,13 @@ def get_folder(
                 elif content := archive.extractfile(member):
                     with _appearing(place) as out:
                         shutil.copyfileobj(content, out, 1024 * 1024)
-                    written.append(place)
+                    count += 1
+                archive.members = []  # type: ignore[attr-defined]  # it keeps all that it has seen
     except tarfile.TarError as error:
         raise Corrupt(f"the stream of {file} broke off: {error}", hint="try again") from None
     except OSError as error:
         raise PachletError(f"cannot write below {destination}: {error.strerror or error}") from None
-    return written
+    return count
 
 
 def _inside(destination: Path, name: str, prefix: str) -> Path:
@@ -104,6 +156,14 @@ def _inside(destination: Path, name: str, prefix: str) -> Path:
     if ".." in parts:
         raise Corrupt(f"the server sent a file named {name!r}, which would land outside of {destination}")
     return destination.joinpath(*parts)
+
+
+@contextlib.contextmanager
+def _writing(destination: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PachletError(f"cannot write {destination}: {error.strerror or error}") from None
 
 
 class _appearing:
@@ -118,9 +178,7 @@ class _appearing:
             handle, name = tempfile.mkstemp(dir=self._destination.parent, prefix=".get-")
         except OSError as error:
             raise PachletError(f"cannot write {self._destination}: {error.strerror}") from None
-        umask = os.umask(0)
-        os.umask(umask)
-        os.fchmod(handle, 0o666 & ~umask)
+        os.fchmod(handle, 0o666 & ~_umask())
         self._temporary = Path(name)
         self._out = os.fdopen(handle, "wb")
         return self._out
@@ -134,6 +192,11 @@ class _appearing:
             raise PachletError(f"cannot write {self._destination}: {error.strerror}") from None
         finally:
             self._temporary.unlink(missing_ok=True)
+
+
+@cache
+def _umask() -> int:
+    return current_umask()
 
 
 class _Reader(io.RawIOBase):

@@ -2,15 +2,18 @@
 
 One ModifyFile stream is one step for the server: all files appear or none. Each file is replaced (deleted,
 then added piece by piece) unless it is to be appended to. Where files land follows pachctl to the letter,
-because people have scripts.
+because people have scripts. A server on this machine that knows us for its user reads folders and large files
+itself; the result is the same.
 
-Read next: get_file.py; pfs's side of it is pachlet/pfs/files.py.
+Read next: local_files.py, get_file.py; pfs's side of it is pachlet/pfs/uploads.py.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import posixpath
+import stat
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,8 +23,12 @@ from urllib.parse import urlsplit
 
 from pachlet.client import names
 from pachlet.client.connection import PAYLOAD_LIMIT, Connection
+from pachlet.client.local_files import Pass, ask_for_pass, source_url, watched
 from pachlet.errors import PachletError, Usage
+from pachlet.local_files import cannot_read, check_name, files_below, read_blocks
 
+LARGE = 1 << 20
+"""A file from this size on is worth the two small calls that let the server read it itself."""
 PIECE = 4 * 1024 * 1024  # small enough to show progress and to keep two in memory, large enough to be fast
 assert PIECE <= PAYLOAD_LIMIT
 
@@ -40,11 +47,44 @@ class FromDisk:
 
     @property
     def size(self) -> int | None:
-        return int(_reading(self.local, lambda: self.local.stat().st_size))
+        return self._stat().st_size
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is worth having the server read it, and the server can: a pipe is only ours."""
+        found = self._stat()
+        return stat.S_ISREG(found.st_mode) and found.st_size >= LARGE
 
     def pieces(self) -> Iterator[dict[str, Any]]:
+        check_name(str(self.local))
+        if stat.S_ISREG(self._stat().st_mode):
+            # Sent even when it is empty: an empty file is a file.
+            blocks = read_blocks(str(self.local))
+            yield from ({"raw": {"value": block}} for block in itertools.chain([next(blocks, b"")], blocks))
+            return
         with _reading(self.local, lambda: self.local.open("rb", buffering=0)) as stream:
             yield from _pieces(stream, str(self.local))
+
+    def _stat(self) -> os.stat_result:
+        found: os.stat_result = _reading(self.local, self.local.stat)
+        return found
+
+
+@dataclass(frozen=True)
+class FromFolder:
+    """All files of a local folder, to be stored below `path`."""
+
+    path: str
+    local: Path
+
+    @property
+    def size(self) -> int | None:
+        return None  # it would take a walk; see `count`
+
+    def files(self) -> Iterator[FromDisk]:
+        """Yield the files; links are followed, circles are not."""
+        for below, local in files_below(str(self.local)):
+            yield FromDisk(posixpath.join(self.path, below), Path(local))
 
 
 @dataclass(frozen=True)
@@ -72,7 +112,16 @@ class FromUrl:
         yield {"url": {"URL": self.url, "recursive": self.recursive}}
 
 
-Put = FromDisk | FromStream | FromUrl
+Put = FromDisk | FromFolder | FromStream | FromUrl
+
+
+def expand(puts: Iterable[Put]) -> Iterator[FromDisk | FromStream | FromUrl]:
+    """Yield the files, those of folders one by one."""
+    for put in puts:
+        if isinstance(put, FromFolder):
+            yield from put.files()
+        else:
+            yield put
 
 
 def from_bytes(path: str, content: bytes) -> FromStream:
@@ -96,8 +145,16 @@ def put_file(
     `advance` is told the number of bytes handed over since it was last called, from another thread.
     """
     target = names.commit(connection.project, commit)
-    messages = _messages(target, puts, append, advance or (lambda _: None))
-    connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress)
+    way = ask_for_pass(connection) if isinstance(puts, Sequence) and any(map(_is_for_server, puts)) else None
+    tell = advance or (lambda _: None)
+    if way is None:
+        connection.send(
+            "pfs_v2.API", "ModifyFile", _messages(target, expand(puts), append, tell), compress=compress
+        )
+        return
+    with watched(connection, way, advance):
+        messages = _messages(target, puts, append, tell, way)
+        connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress, metadata=way.metadata)
 
 
 def plan(
@@ -154,22 +211,9 @@ def _puts(path: str, source: str, *, stdin: IO[bytes], recursive: bool, untar: b
     elif untar and source.endswith(_ARCHIVES):
         yield from _members(Path(source))
     elif recursive and Path(source).is_dir():
-        yield from _below(path, Path(source))
+        yield FromFolder(path, Path(source))
     else:
         yield FromDisk(path, Path(source))
-
-
-def _below(path: str, folder: Path) -> Iterator[Put]:
-    """Yield the files of a folder in the order of their names; links are followed, circles are not."""
-    seen = set()
-    for parent, folders, found in os.walk(folder, followlinks=True, onerror=_refuse):
-        seen.add(os.path.realpath(parent))
-        folders[:] = sorted(
-            name for name in folders if os.path.realpath(os.path.join(parent, name)) not in seen
-        )
-        for name in sorted(found):
-            local = Path(parent, name)
-            yield FromDisk(posixpath.join(path, local.relative_to(folder).as_posix()), local)
 
 
 def _members(archive: Path) -> Iterator[Put]:
@@ -183,13 +227,25 @@ def _members(archive: Path) -> Iterator[Put]:
         raise PachletError(f"{archive} is not a tar archive: {error}") from None
 
 
+def _is_for_server(put: Put) -> bool:
+    return isinstance(put, FromFolder) or (isinstance(put, FromDisk) and put.is_large)
+
+
 def _messages(
-    target: names.Name, puts: Iterable[Put], append: bool, advance: Advance
+    target: names.Name, puts: Iterable[Put], append: bool, advance: Advance, way: Pass | None = None
 ) -> Iterator[dict[str, Any]]:
     yield {"set_commit": target}
     for put in puts:
+        check_name(put.path)
+        if isinstance(put, FromFolder):
+            url = {"URL": source_url(put.local, replace=not append), "recursive": True}
+            yield {"add_file": {"path": put.path, "url": url}}
+            continue
         if not append:
             yield {"delete_file": {"path": put.path}}
+        if way is not None and isinstance(put, FromDisk) and put.is_large:
+            yield {"add_file": {"path": put.path, "url": {"URL": source_url(put.local)}}}
+            continue
         for piece in put.pieces():
             yield {"add_file": {"path": put.path, **piece}}
             if "raw" in piece:
@@ -209,11 +265,7 @@ def _reading(what: object, act: Callable[[], Any]) -> Any:
     try:
         return act()
     except OSError as error:
-        raise PachletError(f"cannot read {what}: {error.strerror or error}") from None
-
-
-def _refuse(error: OSError) -> None:
-    raise PachletError(f"cannot read {error.filename}: {error.strerror}")
+        raise cannot_read(what, error) from None
 
 
 def _is_url(source: str) -> bool:

@@ -40,6 +40,14 @@ class Upload:
         check_file_path(path)
         self.diff.append(_file_path(path), tag or DEFAULT_TAG, write_content(self._writer, blocks))
 
+    def replace(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
+        """Make a file have these bytes and no others."""
+        check_file_path(path)
+        path, tag = _file_path(path), tag or DEFAULT_TAG
+        content = write_content(self._writer, blocks)
+        self.diff.delete_file(path, tag)
+        self.diff.append(path, tag, content)
+
     def delete(self, path: str, tag: str = "") -> None:
         """Delete a file or, where the path ends with a slash, everything below it."""
         if path.strip("/"):

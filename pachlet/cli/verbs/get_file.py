@@ -13,7 +13,8 @@ from typing import IO
 from pachlet.cli import flags
 from pachlet.cli.session import Session
 from pachlet.client import get_file as client
-from pachlet.client.files import inspect_file
+from pachlet.client.files import find_file
+from pachlet.client.local_files import Advance
 from pachlet.errors import Usage
 
 
@@ -40,10 +41,10 @@ def get_file(session: Session, arguments: Namespace) -> None:
             raise Usage(
                 "an output path needs to be specified when using the --recursive flag", hint="add -o FOLDER"
             )
-        advance = session.progress.bytes("get") if arguments.progress != "false" else None
-        written = client.get_folder(connection, arguments.file, Path(arguments.output), advance=advance)
+        advance = _advance(session, arguments)
+        count = client.get_folder(connection, arguments.file, Path(arguments.output), advance=advance)
         if session.verbose:
-            session.say(f"got {len(written)} files")
+            session.say(f"got {count} files")
     elif not arguments.output:
         client.get_file(connection, arguments.file, _bytes_out(session), offset=arguments.offset)
     else:
@@ -52,14 +53,21 @@ def get_file(session: Session, arguments: Namespace) -> None:
 
 def _to_disk(session: Session, arguments: Namespace, destination: Path) -> None:
     connection = session.connection
-    total = int(inspect_file(connection, arguments.file).size_bytes)
-    advance = session.progress.bytes("get", total) if arguments.progress != "false" else None
+    advance = _advance(session, arguments)
     if arguments.retry and destination.exists():
         client.resume_file(connection, arguments.file, destination, advance=advance)
     else:
         client.download_file(
             connection, arguments.file, destination, offset=arguments.offset, advance=advance
         )
+
+
+def _advance(session: Session, arguments: Namespace) -> Advance | None:
+    """Return what shows the progress of a get, None where nobody would see it."""
+    if arguments.progress == "false" or not session.progress.live:
+        return None
+    info = find_file(session.connection, arguments.file)  # not there for a glob, whose size nobody knows
+    return session.progress.bytes("get", int(info.size_bytes) - arguments.offset if info else None)
 
 
 def _bytes_out(session: Session) -> IO[bytes]:

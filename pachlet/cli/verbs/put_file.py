@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
+from itertools import islice
 
 from pachlet.cli import flags
 from pachlet.cli.output import size
@@ -17,13 +18,14 @@ from pachlet.cli.session import Session
 from pachlet.cli.verbs.waiting import report, wait_for_set
 from pachlet.client.connection import Connection
 from pachlet.client.files import find_file
-from pachlet.client.put_file import Put, plan
+from pachlet.client.measuring import Measure
+from pachlet.client.put_file import Put, expand, plan
 from pachlet.client.put_file import put_file as put
 from pachlet.client.repos import inspect_repo
 from pachlet.client.watch import head_of
 from pachlet.errors import Usage
 
-_NAMED = 20  # up to so many files each is named; more are only counted
+_MOST_NAMED = 20  # up to so many files each is named; more are only counted
 
 
 def put_file_arguments(parser: ArgumentParser) -> None:
@@ -72,18 +74,22 @@ def put_file(session: Session, arguments: Namespace) -> int | None:
     puts = [] if arguments.untar else list(planned)
     connection = session.connection
     inspect_repo(connection, where.partition("@")[0])  # before gigabytes travel to a repo that is not there
-    before = _sizes(connection, where, puts) if session.talkative else {}
+    named = _named(puts) if session.talkative else []
+    before = _sizes(connection, where, named)
+    is_shown = arguments.progress != "false" and session.progress.live
+    measure = Measure(puts) if puts and (is_shown or session.talkative) else None
     put(
         connection,
         where,
         puts or planned,
         append=arguments.append,
         compress=arguments.compress,
-        advance=session.progress.bytes("put", _total(puts)) if arguments.progress != "false" else None,
+        advance=session.progress.bytes("put", measure.total if measure else None) if is_shown else None,
     )
     session.progress.close()
-    if session.talkative:
-        for line in _told(connection, where, puts, before, append=arguments.append):
+    if measure is not None and session.talkative:
+        lines = _told(connection, where, named, before, append=arguments.append)
+        for line in lines if named else [_counted(where, *measure.wait())]:
             session.print(line)
     if not arguments.wait:
         return None
@@ -104,32 +110,31 @@ def _sources(session: Session, arguments: Namespace) -> list[str]:
     return sources
 
 
-def _sizes(connection: Connection, where: str, puts: list[Put]) -> dict[str, int]:
+def _named(puts: list[Put]) -> list[str]:
+    """Return the paths that are put, none if there are too many to name."""
+    paths = [each.path for each in islice(expand(puts), _MOST_NAMED + 1)]
+    return paths if len(paths) <= _MOST_NAMED else []
+
+
+def _sizes(connection: Connection, where: str, paths: list[str]) -> dict[str, int]:
     """Return the sizes of the files that will be replaced."""
-    if len(puts) > _NAMED:
-        return {}
-    found = {each.path: find_file(connection, f"{where}:{each.path}") for each in puts}
+    found = {path: find_file(connection, f"{where}:{path}") for path in paths}
     return {path: int(info.size_bytes) for path, info in found.items() if info is not None}
 
 
-def _total(puts: list[Put]) -> int | None:
-    sizes = [each.size for each in puts]
-    return None if None in sizes else sum(each for each in sizes if each is not None)
+def _counted(where: str, files: int, total: int | None) -> str:
+    return f"put {files} files{f' ({size(total)})' if total is not None else ''} into {where}"
 
 
 def _told(
-    connection: Connection, where: str, puts: list[Put], before: dict[str, int], *, append: bool
+    connection: Connection, where: str, paths: list[str], before: dict[str, int], *, append: bool
 ) -> Iterator[str]:
-    if len(puts) > _NAMED:
-        total = _total(puts)
-        yield f"put {len(puts)} files{f' ({size(total)})' if total is not None else ''} into {where}"
-        return
-    for each in puts:
-        info = find_file(connection, f"{where}:{each.path}")
+    for each in paths:
+        info = find_file(connection, f"{where}:{each}")
         after = size(info.size_bytes) if info is not None else "size not known"
-        path = "/" + each.path.lstrip("/")
-        if each.path not in before:
+        path = "/" + each.lstrip("/")
+        if each not in before:
             yield f"put {path} ({after})"
         else:
             done = "appended to" if append else "replaced"
-            yield f"{done} {path} ({size(before[each.path])} -> {after})"
+            yield f"{done} {path} ({size(before[each])} -> {after})"

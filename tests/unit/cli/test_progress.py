@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 from pachlet.cli.progress import Progress
@@ -85,6 +86,20 @@ def test_bytes_are_shown_live_with_their_share_and_rate() -> None:
     shown = out.getvalue().split("\x1b[1A\x1b[J")
     assert shown[0].startswith("put ▇▇▇▇▇▇▇▇▇▇░░░░░░░░░░ 1KiB of 2KiB, ")
     assert shown[1].startswith("put ▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇ 2KiB of 2KiB, ")
+
+
+def test_time_left_is_told_once_the_size_is_known() -> None:
+    out = io.StringIO()
+    total: list[int] = []
+    advance = Progress(out, live=True, clock=Clock()).bytes("put", lambda: total[0] if total else None)
+    advance(1024)
+    total.append(1 << 20)
+    advance(1024)
+    advance(total[0] - 2048)
+    shown = out.getvalue().split("\x1b[1A\x1b[J")
+    assert shown[0].startswith("put 1KiB, ")
+    assert re.fullmatch(r"put ░{20} 2KiB of 1MiB, \d+B/s, (\d+) minutes left\n", shown[1])
+    assert "left" not in shown[2]
 
 
 def test_bytes_are_silent_without_a_terminal() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pachlet.client.put_file import FromDisk, FromUrl, Put, from_bytes, plan
+from pachlet.client.put_file import FromDisk, FromUrl, Put, expand, from_bytes, plan
 from pachlet.errors import PachletError, Usage
 
 
@@ -24,7 +24,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def paths(target: str, *sources: str, recursive: bool = False, full_path: bool = False) -> list[str]:
     puts = plan(target, sources, stdin=io.BytesIO(b""), recursive=recursive, full_path=full_path)
-    return [put.path for put in puts]
+    return [put.path for put in expand(puts)]
 
 
 def test_one_file(here: Path) -> None:

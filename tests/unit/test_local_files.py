@@ -1,0 +1,98 @@
+"""Which files a folder means, and how they are read: the same for the client that sends them and for the server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pachlet.errors import Refused
+from pachlet.local_files import BLOCK, check_name, files_below, read_blocks
+
+
+def below(folder: Path) -> list[str]:
+    return [name for name, path in files_below(str(folder)) if Path(path) == folder / name]
+
+
+def test_files_come_in_order_and_folders_after_them(tmp_path: Path) -> None:
+    for name in ("b/x", "a/c/y", "a/b", "z", "a.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert below(tmp_path) == ["a.txt", "z", "a/b", "a/c/y", "b/x"]
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "x").touch()
+    (tmp_path / "there" / "back").symlink_to(tmp_path)
+    (tmp_path / "there" / "itself").symlink_to(tmp_path / "there")
+    (tmp_path / "twice").symlink_to(tmp_path / "there")
+    (tmp_path / "file").symlink_to(tmp_path / "there" / "x")
+    assert below(tmp_path) == ["file", "there/x", "twice/x"]
+
+
+def test_folders_may_be_deeper_than_calls_may_nest(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(os.open("x", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+    assert below(tmp_path) == ["d/" * 1500 + "x"]
+
+
+def test_what_is_no_file_is_named(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refused, match=r"cannot read .*/pipe: it is neither a file nor a folder"):
+        below(tmp_path)
+    (tmp_path / "pipe").unlink()
+    (tmp_path / "nowhere").symlink_to("missing")
+    with pytest.raises(Refused, match=r"cannot read .*/nowhere: No such file"):
+        below(tmp_path)
+    (tmp_path / "nowhere").unlink()
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(Refused, match=r"cannot read .*/round: Too many levels of symbolic links"):
+        below(tmp_path)
+    with pytest.raises(Refused, match=r"cannot read .*/none: No such file"):
+        below(tmp_path / "none")
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9")).touch()
+    with pytest.raises(Refused, match=r"caf\\xe9: its name is not UTF-8"):
+        below(tmp_path)
+    check_name("/café")
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK, BLOCK + 1])
+def test_files_are_read_in_blocks(tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    (tmp_path / "x").write_bytes(content)
+    blocks = list(read_blocks(str(tmp_path / "x")))
+    assert b"".join(blocks) == content
+    assert all(0 < len(block) <= BLOCK for block in blocks)
+
+
+def test_file_that_grows_while_it_is_read_has_an_end(tmp_path: Path) -> None:
+    growing = tmp_path / "x"
+    growing.write_bytes(b"x" * (BLOCK + 1))
+    got = 0
+    for block in read_blocks(str(growing)):
+        got += len(block)
+        with growing.open("ab") as more:
+            more.write(block)
+    assert got == BLOCK + 1
+
+
+def test_files_of_the_kernel_have_no_size_but_an_end() -> None:
+    assert b"".join(read_blocks("/proc/self/status")).startswith(b"Name:")
+
+
+def test_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match=r"cannot read .*/none: No such file"):
+        list(read_blocks(str(tmp_path / "none")))
+    with pytest.raises(Refused, match=r": Is a directory"):
+        list(read_blocks(str(tmp_path)))
