@@ -10,6 +10,7 @@ Read next: pipelines.py; pachlet/worker/images.py says what the digest covers.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from pachlet.client.pipelines import (
     user_spec,
     with_project,
 )
+from pachlet.client.transactions import delete_transaction, finish_transaction, start_transaction
 from pachlet.errors import InvalidArgument, NotFound
 
 DIGEST = "pachlet/code-digest"
@@ -42,13 +44,16 @@ class Code:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
+Action = Literal["created", "updated", "reprocessed", "unchanged"]
+
+
 @dataclass(frozen=True)
 class Applied:
     """What was done to one pipeline, and why."""
 
     project: str
     pipeline: str
-    action: Literal["created", "updated", "reprocessed", "unchanged"]
+    action: Action
     reason: str
 
     def __str__(self) -> str:
@@ -68,16 +73,35 @@ def apply_specs(
 ) -> list[Applied]:
     """Create or update pipelines, upstream ones first; return what was done to each.
 
-    Applying the same specs and code again changes nothing. `tell` hears of each pipeline as soon as it is
-    done.
+    Applying the same specs and code again changes nothing. All that changes does so in one transaction, so
+    that a pipeline below several changed ones runs once, and none is left half way by an error. `tell` hears
+    of each pipeline when all is done.
     """
-    report = []
-    for spec in in_order([with_project(spec, connection.project) for spec in specs]):
-        done = _apply(connection, spec, code_of)
-        report.append(done)
+    ordered = list(in_order([with_project(spec, connection.project) for spec in specs]))
+    planned = [_plan(connection, spec, code_of) for spec in ordered]
+    changes = [each for each in planned if each.done.action != "unchanged"]
+    with _together(connection) if len(changes) > 1 else contextlib.nullcontext():
+        for each in changes:
+            is_new, redo = each.done.action == "created", each.done.action == "reprocessed"
+            create_pipeline(connection, each.spec, update=not is_new, reprocess=redo)
+    for each in planned:
         if tell is not None:
-            tell(done)
-    return report
+            tell(each.done)
+    return [each.done for each in planned]
+
+
+@contextlib.contextmanager
+def _together(connection: Connection) -> Iterator[None]:
+    """Make the calls of the block one transaction."""
+    connection.transaction = transaction = start_transaction(connection)
+    try:
+        yield
+    except BaseException:
+        connection.transaction = ""
+        delete_transaction(connection, transaction)
+        raise
+    connection.transaction = ""
+    finish_transaction(connection, transaction)
 
 
 def in_order(specs: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -117,23 +141,31 @@ def with_code(spec: Spec, code: Code | None) -> dict[str, Any]:
     return {**spec, "metadata": metadata}
 
 
-def _apply(connection: Connection, spec: dict[str, Any], code_of: CodeOf) -> Applied:
+@dataclass(frozen=True)
+class _Planned:
+    """What is to be done to one pipeline, and the spec for it."""
+
+    done: Applied
+    spec: dict[str, Any]
+
+
+def _plan(connection: Connection, spec: dict[str, Any], code_of: CodeOf) -> _Planned:
     project, name = _name(spec)
     code = code_of(str((spec.get("transform") or {}).get("image") or ""))
-    full = with_code(spec, code)
+
+    def planned(action: Action, reason: str) -> _Planned:
+        return _Planned(Applied(project, name, action, reason), with_code(spec, code))
+
     try:
         info = inspect_pipeline(connection, f"{project}/{name}")
     except NotFound:
-        create_pipeline(connection, full)
-        return Applied(project, name, "created", "created")
+        return planned("created", "created")
     stored = user_spec(info)
     if reason := _redo_reason(connection, info, stored, spec, code):
-        create_pipeline(connection, full, update=True, reprocess=True)
-        return Applied(project, name, "reprocessed", f"{reason}, reprocessing")
+        return planned("reprocessed", f"{reason}, reprocessing")
     if reason := _update_reason(connection, info, stored, spec):
-        create_pipeline(connection, full, update=True)
-        return Applied(project, name, "updated", reason)
-    return Applied(project, name, "unchanged", "unchanged")
+        return planned("updated", reason)
+    return planned("unchanged", "unchanged")
 
 
 def _redo_reason(

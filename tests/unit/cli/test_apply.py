@@ -34,6 +34,8 @@ class Server:
         self.asked: list[tuple[str, bool, bool]] = []
         self.images: list[str] = []
         self.state = "JOB_SUCCESS"
+        self.transaction = ""
+        self.ended: list[str] = []
 
     def call(self, service: str, method: str, request: dict[str, Any]) -> Any:
         answer: Callable[[dict[str, Any]], Any] = getattr(self, method)
@@ -45,6 +47,15 @@ class Server:
         self.specs[name] = request["create_pipeline_request_json"]
         self.asked.append((name, request["update"], request["reprocess"]))
         return schema.message("pps_v2.CreatePipelineV2Response")()
+
+    def StartTransaction(self, request: dict[str, Any]) -> Any:
+        return schema.message("transaction_v2.Transaction")(id="t")
+
+    def FinishTransaction(self, request: dict[str, Any]) -> None:
+        self.ended.append("finished")
+
+    def DeleteTransaction(self, request: dict[str, Any]) -> None:
+        self.ended.append("deleted")
 
     def InspectPipeline(self, request: dict[str, Any]) -> Any:
         name = request["pipeline"]["name"]
@@ -166,3 +177,19 @@ def test_pipeline_whose_last_job_failed_is_run_again(server: Server) -> None:
 def test_image_of_others_carries_no_digest(server: Server) -> None:
     applied(server, [spec("a", "raw", image="alpine")], code_of("1"))
     assert subject.DIGEST not in server.specs["a"]
+
+
+def test_several_changes_are_one_transaction_and_an_error_takes_all_back(server: Server) -> None:
+    applied(server, [spec("a"), spec("b", "a")], code_of("1"))
+    assert server.ended == ["finished"]
+    applied(server, [spec("a", cmd="other"), spec("b", "a")], code_of("1"))
+    assert server.ended == ["finished"], "one change needs no transaction"
+
+    def refuse(request: dict[str, Any]) -> None:
+        raise InvalidArgument("no")
+
+    server.CreatePipelineV2 = refuse  # type: ignore[method-assign, assignment]
+    with pytest.raises(InvalidArgument):
+        applied(server, [spec("a"), spec("b", "a")], code_of("2"))
+    assert server.ended == ["finished", "deleted"]
+    assert server.transaction == ""
