@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pachlet import testing
 from pachlet.cli import main
@@ -19,11 +17,9 @@ from pachlet.client import branches, commits, metadata, repos
 from pachlet.client.connection import Connection, Message
 from pachlet.client.files import delete_file, walk_file
 from pachlet.client.get_file import get_bytes
-from pachlet.client.importing.difference import any_of
 from pachlet.client.importing.marks import COMMIT, FROM, ORIGIN, deployment_of
 from pachlet.client.projects import create_project, inspect_project
 from pachlet.client.put_file import from_bytes, put_file
-from pachlet.globs.glob import Glob
 from pachlet.testing import RunningServer
 
 
@@ -143,6 +139,25 @@ def test_second_run_copies_only_what_is_new(
     assert run_import() == 0
     assert run_import.out == "default/a: 1 new commit, 1B\ndefault/b: nothing new\n"
     assert sum(sent) == 1
+    same(source, connection, "default/a")
+
+
+@pytest.mark.parametrize("share", [3, 30])
+def test_few_and_many_changed_files_are_copied_alike(
+    source: Connection, connection: Connection, run_import: Import, share: int
+) -> None:
+    repos.create_repo(source, "a")
+    put(source, "a@master", **{f"d{number % 3}/f{number}": f"{number} " * 90 for number in range(40)})
+    assert run_import() == 0
+    odd = {"back\\slash": "b", "co,mma": "c", "empty": "", "large": "l" * 300_000 if share < 30 else ""}
+    put(
+        source,
+        "a@master",
+        **odd,
+        **{f"d{number % 3}/f{number}": f"{number}!" * 60 for number in range(share)},
+    )
+    assert run_import() == 0
+    assert run_import.out.startswith("default/a: 1 new commit, ")
     same(source, connection, "default/a")
 
 
@@ -318,20 +333,3 @@ def test_repos_and_projects_can_be_chosen(
     assert run_import("nope") == 1
     assert run_import.err.startswith("repo default/nope not found at ")
     assert run_import("--project", "nope") == 1
-
-
-@given(
-    st.sets(
-        st.text(
-            st.characters(codec="ascii", exclude_characters="*?[]{}!()@+^\x7f", min_codepoint=32), min_size=1
-        )
-        .map(lambda name: "/" + "/".join(part for part in name.split("/") if part not in ("", ".", "..")))
-        .filter(lambda path: path != "/"),
-        min_size=1,
-        max_size=8,
-    )
-)
-def test_pattern_matches_its_paths_and_no_others(paths: set[str]) -> None:
-    pattern = Glob(any_of(sorted(paths)))
-    assert all(pattern.match(path) is not None for path in paths)
-    assert not any(pattern.match(f"{path}x") is not None for path in paths if f"{path}x" not in paths)

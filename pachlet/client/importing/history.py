@@ -189,7 +189,8 @@ class _Copy:
             ),
             None,
         )
-        changes = difference.requests(self._source, original.commit, base, counted)
+        size = original.details.size_bytes or original.size_bytes_upper_bound
+        changes = difference.requests(self._source, original.commit, base, size, counted)
         if (first := next(changes, None)) is not None:
             where = {"set_commit": names.commit(self._target.project, copy)}
             self._target.send("pfs_v2.API", "ModifyFile", chain([where, first], changes))
