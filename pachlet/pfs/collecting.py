@@ -44,7 +44,7 @@ _LOOK_AGAIN = 0.05  # seconds
 _PAGES = 256
 
 COMMITS = "files of commits"
-OPEN_COMMITS = "files of open commits"
+OPEN_COMMITS = "files of open commits and file sets"
 UPLOADS = "uploads and datums in progress"
 TREES = "trees of commits"
 SLACK_KEPT = "garbage in packs that are mostly in use"

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import sys
+import traceback
 from pathlib import Path
 
 from tests.pfs_rooms import Rooms
@@ -81,10 +82,15 @@ def main() -> None:
     for line in sys.stdin:
         process = os.fork()
         if process == 0:
-            work(folder, int(line), sys.stdout.fileno())
+            try:
+                work(folder, int(line), sys.stdout.fileno())
+            finally:  # whatever went wrong: never on into the loop of the parent
+                traceback.print_exc()
+                os._exit(1)
         os.write(sys.stdout.fileno(), b"%d\n" % process)
-        os.waitpid(process, 0)
-        os.write(sys.stdout.fileno(), b"over\n")
+        _, status = os.waitpid(process, 0)
+        how = "killed" if os.WIFSIGNALED(status) else "failed"
+        os.write(sys.stdout.fileno(), f"{how}\n".encode())
 
 
 if __name__ == "__main__":
