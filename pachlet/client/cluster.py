@@ -8,7 +8,7 @@ from __future__ import annotations
 from pachlet import __version__
 from pachlet.client.connection import Connection, Message
 
-SPOKEN = "2.12.0"
+SPOKEN = "2.12"
 """The version of Pachyderm whose words and messages this client uses."""
 
 

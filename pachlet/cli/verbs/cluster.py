@@ -23,7 +23,9 @@ def version_arguments(parser: ArgumentParser) -> None:
         "--timeout", type=flags.seconds, default=0.0, metavar="10s", help="how long to wait for the server"
     )
     parser.add_argument(
-        "--compare", action="store_true", help="status 1 unless this program speaks the server's version"
+        "--compare",
+        action="store_true",
+        help=f"status 1 unless the server is of Pachyderm {cluster.SPOKEN}, as this program",
     )
     flags.add_raw(parser)
 
@@ -80,4 +82,4 @@ def _raw_versions(session: Session, arguments: Namespace) -> int:
 
 
 def _compared(arguments: Namespace, found: Message) -> int:
-    return int(arguments.compare and cluster.in_words(found) != cluster.SPOKEN)
+    return int(arguments.compare and f"{found.major}.{found.minor}" != cluster.SPOKEN)

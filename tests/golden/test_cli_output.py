@@ -1,0 +1,89 @@
+"""What the verbs of PFS print, against a real server: columns, cells and words are pachctl 2.12's.
+
+cli_output.txt is a session, as one would type it. Ids, times and addresses differ from run to run, so they
+stand there as letters (`AAAA...` is the first id to appear), as `2026-01-01T00:00:00Z`, `AGO` and `HOST:PORT`.
+To make the file anew after a change that is meant: `python -m tests.golden.test_cli_output`, then read the
+difference.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import string
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pachlet import testing
+from pachlet.cli import main
+from pachlet.cli.session import Session
+
+TRANSCRIPT = Path(__file__).parent / "cli_output.txt"
+_PROMPT = "$ "
+
+
+class Shell:
+    """Types commands at one server and hides in their output what differs from run to run."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self._address = address
+        self._environ = {"PACHD_ADDRESS": address, "PACH_CONFIG": str(folder / "config.json")}
+        self._ids: dict[str, str] = {}
+        self._real: dict[str, str] = {}
+
+    def type(self, line: str) -> str:
+        """Run `pachctl WORDS [<<< INPUT]`; return what it printed, and its status if that is not 0."""
+        command, _, given = line.partition(" <<< ")
+        words = [self._with_ids(word) for word in shlex.split(command)[1:]]
+        out, err = io.StringIO(), io.StringIO()
+        given = given.replace("HOST:PORT", self._address)
+        session = Session(self._environ, out=out, err=err, input=io.BytesIO(given.encode()))
+        status = main.run(session, words)
+        end = f"(status {status})\n" if status else ""
+        return self._hidden(f"{out.getvalue()}{err.getvalue()}") + end
+
+    def _with_ids(self, word: str) -> str:
+        for letters, identifier in self._real.items():
+            word = word.replace(letters, identifier)
+        return word.replace("HOST:PORT", self._address)
+
+    def _hidden(self, text: str) -> str:
+        text = re.sub(r"\b[0-9a-f]{32}\b", lambda found: self._letters(found[0]), text)
+        text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "2026-01-01T00:00:00Z", text)
+        text = re.sub(r"(Less than a second|\d+ seconds?|About a minute) ago *", "AGO ", text)
+        text = re.sub(r"(CREATED|FINISHED|STARTED) {2,}", r"\1 ", text)  # as wide as the times below
+        return "".join(f"{line.rstrip()}\n" for line in text.replace(self._address, "HOST:PORT").splitlines())
+
+    def _letters(self, identifier: str) -> str:
+        if identifier not in self._ids:
+            letters = string.ascii_uppercase[len(self._ids)] * len(identifier)
+            self._ids[identifier] = letters
+            self._real[letters] = identifier
+        return self._ids[identifier]
+
+
+def typed(commands: list[str]) -> Iterator[str]:
+    """Type commands at a fresh server; yield each with what it printed."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        testing.server(Path(name, "data"), code=Path(name)) as running,
+    ):
+        shell = Shell(running.address, Path(name))
+        for command in commands:
+            yield f"{_PROMPT}{command}\n{shell.type(command)}"
+
+
+def commands_of(transcript: str) -> list[str]:
+    """Return the commands of a transcript."""
+    return [line.removeprefix(_PROMPT) for line in transcript.splitlines() if line.startswith(_PROMPT)]
+
+
+def test_output_is_pachctls() -> None:
+    expected = TRANSCRIPT.read_text()
+    assert "".join(typed(commands_of(expected))) == expected
+
+
+if __name__ == "__main__":
+    TRANSCRIPT.write_text("".join(typed(commands_of(TRANSCRIPT.read_text()))))
