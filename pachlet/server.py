@@ -20,6 +20,7 @@ from typing import IO
 
 import grpc
 
+from pachlet.api.chunk_door import ChunkDoor
 from pachlet.api.debug_service import DebugService
 from pachlet.api.handlers import make_handlers
 from pachlet.api.local_service import LocalFilesService
@@ -37,6 +38,7 @@ from pachlet.api.small_services import (
     LicenseService,
     VersionService,
 )
+from pachlet.api.storage_fileset_service import StorageFilesetService
 from pachlet.api.storage_service import StorageService
 from pachlet.api.transaction_service import TransactionService
 from pachlet.clock import Clock
@@ -44,8 +46,11 @@ from pachlet.config import DataDir, default_workers
 from pachlet.errors import FailedPrecondition, InvalidArgument
 from pachlet.ids import new_id
 from pachlet.metadb.connect import Database
+from pachlet.pfs.cache import Cache
 from pachlet.pfs.cron_triggers import CronTriggers
+from pachlet.pfs.expiring import Expiry
 from pachlet.pfs.files import Files
+from pachlet.pfs.filesets import FileSets
 from pachlet.pfs.finishing import Finisher
 from pachlet.pfs.firing import fire_triggers
 from pachlet.pfs.index import DatabaseIndex
@@ -120,9 +125,19 @@ class Server:
         self._cron_triggers = CronTriggers(self._database, transactions, clock)
         open_transactions = OpenTransactions(self._database, transactions, clock)
         nonces = Nonces(self._paths.nonces)
+        filesets = FileSets(self._database, transactions, files, clock)
+        self._expiry = Expiry(filesets, clock)
+        self._chunk_door = ChunkDoor(self._store, clock)
         self.services: dict[str, object] = {
             "pfs_v2.API": PfsService(
-                self._database, transactions, files, refuse_pipeline_repo, open_transactions, nonces
+                self._database,
+                transactions,
+                files,
+                refuse_pipeline_repo,
+                open_transactions,
+                nonces,
+                filesets,
+                Cache(self._database, transactions, filesets),
             ),
             "pps_v2.API": PpsService(engine, clock, open_transactions),
             "versionpb_v2.API": VersionService(),
@@ -134,6 +149,7 @@ class Server:
             "transaction_v2.API": TransactionService(self._database, open_transactions),
             "metadata.API": MetadataService(transactions),
             "debug_v2.Debug": DebugService(self._database),
+            "storage.Fileset": StorageFilesetService(files, filesets, self._chunk_door),
             "pachlet.v1.LocalFiles": LocalFilesService(nonces),
             "grpc.health.v1.Health": HealthService(),
             "pachlet.v1.Storage": StorageService(self._paths, self._database, self._store),
@@ -157,6 +173,7 @@ class Server:
         self._grpc.start()
         self._scheduler.start()
         self._cron_triggers.start()
+        self._expiry.start()
         self._paths.server.write_text(json.dumps({"address": self.address, "pid": os.getpid()}) + "\n")
 
     def stop(self) -> None:
@@ -164,6 +181,8 @@ class Server:
         self._database.changes.close()
         self._grpc.stop(grace=1.0).wait()
         self._cron_triggers.close()
+        self._expiry.close()
+        self._chunk_door.close()
         self._scheduler.close()
         self._paths.server.unlink(missing_ok=True)
         self._close_rooms()

@@ -21,9 +21,10 @@ from pachlet.api.url_source import read_url
 from pachlet.errors import InvalidArgument, Refused, Unimplemented
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.paths import Repo, clean_path
+from pachlet.paths import FILESETS_REPO, Repo, clean_path
 from pachlet.pfs import commits
 from pachlet.pfs.files import Files, inspect_file
+from pachlet.pfs.filesets import FileSets, as_commit
 from pachlet.pfs.globbing import glob_files
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transactions
@@ -47,8 +48,10 @@ class FileService:
         files: Files,
         refuse_pipeline_repo: Callable[[Statements, Repo], None],
         nonces: Nonces,
+        filesets: FileSets,
     ) -> None:
         self.nonces = nonces
+        self.filesets = filesets
         self.database = database
         self.transactions = transactions
         self.files = files
@@ -93,7 +96,11 @@ class FileService:
         upload.copy(files, request.src.path, request.dst, append=request.append, tag=request.datum)
 
     def _open(self, name: CommitName, context: Context) -> tuple[CommitRecord, FileSet]:
-        """Return a commit and its files; waits while it is being finished."""
+        """Return a commit (or what a file set is read as) and its files; waits while it is being finished."""
+        if name.repo.name == FILESETS_REPO:
+            with self.database.read() as db:
+                found = self.filesets.find(db, name.id)
+                return as_commit(found, name.repo.project), self.filesets.open(db, found)
 
         def look() -> tuple[CommitRecord, FileSet] | None:
             with self.database.read() as db:

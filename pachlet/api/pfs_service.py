@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.check_service import CheckService
+from pachlet.api.fileset_service import FileSetService
 from pachlet.api.handlers import Context
 from pachlet.api.history_service import HistoryService
 from pachlet.api.names import (
@@ -32,9 +34,11 @@ from pachlet.api.pickers import pick_project
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.paths import USER, Repo
+from pachlet.paths import FILESETS_REPO, USER, Repo
 from pachlet.pfs import branches, commits, repos
+from pachlet.pfs.cache import Cache
 from pachlet.pfs.files import Files
+from pachlet.pfs.filesets import FileSets
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transaction, Transactions
 
@@ -42,7 +46,7 @@ _ORIGINS = {0: "", 1: "user", 2: "auto"}
 STARTED, READY, FINISHING, FINISHED = 1, 2, 3, 4
 
 
-class PfsService(HistoryService, CheckService):
+class PfsService(HistoryService, FileSetService, CheckService):
     """Answers pfs_v2.API."""
 
     def __init__(
@@ -53,8 +57,11 @@ class PfsService(HistoryService, CheckService):
         refuse_pipeline_repo: Callable[[Statements, Repo], None],
         open_transactions: OpenTransactions,
         nonces: Nonces,
+        filesets: FileSets,
+        cache: Cache,
     ) -> None:
-        super().__init__(database, transactions, files, refuse_pipeline_repo, nonces)
+        super().__init__(database, transactions, files, refuse_pipeline_repo, nonces, filesets)
+        self.cache = cache
         self.open_transactions = open_transactions
         open_transactions.acts.update(
             create_repo=self._create_repo,
@@ -246,6 +253,10 @@ class PfsService(HistoryService, CheckService):
 
     def InspectCommit(self, request: Any, context: Context) -> Any:
         name = commit_name(request.commit)
+        if name.repo.name == FILESETS_REPO:
+            record, files = self._open(name, context)
+            with self.database.read() as db:
+                return messages.commit_info(db, replace(record, size=files.size()))
         with self.database.read() as db:
             record = name.resolve(db)
         record = self._wait(record, request.wait, context)

@@ -121,6 +121,17 @@ def content_base(db: Statements, record: CommitRecord) -> CommitRecord | None:
     return next((each for each in ancestors(db, record) if not each.error), None)
 
 
+def finished_base(db: Statements, record: CommitRecord) -> CommitRecord | None:
+    """Return what `content_base` does; raise Refused if that is not finished."""
+    base = content_base(db, record)
+    if base is not None and base.finished is None:
+        raise Refused(
+            f"base commit {base.commit} for commit {record.commit} unfinished",
+            hint="finish it, or wait for its job",
+        )
+    return base
+
+
 def start_commit(
     txn: Transaction, branch: Branch, *, parent: CommitRecord | None = None, description: str = ""
 ) -> CommitRecord:

@@ -7,7 +7,7 @@ Read next: uploads.py (how files are written), globbing.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pachlet.errors import NotFound, Refused, Unavailable
 from pachlet.metadb.connect import Database
@@ -48,15 +48,14 @@ class Files:
             return self.open_finished(record.root)
         if record.finishing is not None:
             raise Unavailable(f"commit {record.commit} is being finished")
-        base = commits.content_base(db, record)
-        if base is not None and base.finished is None:
-            raise Refused(
-                f"base commit {base.commit} for commit {record.commit} unfinished",
-                hint="finish it, or wait for its job",
-            )
-        diffs = [Diff.decode(row["diff"]) for row in db.all("staged_of_commit", commit=record.key)]
-        tree = Tree(MemoryNodes(self._nodes()), base.root if base else None)
-        return FileSet(apply_diffs(tree, diffs, self.store))
+        base = commits.finished_base(db, record)
+        layers = [row["diff"] for row in db.all("staged_of_commit", commit=record.key)]
+        return self.open_layers(base.root if base else None, layers)
+
+    def open_layers(self, root: bytes | None, layers: Iterable[bytes]) -> FileSet:
+        """Return the files of a tree with encoded diffs laid over it."""
+        diffs = [Diff.decode(layer) for layer in layers]
+        return FileSet(apply_diffs(Tree(MemoryNodes(self._nodes()), root), diffs, self.store))
 
     def _nodes(self) -> LeasedNodes:
         return LeasedNodes(self.index, self.store.leases.reading("a read"))

@@ -21,7 +21,7 @@ from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.repos import inspect_repo
 from pachlet.pfs.resolving import resolve_commit
 from pachlet.pfs.transactions import Transaction, Transactions
-from pachlet.storage.chunks import ChunkStore
+from pachlet.storage.chunks import ChunkRow, ChunkStore
 from pachlet.storage.content import write_content
 from pachlet.storage.fileset import Diff, FileSet
 
@@ -73,9 +73,13 @@ class Upload:
                 replaced.add(path)
             self.diff.append(path, tag or DEFAULT_TAG, entry.content)
 
+    def seal(self) -> list[ChunkRow]:
+        """Make its bytes durable; return the rows to publish with what refers to them, while this lives."""
+        return self._writer.seal()
+
     def stage(self, txn: Transaction, record: CommitRecord) -> None:
         """Write it to an open commit, in the caller's transaction."""
-        add_chunks(txn.db, self._writer.seal())
+        add_chunks(txn.db, self.seal())
         txn.db.run("add_staged", commit=record.key, diff=self.diff.encode())
 
 

@@ -25,6 +25,7 @@ from pachlet.storage.entries import (
     keys_below,
     keys_of,
 )
+from pachlet.storage.nodes import value_size
 from pachlet.storage.tree import Tree, diff
 
 __all__ = ["DEFAULT_TAG", "Diff", "Entry", "FileSet", "Info", "apply_diffs", "diff_filesets"]
@@ -69,6 +70,16 @@ class FileSet:
         """Return the file or directory at a path, with or without a slash at its end; None if there is neither."""
         name = path.rstrip("/")
         return (self._file(name) if name else None) or self._directory(name + "/")
+    def between(self, lower: str, upper: str = "") -> Iterator[Entry]:
+        """Yield the entries whose paths are at or after `lower` and before `upper` ("" is no end), sorted."""
+        for key, value in self.tree.scan(lower.encode(), upper.encode() if upper else None):
+            yield self._entry(key, value)
+
+    def sizes(self) -> Iterator[tuple[str, int]]:
+        """Yield path and size of every entry, sorted; cheaper than the entries."""
+        for key, value in self.tree.scan():
+            yield decode_key(key)[0], value_size(value)
+
 
     def list_dir(self, path: str) -> Iterator[Info]:
         """Yield what lies directly in a directory, sorted; nothing if it is empty, a file or not there."""

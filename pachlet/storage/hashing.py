@@ -24,6 +24,11 @@ def chunk_hash(data: bytes) -> bytes:
     return bytes(blake3(data).digest())
 
 
+def content_hash(data: bytes) -> bytes:
+    """Return the plain BLAKE2b-256 of bytes, by which clients of file sets know contents."""
+    return hashlib.blake2b(data, digest_size=SIZE).digest()
+
+
 def file_hash(chunks: Iterable[tuple[bytes, int]]) -> bytes:
     """Return the hash of a file from the (hash, length) of its chunks."""
     state = hashlib.blake2b(digest_size=SIZE, person=b"pachlet file 1")
