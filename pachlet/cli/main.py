@@ -87,7 +87,7 @@ def _dispatch(session: Session, argv: list[str]) -> int:
         words = ["version", "--client-only"]
     spelled = modernise(words)
     if spelled.note:
-        session.say(f"note: {spelled.note.format(program=session.program)}")
+        _report(session, f"note: {spelled.note.format(program=session.program)}")
     verb = registry.find(spelled.words)
     if verb is None:
         raise _unknown(session, spelled.words)
@@ -163,12 +163,12 @@ def _help(session: Session, words: list[str]) -> int:
 
 
 def _unknown(session: Session, words: list[str]) -> PachletError:
-    from pachlet.cli.spelling import ELSEWHERE
+    from pachlet.cli.spelling import elsewhere
 
+    known, instead = elsewhere(words)
+    if known:
+        return Unimplemented(f"pachlet has no `{known}`", hint=instead.format(program=session.program))
     typed = " ".join(words[:2])
-    for known, hint in ELSEWHERE.items():
-        if typed == known or words[0] == known:
-            return Unimplemented(f"pachlet has no `{known}`", hint=hint.format(program=session.program))
     meant = registry.similar(words)
     hint = f"did you mean {' or '.join(f'`{name}`' for name in meant)}?" if meant else ""
     return Usage(f"unknown verb `{typed}`", hint=hint or f"see `{session.program} --help`")

@@ -195,5 +195,10 @@ def similar(words: list[str]) -> list[str]:
     import difflib
 
     known = [verb.name for verb in VERBS.values()]
+    if not words:
+        return []
+    if len(words) == 1:  # the half of a verb
+        halves = [name for name in known if words[0].removesuffix("s") in name.split()]
+        return halves[:6] or difflib.get_close_matches(words[0], known, n=3, cutoff=0.6)
     two = difflib.get_close_matches(" ".join(words[:2]), known, n=3, cutoff=0.6)
-    return two or [name for name in known if words and name.startswith(words[0] + " ")][:6]
+    return two or [name for name in known if name.startswith(words[0] + " ")][:6]

@@ -16,6 +16,10 @@ from dataclasses import dataclass
 from pachlet.cli import registry
 from pachlet.errors import Usage
 
+_NO_USERS = "this server has no users; it listens on this machine only"
+_NO_SECRETS = "give values to a step in its spec, in `transform.env`"
+_NO_DEFAULTS = "write what all pipelines share into their specs"
+
 ELSEWHERE = {
     "deploy": "start the server with `pachlet serve`",
     "undeploy": "stop the server with `pachlet stop`",
@@ -24,12 +28,45 @@ ELSEWHERE = {
     "mount": "read with `{program} get file -r`",
     "unmount": "read with `{program} get file -r`",
     "port-forward": "connect directly: `{program} connect HOST:PORT`",
-    "auth": "this server has no users; it listens on this machine only",
-    "idp": "this server has no users; it listens on this machine only",
+    "auth": _NO_USERS,
+    "idp": _NO_USERS,
     "enterprise": "there is nothing to activate",
     "license": "there is nothing to activate",
+    "config import-kube": "there is no Kubernetes; connect directly: `{program} connect HOST:PORT`",
+    "kube-events": "there is no Kubernetes; see `{program} logs`",
+    "loki": "see `{program} logs`",
+    "restart cluster": "use `pachlet stop` and `pachlet serve`; jobs go on where they were",
+    "edit pipeline": "get it with `{program} list pipeline PIPELINE -s`, change it, `{program} update pipeline -f`",
+    "validate pipeline": "try `{program} create pipeline --dry-run -f SPEC`, which changes nothing",
+    "check status": "see `{program} list pipeline` and `{program} list job`",
+    "next datum": "only a step that batches calls it, inside a worker",
+    "create secret": _NO_SECRETS,
+    "inspect secret": _NO_SECRETS,
+    "list secret": _NO_SECRETS,
+    "delete secret": _NO_SECRETS,
+    "create defaults": _NO_DEFAULTS,
+    "inspect defaults": _NO_DEFAULTS,
+    "update defaults": _NO_DEFAULTS,
+    "delete defaults": _NO_DEFAULTS,
+    "debug": "see `{program} logs` and `{program} fsck`",
+    "misc": "call the server with any gRPC client",
+    "shell": "your own shell completes words after `{program} completion bash --install`",
+    "buildinfo": "see `{program} version`",
+    "extract": "use `{program} backup`, or `pachlet import` from the other server",
+    "get tag": "objects have no names of their own any more; see `{program} get file`",
+    "get object": "objects have no names of their own any more; see `{program} get file`",
 }
 """Verbs of Pachyderm that have no counterpart here, and what to do instead."""
+
+
+def elsewhere(words: list[str]) -> tuple[str, str]:
+    """Return the verb of Pachyderm that was typed and is not here, and what to do instead; else nothing."""
+    for typed in (words[:2], words[:1], [*words[0].split("-", 1), *words[1:]][:2]):
+        name = " ".join(typed)
+        for known in (name, name.removesuffix("s")):
+            if known in ELSEWHERE:
+                return known, ELSEWHERE[known]
+    return "", ""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ WORKER_CONFIG = Path("/pachctl/config.json")
 
 Config = dict[str, Any]
 
+_TEXTS = ("pachd_address", "project", "session_token", "active_transaction", "server_cas")
+"""The fields of a context that are read here."""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -131,9 +134,10 @@ def set_context(config: Config, name: str, **fields: Any) -> Config:
     """Return the config with the named context created or changed, and active."""
     changed = json.loads(json.dumps(config))
     changed.setdefault("user_id", uuid.uuid4().hex)
-    section = changed.setdefault("v2", {})
+    section = changed["v2"] = changed.get("v2") or {}
     section.setdefault("metrics", False)  # never report usage to anyone
-    section.setdefault("contexts", {}).setdefault(name, {}).update(fields)
+    named = section["contexts"] = section.get("contexts") or {}
+    named.setdefault(name, {}).update(fields)
     section["active_context"] = name
     return dict(changed)
 
@@ -181,11 +185,21 @@ def set_active(config: Config, name: str) -> Config:
 
 
 def _is_config(config: Any) -> bool:
-    """Tell whether what was read has the shape that is relied upon here."""
+    """Tell whether what was read has the shape that is relied upon here; a null stands for nothing."""
     if not isinstance(config, dict) or not isinstance(config.get("v2") or {}, dict):
         return False
-    named = _v2(config).get("contexts") or {}
-    return isinstance(named, dict) and all(isinstance(fields, dict) for fields in named.values())
+    section = _v2(config)
+    named = section.get("contexts") or {}
+    names = (section.get("active_context"), section.get("active_enterprise_context"))
+    if not isinstance(named, dict) or not all(isinstance(name or "", str) for name in names):
+        return False
+    return all(isinstance(fields, dict) and is_context(fields) for fields in named.values())
+
+
+def is_context(fields: Mapping[str, Any]) -> bool:
+    """Tell whether the fields of a context are of the kinds that are relied upon here."""
+    forwarders = fields.get("port_forwarders") or {}
+    return isinstance(forwarders, dict) and all(isinstance(fields.get(name) or "", str) for name in _TEXTS)
 
 
 def _address(fields: Mapping[str, Any]) -> str:

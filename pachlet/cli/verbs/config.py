@@ -23,6 +23,7 @@ from pachlet.client.context import (
     active,
     config_path,
     contexts,
+    is_context,
     read_config,
     set_active,
     set_context,
@@ -76,7 +77,7 @@ def config_set(session: Session, arguments: Namespace) -> None:
     elif arguments.what == "metrics":
         if arguments.value not in ("true", "false"):
             raise Usage("invalid argument; use either `true` or `false`")
-        config.setdefault("v2", {})["metrics"] = arguments.value == "true"
+        config["v2"] = {**(config.get("v2") or {}), "metrics": arguments.value == "true"}
     else:
         if arguments.value in contexts(config) and not arguments.overwrite:
             raise Usage(
@@ -169,8 +170,8 @@ def _context(config: dict[str, Any], name: str) -> dict[str, Any]:
 def _fields(session: Session) -> dict[str, Any]:
     try:
         fields = json.loads(session.read_text("-"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Usage(f"the context on the input is not JSON: {error}") from None
-    if not isinstance(fields, dict) or not isinstance(fields.get("pachd_address", ""), str):
+    if not isinstance(fields, dict) or not is_context(fields):
         raise Usage("the context on the input is not a JSON object with the fields of a context")
     return fields
