@@ -1,6 +1,7 @@
 """Bring a database of an older format up to date.
 
-For each format there is a step in `migrations/`, named `1_to_2.sql` and so on, that makes of one format the next.
+For each format there is a step in `migrations/`, SQL in a file with the two numbers in its name (one to two and so
+on), that makes of one format the next.
 All steps run in one transaction together with the new format's number: a server that is killed in an upgrade
 finds the old format again. There is no way back but a backup.
 

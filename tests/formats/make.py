@@ -34,7 +34,7 @@ def noise(seed: int, size: int) -> bytes:
 COMMITS: list[dict[str, bytes]] = [
     {"/a": b"one\n", "/dir/b": noise(1, 3000), "/dir/empty": b""},
     {"/a": b"two\n", "/big": BIG},
-    {"/many/%03d" % i: b"%d\n" % i for i in range(300)},
+    {f"/many/{i:03}": b"%d\n" % i for i in range(300)},
 ]
 """What each commit of repo `data` puts."""
 OPEN = {"/open/file": noise(2, 500)}
