@@ -55,7 +55,7 @@ def test_any_is_opened_with_the_messages_of_its_pool() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "field"),
+    "message, field",
     [
         ("pfs_v2.ListFileRequest", "paginationMarker"),
         ("pps_v2.ListJobRequest", "jqFilter"),
