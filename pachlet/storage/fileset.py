@@ -31,6 +31,10 @@ from pachlet.storage.tree import Tree, diff
 __all__ = ["DEFAULT_TAG", "Diff", "Entry", "FileSet", "Info", "apply_diffs", "diff_filesets"]
 
 
+_LOOK_UPS_WORTH_A_SCAN = 16
+"""So many entries can be passed by in the time that it takes to look for what clashes with one path."""
+
+
 @dataclass(frozen=True, slots=True)
 class Info:
     """A file or a directory (whose path ends with a slash).
@@ -66,10 +70,6 @@ class FileSet:
             if tag is None or decode_key(key)[1] == tag:
                 yield self._entry(key, value)
 
-    def info(self, path: str) -> Info | None:
-        """Return the file or directory at a path, with or without a slash at its end; None if there is neither."""
-        name = path.rstrip("/")
-        return (self._file(name) if name else None) or self._directory(name + "/")
     def between(self, lower: str, upper: str = "") -> Iterator[Entry]:
         """Yield the entries whose paths are at or after `lower` and before `upper` ("" is no end), sorted."""
         for key, value in self.tree.scan(lower.encode(), upper.encode() if upper else None):
@@ -80,6 +80,10 @@ class FileSet:
         for key, value in self.tree.scan():
             yield decode_key(key)[0], value_size(value)
 
+    def info(self, path: str) -> Info | None:
+        """Return the file or directory at a path, with or without a slash at its end; None if there is neither."""
+        name = path.rstrip("/")
+        return (self._file(name) if name else None) or self._directory(name + "/")
 
     def list_dir(self, path: str) -> Iterator[Info]:
         """Yield what lies directly in a directory, sorted; nothing if it is empty, a file or not there."""
@@ -114,10 +118,11 @@ class FileSet:
         """
         if since is None:
             return self._first_clash()
-        for key, before, after in diff(since.tree, self.tree):
-            if before is None and after is not None and (problem := self._clash_of(decode_key(key)[0])):
-                return problem
-        return None
+        changes = diff(since.tree, self.tree)
+        added = [decode_key(key)[0] for key, before, after in changes if before is None and after is not None]
+        if len(added) * _LOOK_UPS_WORTH_A_SCAN > self.tree.measure()[0]:
+            return self._first_clash()
+        return next(filter(None, map(self._clash_of, added)), None)
 
     def _entry(self, key: bytes, value: bytes) -> Entry:
         path, tag = decode_key(key)
