@@ -3,7 +3,8 @@
 A *glob* is a pattern over paths; a *group* is a part of it in round brackets, whose text it *captures*.
 Matching takes time in proportion to a path's length, whatever the pattern.
 
-Read in this order: glob.py (the language and the one class that others use), pattern.py, machine.py.
+Read in this order: glob.py (the language and the class that PFS uses), pattern.py, machine.py. Beside them stands
+regex.py: regular expressions, which only storage.Fileset has.
 """
 
 from pachlet.globs.glob import Glob
