@@ -49,23 +49,23 @@ def back_up(connection: Connection, folder: Path, report: Callable[[int], Callab
         lineage = _prepare(folder)
         have = list(_have(folder)) if lineage else []
         target = _Target(folder)
-        summary = Summary(0, 0, 0)
-        for answer in ask(connection, "Backup", {"have": have, "lineage": lineage}):
-            kind = answer.WhichOneof("body")
-            if kind == "plan":
-                plan = answer.plan
-                _write(folder / _LABEL, json.dumps({"lineage": plan.lineage}) + "\n")
-                summary = Summary(plan.files, plan.bytes, plan.bytes - plan.had_bytes)
-                advance = report(summary.sent)
-            elif kind == "file":
-                target.begin(answer.file)
-            elif kind == "data":
-                target.write(answer.data)
-                advance(len(answer.data))
-            elif kind == "digest":
-                target.end(answer.digest)
-            else:
-                target.finish(answer.end.paths)
+        answers = ask(connection, "Backup", {"have": have, "lineage": lineage})
+        with contextlib.closing(answers), contextlib.closing(target):
+            plan = next(answers).plan
+            _write(folder / _LABEL, json.dumps({"lineage": plan.lineage}) + "\n")
+            summary = Summary(plan.files, plan.bytes, plan.bytes - plan.had_bytes)
+            advance = report(summary.sent)
+            for answer in answers:
+                kind = answer.WhichOneof("body")
+                if kind == "file":
+                    target.begin(answer.file)
+                elif kind == "data":
+                    target.write(answer.data)
+                    advance(len(answer.data))
+                elif kind == "digest":
+                    target.end(answer.digest)
+                else:
+                    target.finish(answer.end.paths)
     return summary
 
 
@@ -110,6 +110,11 @@ class _Target:
         path = self._unfinished()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._out = path.open("wb")
+
+    def close(self) -> None:
+        """Let go of a file that was not ended."""
+        if self._out is not None:
+            self._out.close()
 
     def write(self, data: bytes) -> None:
         assert self._out is not None

@@ -7,7 +7,7 @@ Read next: backup.py, wire/proto/pachlet/v1/storage.proto.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from pachlet.errors import Unimplemented
 SERVICE = "pachlet.v1.Storage"
 
 
-def ask(connection: Connection, method: str, request: dict[str, Any]) -> Iterator[Message]:
+def ask(connection: Connection, method: str, request: dict[str, Any]) -> Generator[Message, None, None]:
     """Call a method of pachlet's own service and yield its answers."""
     try:
         yield from connection.call(SERVICE, method, request)

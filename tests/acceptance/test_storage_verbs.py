@@ -16,6 +16,9 @@ import pytest
 from pachlet import testing
 from pachlet.cli import main
 from pachlet.cli.session import Session
+from pachlet.client.backup import back_up
+from pachlet.client.connection import Connection
+from pachlet.client.put_file import from_bytes, put_file
 from pachlet.testing import RunningServer
 
 Type = Callable[..., "Ran"]
@@ -28,7 +31,8 @@ class Ran:
         environ = {"PACHD_ADDRESS": address, "PACH_CONFIG": str(folder / "config.json")}
         out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
         self.status = main.run(Session(environ, out=out, err=err, input=io.BytesIO(given)), words)
-        self.out, self.err = out.buffer.getvalue().decode(errors="replace"), err.getvalue()  # type: ignore[attr-defined]
+        self.raw: bytes = out.buffer.getvalue()  # type: ignore[attr-defined]
+        self.out, self.err = self.raw.decode(errors="replace"), err.getvalue()
 
 
 @pytest.fixture
@@ -189,3 +193,76 @@ def test_a_server_that_is_not_pachlet_is_told_apart(
     pachyderm.stop(None).wait()
     assert ran.status == 1
     assert f"127.0.0.1:{port} is not a pachlet server" in ran.err
+
+
+def test_a_backup_that_is_broken_off_leaves_the_one_before_it_good(
+    at: Callable[[str], Type], server: RunningServer, tmp_path: Path
+) -> None:
+    type, folder = at(server.address), tmp_path / "backup"
+    assert type("create", "repo", "r").status == 0
+    put(type, "r@master:/a", noise(1))
+    assert type("backup", str(folder)).status == 0
+    assert type("gc").status == 0  # what follows goes to a new pack
+    put(type, "r@master:/b", noise(2, 3_000_000))
+
+    class BrokenOff(Exception):
+        pass
+
+    def break_off_at(limit: int) -> Callable[[int], Callable[[int], None]]:
+        sent = 0
+
+        def advance(count: int) -> None:
+            nonlocal sent
+            sent += count
+            if sent >= limit:
+                raise BrokenOff
+
+        return lambda total: advance
+
+    with Connection(server.address) as connection:
+        for limit in (1, 2_000_000, 3_050_000):
+            with pytest.raises(BrokenOff):
+                back_up(connection, folder, break_off_at(limit))
+            target = tmp_path / f"restored {limit}"
+            assert type("restore", str(folder), "--data-dir", str(target)).status == 0
+            with testing.server(target) as other:
+                found = at(other.address)("list", "file", "r@master").out
+                assert "/a" in found
+                assert "/b" not in found
+        # The collector was let go, and what had arrived is not sent again.
+        assert type("gc").status == 0
+        summary = back_up(connection, folder, lambda total: lambda count: None)
+    assert summary.sent < 1_000_000
+    assert not list(folder.rglob("*.part"))
+    target = tmp_path / "restored"
+    assert type("restore", str(folder), "--data-dir", str(target)).status == 0
+    with testing.server(target) as other:
+        assert "/b" in at(other.address)("list", "file", "r@master").out
+
+
+def test_a_backup_while_others_write_is_of_one_moment(
+    at: Callable[[str], Type], server: RunningServer, tmp_path: Path
+) -> None:
+    type, folder = at(server.address), tmp_path / "backup"
+    assert type("create", "repo", "r").status == 0
+    written = 0
+
+    def write(count: int) -> None:
+        nonlocal written
+        for _ in range(5):  # two files that belong together, one commit each time
+            written += 1
+            put_file(connection, "r@master", [from_bytes(f"/{name}", noise(written, 2000)) for name in "ab"])
+
+    with Connection(server.address) as connection:
+        write(0)
+        back_up(connection, folder, lambda total: write)
+    assert type("restore", str(folder), "--data-dir", str(tmp_path / "restored")).status == 0
+    with testing.server(tmp_path / "restored") as other:
+        there = at(other.address)
+        assert there("list", "commit", "r").out.count("USER") == 5
+        assert there("fsck", "--read").out == "No errors found.\n"
+        assert (
+            there("get", "file", "r@master:/a").raw
+            == there("get", "file", "r@master:/b").raw
+            == noise(5, 2000)
+        )
