@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 GOOD_FOR = 24 * 3600
 """Seconds."""
 _NANOS = 1_000_000_000
+_LOOK_FOR_END = 0.1  # seconds
 _PATIENCE = 60.0  # seconds, with a caller who says nothing
 
 
@@ -97,7 +98,9 @@ class ChunkDoor:
                 hint="read the file set with ReadFileset instead",
             ) from error
         server.daemon_threads = True
-        self._thread = threading.Thread(target=server.serve_forever, name="chunk-door", daemon=True)
+        self._thread = threading.Thread(
+            target=server.serve_forever, args=(_LOOK_FOR_END,), name="chunk-door", daemon=True
+        )
         self._thread.start()
         return server
 
