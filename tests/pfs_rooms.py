@@ -59,7 +59,11 @@ class Rooms:
 
     def put(self, name: str, files: Iterable[tuple[str, bytes]]) -> CommitRecord:
         """Write files to the head of master while that is open, else as a commit of their own."""
-        write_upload(self.transactions, self.upload(files), repo(name), "", "master")
+        return self.write(name, self.upload(files))
+
+    def write(self, name: str, upload: Upload) -> CommitRecord:
+        """Write an upload to the head of master while that is open, else as a commit of its own."""
+        write_upload(self.transactions, upload, repo(name), "", "master")
         return self.head(name)
 
     def start(self, name: str) -> CommitRecord:

@@ -16,10 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pachlet.pfs.collecting import SLACK
 from pachlet.pfs.index import DatabaseIndex
 from pachlet.pfs.records import CommitRecord
-from pachlet.pfs.uploads import Upload, write_upload
+from pachlet.pfs.uploads import Upload
 from pachlet.storage.hashing import chunk_hash
 from pachlet.storage.marking import Marks
-from tests.pfs_rooms import Rooms, repo
+from tests.pfs_rooms import Rooms
 
 PACK_SIZE = 6000
 RECORD = 48
@@ -95,7 +95,7 @@ class Collecting(RuleBasedStateMachine):
     @rule(name=repos)
     def end_upload(self, name: str) -> None:
         upload, changed = self.uploads.pop(0)
-        write_upload(self.rooms.transactions, upload, repo(name), "", "master")
+        self.rooms.write(name, upload)
         self.note(name, changed)
 
     @precondition(lambda self: self.uploads)

@@ -14,8 +14,7 @@ import pytest
 from pachlet import errors
 from pachlet.pfs.collecting import NO_SPACE, OPEN_COMMITS, SLACK_KEPT, UPLOADS, Progress
 from pachlet.pfs.index import DatabaseIndex
-from pachlet.pfs.uploads import write_upload
-from tests.pfs_rooms import Rooms, repo
+from tests.pfs_rooms import Rooms
 
 NO_GRACE = timedelta(0)
 
@@ -98,7 +97,7 @@ def test_a_pack_that_is_mostly_in_use_stays_unless_no_slack_is_allowed(rooms: Ro
 def test_what_an_upload_has_put_stays_until_it_gives_up(rooms: Rooms) -> None:
     upload = rooms.upload([("/a", noise(1))])
     rooms.collect()
-    write_upload(rooms.transactions, upload, repo("keep"), "", "master")
+    rooms.write("keep", upload)
     rooms.collect()
     assert rooms.read(rooms.head("keep")) == {"/a": noise(1)}
     abandoned = rooms.upload([(f"/{i}", noise(50 + i)) for i in range(20)])
@@ -115,7 +114,7 @@ def test_what_an_upload_found_there_already_stays(rooms: Rooms) -> None:
     rooms.delete_repo("drop")
     report = rooms.collect()
     assert (report.chunks, report.kept[UPLOADS]) == (0, 2048)
-    write_upload(rooms.transactions, upload, repo("keep"), "", "master")
+    rooms.write("keep", upload)
     del upload
     assert rooms.collect().chunks == 0
     assert rooms.read(rooms.head("keep")) == {"/same": noise(1)}
@@ -128,7 +127,7 @@ def test_what_was_copied_stays_although_its_source_is_gone(rooms: Rooms) -> None
         upload.copy(rooms.files.open_commit(db, source), "/a", "/copy", append=False)
     rooms.delete_repo("drop")
     rooms.collect()
-    write_upload(rooms.transactions, upload, repo("keep"), "", "master")
+    rooms.write("keep", upload)
     assert rooms.read(rooms.head("keep")) == {"/copy": noise(1)}
 
 

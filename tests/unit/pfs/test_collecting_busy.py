@@ -7,8 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pachlet.pfs.checking import Checker
-from pachlet.pfs.uploads import write_upload
-from tests.pfs_rooms import Rooms, repo
+from tests.pfs_rooms import Rooms
 
 # Few contents, so that what one thread deletes another one wants.
 CONTENTS = [random.Random(i).randbytes(500 + 100 * i) for i in range(20)]
@@ -31,7 +30,7 @@ def write(rooms: Rooms, name: str, seed: int) -> dict[str, bytes]:
             upload.copy(rooms.files.open_finished(rooms.head(brief).root), "/", "/copy", append=False)
             rooms.delete_repo(brief)
             held |= {"/copy/brief": b"", "/copy/own": b"%d %d" % (seed, number)}
-            write_upload(rooms.transactions, upload, rooms.files, repo(name), "", "master")
+            rooms.write(name, upload)
             held["/copy/brief"] = rooms.read(rooms.head(name))["/copy/brief"]
             assert held["/copy/brief"] in CONTENTS
         assert rooms.read(rooms.head(name)) == held
