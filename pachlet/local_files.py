@@ -40,7 +40,8 @@ def files_below(folder: str) -> Iterator[tuple[str, str]]:
             continue
         folders = []
         for entry in entries:
-            check_name(entry.path)
+            if not entry.name.isascii():
+                check_name(entry.path)
             if _is_folder(entry):
                 folders.append((entry.path, f"{below}{entry.name}/", (*above, identity)))
             else:

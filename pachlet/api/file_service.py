@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pachlet.api import messages
+from pachlet.api.broken_streams import check_whole, checker
 from pachlet.api.handlers import Context
-from pachlet.api.local_service import checker, demand, proven_transfer
+from pachlet.api.local_service import demand, proven_transfer
 from pachlet.api.local_source import SCHEME, local_path, put_local
 from pachlet.api.local_target import Target, prefix_of
 from pachlet.api.names import CommitName, at_most, commit_name
@@ -66,6 +67,9 @@ class FileService:
             find_target(db, name.repo, name.id, name.branch)
         upload = Upload(self.files.store)
         self._collect(upload, requests, context)
+        upload.seal()
+        upload.compare_with_head(self.files, name.repo, name.id, name.branch)
+        checker(context)()
         write_upload(self.transactions, upload, name.repo, name.id, name.branch)
         return messages.empty()
 
@@ -88,6 +92,7 @@ class FileService:
                     raise Refused(
                         "cannot set commit" if kind == "set_commit" else "unrecognized message type"
                     )
+        check_whole(context)
 
     def _copy(self, upload: Upload, request: Any, context: Context) -> None:
         if not request.HasField("src"):

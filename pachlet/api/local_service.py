@@ -6,14 +6,13 @@ Read next: nonces.py, local_source.py, local_target.py.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.handlers import Context
 from pachlet.api.nonces import Nonces, Transfer, refusal
 from pachlet.errors import NotFound
-from pachlet.metadb.changes import Closed
 from pachlet.place import PROOF_KEY, current_umask, describe_place
 
 _INTERVAL = 0.1  # seconds
@@ -39,16 +38,6 @@ def demand(transfer: Transfer | None) -> Transfer:
     if transfer is None:
         raise refusal()
     return transfer
-
-
-def checker(context: Context) -> Callable[[], None]:
-    """Return a function that raises Closed once the caller has gone away."""
-
-    def check() -> None:
-        if not context.is_active():
-            raise Closed
-
-    return check
 
 
 class LocalFilesService:

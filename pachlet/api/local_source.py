@@ -53,8 +53,9 @@ def put_local(
         raise InvalidArgument(f"{url} asks for {query}", hint=f"file:// URLs know ?{REPLACE} only")
     put = upload.replace if query else upload.add
     if recursive and not os.path.isfile(source):
+        folder = posixpath.join("/", path, "")
         for below, each in files_below(source):
-            put(posixpath.join("/", path, below), _counted(each, transfer, check), tag)
+            put(folder + below, _counted(each, transfer, check), tag)
     elif os.path.isdir(source):
         raise Refused(f"{source} is a folder", hint="add -r to put all that is in it")
     else:

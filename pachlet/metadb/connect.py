@@ -170,6 +170,19 @@ class Database:
             with self._pool_lock:
                 self._pool.append(connection)
 
+    def look_up(self, statement: str, **values: Any) -> Row | None:
+        """Return the first row of one query, or None; cheaper than a read transaction of one statement."""
+        with self._pool_lock:
+            connection = self._pool.pop() if self._pool else None
+        connection = connection or self._connect()
+        try:
+            # One statement sees one state by itself; fetching all ends it.
+            rows: list[Row] = connection.execute(load_statements()[statement], values).fetchall()
+        finally:
+            with self._pool_lock:
+                self._pool.append(connection)
+        return rows[0] if rows else None
+
     def size(self) -> int:
         """Return the size of the database file in bytes."""
         with self.read() as db:

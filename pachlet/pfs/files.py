@@ -27,7 +27,7 @@ class Files:
     """The content side of PFS: file sets of commits, and bytes of files."""
 
     def __init__(self, database: Database, store: ChunkStore) -> None:
-        self._database = database
+        self.database = database
         self.store = store
         self.index = DatabaseIndex(database)
 

@@ -26,16 +26,15 @@ class DatabaseIndex:
 
     def find_chunk(self, hash: bytes) -> Location | None:
         """Return where a chunk lies, or None."""
-        with self._database.read() as db:
-            row = db.first("find_chunk", hash=hash)
+        row = self._database.look_up("find_chunk", hash=hash)
         return Location(row["pack"], row["offset"], row["stored"], row["length"]) if row else None
 
     def get_node(self, hash: bytes) -> bytes:
         """Return a node of a file tree."""
-        with self._database.read() as db:
-            data: bytes | None = db.value("get_node", hash=hash)
-        if data is None:
+        row = self._database.look_up("get_node", hash=hash)
+        if row is None:
             raise Corrupt(f"{self._database.path} lacks node {hash.hex()} of a file tree")
+        data: bytes = row["data"]
         return data
 
     def put_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:

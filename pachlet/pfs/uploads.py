@@ -16,6 +16,7 @@ from pachlet.ids import is_commit_id
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, Repo, check_file_path, clean_path
 from pachlet.pfs import branches, commits
+from pachlet.pfs.files import Files
 from pachlet.pfs.index import add_chunks
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.repos import inspect_repo
@@ -23,6 +24,7 @@ from pachlet.pfs.resolving import resolve_commit
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.storage.chunks import ChunkRow, ChunkStore
 from pachlet.storage.content import write_content
+from pachlet.storage.diffs import leave_out_idle
 from pachlet.storage.fileset import Diff, FileSet
 
 DEFAULT_TAG = "default"
@@ -34,6 +36,7 @@ class Upload:
     def __init__(self, store: ChunkStore) -> None:
         self._writer = store.writer()
         self.diff = Diff()
+        self._on_base: tuple[int, Diff] | None = None
 
     def add(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
         """Append bytes to a file; no bytes at all create it empty."""
@@ -77,10 +80,29 @@ class Upload:
         """Make its bytes durable; return the rows to publish with what refers to them, while this lives."""
         return self._writer.seal()
 
+    def compare_with_head(self, files: Files, repo: Repo, id: str, branch: str) -> None:
+        """Find out what of it changes anything in the head that a commit of its own would be based on."""
+        with files.database.read() as db:
+            target = find_target(db, repo, id, branch)
+            found = branches.find_branch(db, target.branch) if target.branch is not None else None
+            if found is None or found.head is None:
+                return
+            head = commits.get_commit(db, found.head)
+            base = commits.content_base(db, head) if head.error else head
+            if base is None or base.finished is None:
+                return
+            tree = files.open_finished(base.root).tree
+        self._on_base = base.key, leave_out_idle(self.diff, tree)
+
     def stage(self, txn: Transaction, record: CommitRecord) -> None:
         """Write it to an open commit, in the caller's transaction."""
+        diff = self.diff
+        if self._on_base is not None:
+            base = commits.content_base(txn.db, record)
+            if base is not None and base.key == self._on_base[0]:
+                diff = self._on_base[1]
         add_chunks(txn.db, self.seal())
-        txn.db.run("add_staged", commit=record.key, diff=self.diff.encode())
+        txn.db.run("add_staged", commit=record.key, diff=diff.encode())
 
 
 def _file_path(path: str) -> str:
@@ -124,6 +146,7 @@ def find_target(db: Statements, repo: Repo, id: str, branch: str) -> Target:
 
 def write_upload(transactions: Transactions, upload: Upload, repo: Repo, id: str, branch: str) -> None:
     """Make an upload part of its target; a commit made for it is there in full or not at all."""
+    upload.seal()  # before the transaction, in which all other writers wait
     with transactions.start() as txn:
         target = find_target(txn.db, repo, id, branch)
         if target.commit is not None:

@@ -113,6 +113,7 @@ class ChunkStore:
         """Held by whoever moves or removes packs, or needs them to stay."""
         self.threads = default_workers() if threads is None else threads
         self._pool: ThreadPoolExecutor | None = None
+        self._syncing: ThreadPoolExecutor | None = None
 
     def writer(self) -> ChunkWriter:
         """Return a writer, for one thread at a time and one transaction."""
@@ -183,8 +184,9 @@ class ChunkStore:
             self._current = None
             self._readers.clear()
             self._pending.clear()
-            pool, self._pool = self._pool, None
-        if pool is not None:
+            pools = [pool for pool in (self._pool, self._syncing) if pool is not None]
+            self._pool = self._syncing = None
+        for pool in pools:
             pool.shutdown()
 
     def find_pending(self, hash: bytes) -> _Pending | None:
@@ -203,6 +205,8 @@ class ChunkStore:
             if pending is None:
                 pack = self._current
                 if pack is None or pack.failed or pack.end >= self.pack_size:
+                    if pack is not None and not pack.failed:
+                        self._begin_sync(pack)
                     pack = self._current = self._new_pack()
                 pending = _Pending(pack.append(hash, codec, payload, length), pack)
                 self._pending[hash] = pending
@@ -228,6 +232,12 @@ class ChunkStore:
         """Let go of a pack whose file is gone, so that the disk gets its space."""
         with self._lock:
             self._readers.pop(number, None)
+
+    def _begin_sync(self, pack: Pack) -> None:
+        """Have a full pack written to disk while the next one is filled; whoever seals it hears of errors."""
+        if self._syncing is None:
+            self._syncing = ThreadPoolExecutor(1, thread_name_prefix="sync")
+        self._syncing.submit(pack.sync, pack.end)
 
     def _new_pack(self) -> Pack:
         number, self._next_number = self._next_number, self._next_number + 1

@@ -24,17 +24,21 @@ _CHUNK = struct.Struct(">32sI")
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The bytes of a file: size, hash, and (hash, length) of each chunk. An empty file has no chunks."""
+    """The bytes of a file: size, and (hash, length) of each chunk. An empty file has no chunks."""
 
     size: int
-    hash: bytes
     chunks: tuple[tuple[bytes, int], ...]
+
+    @property
+    def hash(self) -> bytes:
+        """The hash of the file; made when asked for, because most contents are only passed on."""
+        return hashing.file_hash(self.chunks)
 
     @classmethod
     def of(cls, chunks: Iterable[tuple[bytes, int]]) -> Content:
         """Make the content that these chunks are."""
         chunks = tuple(chunks)
-        return cls(sum(length for _, length in chunks), hashing.file_hash(chunks), chunks)
+        return cls(sum(length for _, length in chunks), chunks)
 
     def encode(self) -> bytes:
         """Return the list of chunks as bytes; size and hash follow from it."""

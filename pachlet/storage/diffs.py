@@ -17,7 +17,7 @@ Read next: fileset.py (what diffs are applied to).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -25,12 +25,14 @@ from pachlet import errors
 from pachlet.storage.chunks import ChunkStore, ChunkWriter
 from pachlet.storage.content import Content, concat
 from pachlet.storage.entries import decode_value, encode_key, encode_value, keys_below
+from pachlet.storage.nodes import MemoryNodes
 from pachlet.storage.tree import Tree
 
 _HEAD = struct.Struct("<BII")
 _VERSION = 1
 _U32 = struct.Struct("<I")
 _FILE = struct.Struct("<BI")
+_GETS_WORTH_A_SCAN = 8  # so many entries can be passed by in the time of one look-up
 
 
 @dataclass(slots=True)
@@ -74,6 +76,10 @@ class Diff:
                 self.delete_file(path, tag)
             if change.parts:
                 self._change(path, tag).parts.extend(change.parts)
+
+    def adopt(self, path: str, tag: str, change: _Change) -> None:
+        """Take over what becomes of a file from another diff; both have it then."""
+        self._files[path, tag] = change
 
     def trees(self) -> list[str]:
         """Return the directories below which nothing of the base is left."""
@@ -147,6 +153,32 @@ class Diff:
             return 0
         slashes = (at for at, letter in enumerate(path) if letter == "/")
         return max(self._trees.get(path[: at + 1], 0) for at in slashes)
+
+
+def leave_out_idle(diff: Diff, tree: Tree) -> Diff:
+    """Return a diff without the files that it replaces by what is there already, which is the same on this tree.
+
+    So a folder that is put again costs what has changed in it.
+    """
+    changes = list(diff.changes())
+    if diff.trees() or not changes or tree.root is None:
+        return diff
+    keys = [encode_key(path, tag) for path, tag, _ in changes]
+    first, last = min(keys), max(keys) + b"\0"
+    find: Callable[[bytes], bytes | None] = tree.get
+    if len(keys) * _GETS_WORTH_A_SCAN > tree.measure(first, last)[0]:
+        find = dict(tree.scan(first, last)).get
+    needed, nodes = Diff(), MemoryNodes()
+    for key, (path, tag, change) in zip(keys, changes, strict=True):
+        before = find(key)
+        is_idle = change.replaces and (
+            before == encode_value(change.parts[0], nodes)
+            if len(change.parts) == 1
+            else before is None and not change.parts
+        )
+        if not is_idle:
+            needed.adopt(path, tag, change)
+    return needed
 
 
 def apply_diffs(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pachlet.storage.chunks import ChunkStore, Location
 from pachlet.storage.content import read_content, write_content
+from pachlet.storage.diffs import leave_out_idle
 from pachlet.storage.fileset import Diff, FileSet, apply_diffs, diff_filesets
 from pachlet.storage.tree import MemoryNodes, Tree
 
@@ -194,3 +195,26 @@ def test_reading_without_a_writer_shows_the_same_bytes(store: ChunkStore, batche
     files = FileSet(apply_diffs(Tree(MemoryNodes(), None), [diff], store))
     found = {(e.path, e.tag): b"".join(read_content(store, e.content)) for e in files.entries()}
     assert found == model
+
+
+@given(before=batches, more=batches)
+def test_idle_changes_may_be_left_out(store: ChunkStore, before: list, more: list) -> None:
+    """Replacing files by what they are changes nothing; leaving that out of a diff neither."""
+    writer = store.writer()
+    model, old = build(store, before, together=True)
+    diff = Diff()
+    for (path, tag), data in model.items():  # put again
+        diff.delete_file(path, tag)
+        diff.append(path, tag, write_content(writer, [data]))
+    assert not list(leave_out_idle(diff, old.tree).changes()) or not model
+    for batch in more:
+        for kind, path, *rest in batch:
+            if kind == "append":
+                diff.append(path, rest[0], write_content(writer, [rest[1]]))
+            elif kind == "delete":
+                diff.delete_file(path, rest[0])
+            else:
+                diff.delete_tree(path)
+    needed = leave_out_idle(diff, old.tree)
+    roots = [apply_diffs(old.tree, [each], store, writer).root for each in (diff, needed)]
+    assert roots[0] == roots[1]
