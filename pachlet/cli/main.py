@@ -10,6 +10,7 @@ Read next: registry.py, session.py.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from argparse import ArgumentParser, Namespace
@@ -39,6 +40,8 @@ class Parser(ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the return value is its exit status."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # errors are told once, by us
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack signs that a table has
+        sys.stdout.reconfigure(errors="backslashreplace")
     program = os.path.basename(sys.argv[0]).removesuffix(".py")
     session = Session(os.environ, program=program if program in ("pachctl", "pachlet") else "pachctl")
     return run(session, sys.argv[1:] if argv is None else argv)

@@ -83,7 +83,6 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
             ("delete commit", "Delete a commit set with its data."),
             ("delete commitV2", "Delete one commit with its data."),
         ),
-        *_family("fsck", ("fsck", "Check that what is stored is whole and consistent.")),
     ),
     "transactions, metadata": (
         *_family(

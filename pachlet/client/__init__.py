@@ -6,6 +6,6 @@ request's fields. Everything here goes over gRPC and works against any Pachyderm
 environment, prints or knows the engine.
 
 Read in this order: connection.py, names.py, context.py, then the verbs: projects.py, repos.py, branches.py,
-commits.py, transactions.py, metadata.py, files.py, put_file.py, get_file.py, fsck.py, pipelines.py, jobs.py,
+commits.py, transactions.py, metadata.py, files.py, put_file.py, get_file.py, pipelines.py, jobs.py,
 watch.py, datums.py, logs.py, cluster.py; last what is built from them: apply.py, provenance.py, importing/.
 """

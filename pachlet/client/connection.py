@@ -120,7 +120,7 @@ class Connection:
     ) -> Any:
         """Call a method that takes one request; return its answer, or an iterator over its answers."""
         about = _method(service, method)
-        prepared = _message(about.request, request)
+        prepared = as_message(service, method, request)
         if about.server_streaming:
             return self._stream(service, about, prepared, timeout, metadata)
         stub = self._channel().unary_unary(
@@ -151,7 +151,7 @@ class Connection:
         stub = self._channel().stream_unary(
             f"/{service}/{method}", about.request.SerializeToString, about.response.FromString
         )
-        source = _Source(_message(about.request, request) for request in requests)
+        source = _Source(as_message(service, method, request) for request in requests)
         call = stub.future(
             source,
             timeout=self._timeout,
@@ -291,8 +291,14 @@ def _method(service: str, name: str) -> Any:
     return _methods()[service, name]  # a KeyError is a bug: the schema is ours
 
 
-def _message(kind: Any, request: Request | Message) -> Message:
-    return kind(**request) if isinstance(request, Mapping) else request
+def as_message(service: str, method: str, request: Request | Message) -> Message:
+    """Return a request as the message that its method takes."""
+    if not isinstance(request, Mapping):
+        return request
+    try:
+        return _method(service, method).request(**request)
+    except ValueError as error:  # a number that is too large, or a text that is not Unicode
+        raise errors.Usage(f"what was given can't be sent: {error}") from None
 
 
 def _gzip() -> Any:

@@ -198,8 +198,10 @@ def _is_config(config: Any) -> bool:
 
 def is_context(fields: Mapping[str, Any]) -> bool:
     """Tell whether the fields of a context are of the kinds that are relied upon here."""
-    forwarders = fields.get("port_forwarders") or {}
-    return isinstance(forwarders, dict) and all(isinstance(fields.get(name) or "", str) for name in _TEXTS)
+    texts = [fields.get(name) or "" for name in _TEXTS]
+    # Some go into headers, where only plain characters may be.
+    plain = all(isinstance(text, str) and text.isascii() and text.isprintable() for text in texts)
+    return plain and isinstance(fields.get("port_forwarders") or {}, dict)
 
 
 def _address(fields: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from datetime import timedelta
 from typing import Any
 
+from pachlet.client import names
 from pachlet.client.connection import Connection, Message
 from pachlet.errors import Unimplemented
 
@@ -54,9 +55,15 @@ def disk_usage(connection: Connection) -> tuple[list[Message], Message]:
     return [each.repo for each in answers[:-1]], answers[-1].totals
 
 
-def fsck(connection: Connection, *, zombies: bool) -> Iterator[Message]:
-    """Yield an FsckResponse for each fault of any server."""
-    request = {"zombie_all": True} if zombies else {}
+def fsck(connection: Connection, *, zombies: bool = False, zombie: str = "") -> Iterator[Message]:
+    """Yield an FsckResponse for each fault of any server.
+
+    `zombie` names a pipeline's output commit that should hold nothing of datums that are gone; `zombies` means
+    all of them.
+    """
+    request: dict[str, Any] = {"zombie_all": True} if zombies else {}
+    if zombie:
+        request = {"zombie_target": names.commit(connection.project, zombie)}
     yield from connection.call("pfs_v2.API", "Fsck", request)
 
 

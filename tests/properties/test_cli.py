@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from pachlet.cli.session import Session
 from pachlet.cli.spelling import ELSEWHERE, modernise
 from pachlet.cli.verbs.completion import all_words
 from pachlet.client import metadata
-from pachlet.client.connection import Connection
+from pachlet.client.connection import Connection, as_message
 from pachlet.errors import Unavailable, Usage
 
 # What these do is on this machine, not on a server: here they are only parsed.
@@ -46,7 +45,8 @@ VALUES = [
     "'",
 ]
 
-text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+# Bytes that are not UTF-8 come as lone surrogates.
+text = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.just("\udcff")), max_size=12)
 word = st.one_of(st.sampled_from([*FLAGS, *NAMES, *VALUES, *ELSEWHERE]), text)
 flag_with_value = st.builds(lambda flag, value: f"{flag}={value}", st.sampled_from(FLAGS), word)
 verb = st.sampled_from([*VERBS, *ELSEWHERE, *(name.replace(" ", "-") for name in VERBS)]).map(str.split)
@@ -64,11 +64,17 @@ command = st.builds(
 def no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Let every call fail at once, local verbs do nothing, and files land where they are thrown away."""
 
-    def fail(*_: Any, **__: Any) -> Iterator[Any]:
+    def call(_: Connection, service: str, method: str, request: Any, **__: Any) -> Any:
+        as_message(service, method, request).SerializeToString()
         raise Unavailable("no server")
 
-    monkeypatch.setattr(Connection, "call", fail)
-    monkeypatch.setattr(Connection, "send", fail)
+    def send(_: Connection, service: str, method: str, requests: Any, **__: Any) -> Any:
+        for request in requests:
+            as_message(service, method, request).SerializeToString()
+        raise Unavailable("no server")
+
+    monkeypatch.setattr(Connection, "call", call)
+    monkeypatch.setattr(Connection, "send", send)
     monkeypatch.chdir(tmp_path)
     for found in registry.VERBS.values():
         if found.name in LOCAL:

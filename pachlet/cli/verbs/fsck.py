@@ -1,5 +1,7 @@
 """fsck: look for damage in what a server stores.
 
+Upstream ends with status 0 whatever is found; a script should notice, so here it is 1.
+
 Read next: pachlet/pfs/checking.py.
 """
 
@@ -7,9 +9,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from pachlet.cli import flags
 from pachlet.cli.session import Session
 from pachlet.client import storage
-from pachlet.errors import Corrupt
+from pachlet.errors import Corrupt, Usage
+
+fsck_status = "0 when nothing is wrong, 1 when something is or the check failed, 2 when the words are off."
 
 
 def fsck_arguments(parser: ArgumentParser) -> None:
@@ -19,12 +24,18 @@ def fsck_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="also look for output files of datums that are not in meta commits",
     )
+    parser.add_argument(
+        "--zombie", default="", metavar="REPO@COMMIT", help="the same, in one output commit only"
+    )
     parser.add_argument("--read", action="store_true", help="also read every chunk and check its hash")
+    flags.add_project(parser)
 
 
 def fsck(session: Session, arguments: Namespace) -> None:
+    if arguments.zombie and arguments.zombie_all:
+        raise Usage("either check all pipelines for zombie files or provide a single commit")
     faults = 0
-    for answer in storage.fsck(session.connection, zombies=arguments.zombie_all):
+    for answer in storage.fsck(session.connection, zombies=arguments.zombie_all, zombie=arguments.zombie):
         if answer.error:
             faults += 1
             session.print(f"Error: {answer.error}")

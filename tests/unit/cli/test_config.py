@@ -12,8 +12,17 @@ import pytest
 from pachlet.cli import main
 from pachlet.cli.session import Session
 from pachlet.client.connection import Address
-from pachlet.client.context import Context, read_config, resolve, set_context, write_config
-from pachlet.errors import PachletError, Usage
+from pachlet.client.context import (
+    Context,
+    active_transaction,
+    context_of,
+    read_config,
+    resolve,
+    set_context,
+    set_transaction,
+    write_config,
+)
+from pachlet.errors import PachletError, Refused, Usage
 
 
 @pytest.fixture
@@ -40,6 +49,11 @@ def written_by_pachctl(**fields: object) -> dict[str, object]:
             {"PACHD_ADDRESS": "other:2"},
             Context("other:2", "p"),  # the token is for h only
         ),
+        (
+            written_by_pachctl(pachd_address="grpc://h:1", session_token="t", active_transaction="x"),
+            {"PACHD_ADDRESS": "h:1"},
+            Context("h:1", token="t", transaction="x"),  # the same server in another spelling
+        ),
         (written_by_pachctl(port_forwarders={"pachd": 4711}), {}, Context("127.0.0.1:4711")),
         (written_by_pachctl(active_transaction="x"), {}, Context(transaction="x")),
         (
@@ -61,10 +75,24 @@ def test_home_holds_the_config_by_default(tmp_path: Path) -> None:
     assert resolve({"HOME": str(tmp_path)}).address == "grpc://h:1"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "\x00"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "\x00",
+        '{"v2": 1}',
+        '{"v2": {"contexts": [1]}}',
+        '{"v2": {"contexts": {"c": 1}}}',
+        '{"v2": {"active_context": {"c": 1}}}',
+        '{"v2": {"contexts": {"c": {"session_token": "two\\nlines"}}}}',
+        "[" * 100_000,
+    ],
+    ids=range(9),
+)
 def test_damaged_config_is_refused_in_words(path: Path, text: str) -> None:
     path.write_text(text)
-    with pytest.raises(PachletError, match="config"):
+    with pytest.raises(PachletError, match=r"config\.json "):
         read_config(path)
 
 
@@ -132,3 +160,46 @@ def test_contexts_are_set_chosen_changed_listed_and_deleted(session: Session) ->
 def test_mistakes_about_contexts_are_told(session: Session, words: tuple[str, ...]) -> None:
     assert main.run(session, words) in (1, 2)
     assert session.err.getvalue().count("\n") == 1  # type: ignore[attr-defined]
+
+
+def test_transaction_is_kept_with_its_server(path: Path) -> None:
+    environ = {"PACH_CONFIG": str(path), "PACHD_ADDRESS": "h:1"}
+    set_transaction(environ, "x")  # a context is made for it
+    assert active_transaction(environ) == active_transaction({"PACH_CONFIG": str(path)}) == "x"
+    assert active_transaction({**environ, "PACHD_ADDRESS": "other:1"}) == ""
+    with pytest.raises(Refused, match="not the server at other:1"):
+        set_transaction({**environ, "PACHD_ADDRESS": "other:1"}, "y")
+    set_transaction(environ, "")
+    assert active_transaction(environ) == ""
+
+
+def test_address_brings_the_token_of_its_context(path: Path) -> None:
+    config = set_context({}, "c", pachd_address="grpcs://h:1", session_token="t", server_cas="YQ==")
+    write_config(path, config)
+    environ = {"PACH_CONFIG": str(path)}
+    assert context_of(environ, "grpcs://h:1") == Context("grpcs://h:1", token="t", certificates=b"a")
+    assert context_of(environ, "grpc://other:1") == Context("grpc://other:1")
+
+
+def test_settings_have_pachctls_words(session: Session) -> None:
+    assert run(session, "config", "get", "active-context") == "NONE\n"
+    assert run(session, "config", "get", "active-enterprise-context") == "NONE\n"
+    session.input = io.BytesIO(b'{"pachd_address": "h"}')
+    run(session, "config", "set", "context", "a")
+    run(session, "config", "set", "active-enterprise-context", "a")
+    assert run(session, "config", "list", "contexts") == "ACTIVE\tNAME\nE*\ta\n"
+    assert run(
+        session, "config", "update", "context", "--namespace", "n", "--remove-cluster-deployment-id"
+    ) == ('editing the currently active context "a"\n')
+    fields = json.loads(run(session, "config", "get", "context", "a"))
+    assert fields == {"pachd_address": "grpc://h:30650", "namespace": "n"}
+    run(session, "config", "set", "metrics", "true")
+    assert run(session, "config", "get", "metrics") == "true\n"
+    for words in (
+        ("set", "metrics", "maybe"),
+        ("set", "context", "a"),
+        ("set", "active-enterprise-context", "b"),
+        ("delete", "context", "a"),
+        ("get", "context", "b"),
+    ):
+        assert main.run(session, ["config", *words]) in (1, 2)

@@ -29,7 +29,8 @@ def test_each_verb_has_its_functions_and_a_help(
     assert main.run(session, [*verb.words, "--help"]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith(f"usage: pachctl {verb.name} ")
-    assert verb.help in shown
+    assert verb.help in " ".join(shown.split())
+    assert "\nExit status: 0 " in shown
 
 
 def test_overview_names_each_verb(session: Session) -> None:
@@ -68,6 +69,19 @@ def test_verbs_are_found_with_plural_nouns(typed: str, found: str | None) -> Non
         (["create", "repo", "a", "--nonsense"], 2, "unrecognized arguments: --nonsense; see"),
         (["deploy", "local"], 1, "pachlet has no `deploy`; start the server with `pachlet serve`\n"),
         (["run", "pipeline", "x"], 1, "pachlet has no `run pipeline`; put new data"),
+        (["run-pipeline", "x"], 1, "pachlet has no `run pipeline`; put new data"),
+        (["list", "secrets"], 1, "pachlet has no `list secret`; give values"),
+        (["config", "import-kube", "x"], 1, "pachlet has no `config import-kube`; there is no Kubernetes"),
+        (["job"], 2, "unknown verb `job`; did you mean `inspect job`"),
+        (["list", "repo", "--rpc-timeout", "soon"], 2, "error parsing duration 'soon'; write it like 24h"),
+        (["--rpc-timeout=-1s", "list", "repo"], 2, "error parsing duration '-1s'"),
+        (["list", "commit", "a", "-n", "-1"], 2, "'-1' is no number of things"),
+        (["get", "file", "a@b:/c", "--offset", "9" * 30], 2, "what was given can't be sent: "),
+        (["squash", "commit", "a@b"], 2, "a@b is one commit, and this verb takes the id of a commit set"),
+        (["delete", "repo", "a", "-A"], 2, "cannot use the --all-projects flag with an argument"),
+        (["fsck", "--zombie", "a@b", "--zombie-all"], 2, "either check all pipelines"),
+        (["subscribe", "commit", "a", "--all", "--origin", "auto"], 2, "cannot specify both"),
+        (["import", "a"], 2, "the following arguments are required: --from"),
         (["list", "repo"], 1, "no server at 127.0.0.1:1; start one with `pachlet serve`"),
         (["get", "file", "a@b:/c", "-r"], 2, "an output path needs to be specified"),
         (["delete", "repo"], 2, "delete repo takes the name of a repo, or --all"),
@@ -152,6 +166,16 @@ def test_delete_all_does_nothing_without_a_yes(session: Session) -> None:
         assert main.run(session, ["delete", "all"]) == 1
     assert "nothing was deleted" in errors_of(session)
     assert "no server" not in errors_of(session)
+
+
+def test_timeout_is_for_every_call_of_the_command(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+    monkeypatch.setattr(
+        "pachlet.cli.verbs.repo.list_repo", lambda session, _: seen.append(session.rpc_timeout) or 0
+    )
+    for words in (["--rpc-timeout", "2s", "list", "repo"], ["list", "repo", "--rpc-timeout=1m30s"]):
+        assert main.run(session, words) == 0
+    assert seen == [2.0, 90.0]
 
 
 def test_short_commands_import_neither_grpc_nor_protobuf() -> None:
