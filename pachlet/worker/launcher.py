@@ -58,9 +58,9 @@ def serve(door: socket.socket) -> None:
                     return  # the guards die with their parent
                 _start(selector, descriptors)
             elif isinstance(key.fileobj, socket.socket):
-                key.fileobj.recv(1)
-                selector.unregister(key.fileobj)
-                key.data.end()
+                if key.fileobj.fileno() >= 0:  # else its guard ended as well, and was buried a moment ago
+                    selector.unregister(key.fileobj)
+                    key.data.end()
             else:
                 _bury(selector, key.fd, key.data)
 
