@@ -201,6 +201,10 @@ class Database:
         connection = self._connect()
         try:
             connection.execute("VACUUM INTO ?", (str(path),))
+        except sqlite3.DatabaseError as error:
+            raise Unavailable(
+                f"can't copy {self.path} to {path}: {error}", hint="look at the disk's space and health"
+            ) from error
         finally:
             connection.close()
 

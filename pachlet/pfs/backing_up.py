@@ -11,7 +11,6 @@ Read next: restoring.py (the way back), api/storage_service.py (how it is sent).
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -63,11 +62,8 @@ def plan_backup(
             "what is there already is a backup of another data directory, or of this one before it was restored",
             hint="choose an empty folder",
         )
-    if not store.upkeep.acquire(blocking=False):
-        raise FailedPrecondition("a collection or a backup is running", hint="try again when it is over")
-    copies = Path(tempfile.mkdtemp(dir=paths.scratch, prefix="backup-"))
-    try:
-        copy = copies / paths.database.name
+    with store.upkeep(), tempfile.TemporaryDirectory(dir=paths.scratch, prefix="backup-") as copies:
+        copy = Path(copies, paths.database.name)
         database.copy_to(copy)
         # Chunks that were published since the copy do no harm.
         with database.read() as db:
@@ -80,9 +76,6 @@ def plan_backup(
         parts += _code(paths, have)
         parts.append(Part(paths.database.name, copy, copy.stat().st_size, 0o644, had=False))
         yield Plan(str(ours), parts)
-    finally:
-        shutil.rmtree(copies, ignore_errors=True)
-        store.upkeep.release()
 
 
 def _code(paths: DataDir, have: Mapping[str, int]) -> Iterator[Part]:

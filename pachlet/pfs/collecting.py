@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from pachlet.errors import Corrupt, FailedPrecondition, Unavailable
+from pachlet.errors import Corrupt, Unavailable
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs.index import DatabaseIndex
@@ -99,12 +99,8 @@ class Collector:
             FailedPrecondition: a collection or a backup is running.
             Corrupt: a tree is damaged. Nothing has been forgotten then.
         """
-        if not self._store.upkeep.acquire(blocking=False):
-            raise FailedPrecondition("a collection or a backup is running", hint="try again when it is over")
-        try:
+        with self._store.upkeep():
             yield from _Collection(self._database, self._store, dry_run, slack).run(grace)
-        finally:
-            self._store.upkeep.release()
 
 
 class _Collection:

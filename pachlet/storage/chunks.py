@@ -15,6 +15,7 @@ Read next: content.py (files made of chunks), removing.py (how chunks go).
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
 from collections import OrderedDict, deque
@@ -46,6 +47,7 @@ __all__ = ["ChunkIndex", "ChunkRow", "ChunkStore", "ChunkWriter", "Location"]
 PACK_SIZE = 64 * 1024 * 1024
 """A pack that has grown past this gets no more chunks."""
 
+UPKEEP_PATIENCE = 5.0  # seconds
 _OPEN_PACKS = 64
 # Compressing what gains less than a sixteenth would be paid for at every read. Trying costs little: level 1
 # gives up on random bytes at several GB/s.
@@ -109,8 +111,7 @@ class ChunkStore:
         self.leaning = threading.Lock()
         """Held while a writer looks up a published chunk and leans on it, and while chunks are forgotten.
         A thread that needs a write transaction as well begins that first."""
-        self.upkeep = threading.Lock()
-        """Held by whoever moves or removes packs, or needs them to stay."""
+        self._upkeep = threading.Lock()
         self.threads = default_workers() if threads is None else threads
         self._pool: ThreadPoolExecutor | None = None
         self._syncing: ThreadPoolExecutor | None = None
@@ -188,6 +189,23 @@ class ChunkStore:
             self._pool = self._syncing = None
         for pool in pools:
             pool.shutdown()
+
+    @contextlib.contextmanager
+    def upkeep(self) -> Iterator[None]:
+        """Be the only one who moves or removes packs, or needs them to stay.
+
+        Raises:
+            FailedPrecondition: somebody else is.
+        """
+        # One whose client has just gone away takes a moment to end.
+        if not self._upkeep.acquire(timeout=UPKEEP_PATIENCE):
+            raise errors.FailedPrecondition(
+                "a collection or a backup is running", hint="try again when it is over"
+            )
+        try:
+            yield
+        finally:
+            self._upkeep.release()
 
     def find_pending(self, hash: bytes) -> _Pending | None:
         """Return a chunk that some writer holds and the index may not know."""

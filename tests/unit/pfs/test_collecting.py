@@ -14,6 +14,7 @@ import pytest
 from pachlet import errors
 from pachlet.pfs.collecting import NO_SPACE, OPEN_COMMITS, SLACK_KEPT, UPLOADS, Progress
 from pachlet.pfs.index import DatabaseIndex
+from pachlet.storage import chunks
 from tests.pfs_rooms import Rooms
 
 NO_GRACE = timedelta(0)
@@ -216,7 +217,8 @@ def test_a_commit_that_is_being_finished_is_waited_for_without_end(rooms: Rooms)
     assert not rooms.store.leases.held_since(rooms.store.leases.mark())
 
 
-def test_one_collection_at_a_time(rooms: Rooms) -> None:
+def test_one_collection_at_a_time(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "UPKEEP_PATIENCE", 0.01)
     first = rooms.collector.collect()
     next(first)
     with pytest.raises(errors.FailedPrecondition, match="is running"):
