@@ -110,9 +110,9 @@ def _find(words: list[str]) -> tuple[_Old | None, list[str]]:
     if first in _OLD:
         return _OLD[first], words[1:]
     if "-" in first and not first.startswith("-"):
-        verb, _, noun = first.partition("-")
-        if registry.find([verb, noun]) is not None:
-            return _Old(f"{verb} {noun.removesuffix('s')}"), words[1:]
+        today = registry.find(first.split("-", 1))
+        if today is not None:
+            return _Old(today.name), words[1:]
     return None, words
 
 

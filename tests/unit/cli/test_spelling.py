@@ -6,8 +6,9 @@ import shlex
 
 import pytest
 
+from pachlet.cli import registry
 from pachlet.cli.main import parse
-from pachlet.cli.spelling import modernise
+from pachlet.cli.spelling import ELSEWHERE, elsewhere, modernise
 from pachlet.errors import Usage
 
 OLD_AND_NEW = [
@@ -41,6 +42,16 @@ OLD_AND_NEW = [
     ("set-branch images abc master", "create branch images@master --head abc"),
     ("delete-branch images staging", "delete branch images@staging"),
     ("list-branch images", "list branch images"),
+    ("list-branches images", "list branch images"),
+    ("inspect-branch images master", "inspect branch images@master"),
+    ("inspect-repo images", "inspect repo images"),
+    ("update-repo images -d new", "update repo images -d new"),
+    ("delete-repo --all", "delete repo --all"),
+    ("delete-commit abc", "delete commit abc"),
+    ("start-pipeline edges", "start pipeline edges"),
+    ("list-datum edges@abc", "list datum edges@abc"),
+    ("start-transaction", "start transaction"),
+    ("finish-transaction abc", "finish transaction abc"),
     ("create-pipeline -f edges.json", "create pipeline -f edges.json"),
     ("update-pipeline -f edges.json --reprocess", "update pipeline -f edges.json --reprocess"),
     ("delete-pipeline edges", "delete pipeline edges"),
@@ -80,3 +91,15 @@ def test_braces_in_a_name_survive_the_note() -> None:
     assert (
         note.format(program="pachctl") == "today this is written `pachctl glob file 'r@master:*.{png,jpg}'`"
     )
+
+
+@pytest.mark.parametrize("known", ELSEWHERE)
+def test_what_is_gone_has_a_next_step_in_either_spelling(known: str) -> None:
+    assert registry.find(known.split()) is None  # what is there needs no excuse
+    for typed in ([*known.split(), "x"], [known.replace(" ", "-", 1), "x"], known.split()):
+        assert elsewhere(typed) == (known, ELSEWHERE[known])
+    assert ELSEWHERE[known].format(program="pachctl")
+
+
+def test_what_is_no_verb_of_pachyderm_has_no_excuse() -> None:
+    assert elsewhere(["fly", "repo"]) == elsewhere([""]) == elsewhere(["-"]) == ("", "")
