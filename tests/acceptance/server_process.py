@@ -1,0 +1,74 @@
+"""A server in a process of its own, to be killed: started, found, killed, and nothing of it left.
+
+Read next: test_durability.py.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+START = "import sys; from pachlet.cli.main import main; sys.exit(main())"
+
+
+class ServerProcess:
+    """`pachlet serve` on a data directory and a free port."""
+
+    def __init__(self, data_dir: Path, *, port: int = 0) -> None:
+        command = [sys.executable, "-c", START, "serve", "--data-dir", str(data_dir), "--port", str(port)]
+        self.process = subprocess.Popen(
+            [*command, "--workers", "2", "--code", str(ROOT)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stderr is not None
+        said = self.process.stderr.readline()  # it says where it serves as soon as it does
+        self.address = said.removeprefix("pachlet serves on ").partition(",")[0]
+
+    def descendants(self) -> list[int]:
+        """Return the processes that it has started, and those that they have."""
+        found, todo = [], [self.process.pid]
+        while todo:
+            each = todo.pop()
+            for children in Path(f"/proc/{each}/task").glob("*/children"):
+                new = [int(pid) for pid in children.read_text().split()]
+                found += new
+                todo += new
+        return found
+
+    def kill(self) -> None:
+        """Kill it as a power cut would, and see that all that it started dies as well."""
+        self._end(signal.SIGKILL)
+
+    def terminate(self) -> int:
+        """Ask it to end; return its exit status."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        watched = [os.pidfd_open(pid) for pid in self.descendants() if Path(f"/proc/{pid}").exists()]
+        self.process.send_signal(number)
+        self.process.communicate(timeout=30)
+        for each in watched:
+            gone, _, _ = select.select([each], [], [], 30)
+            os.close(each)
+            assert gone, "a process of the server's has outlived it"
+        return self.process.returncode
+
+    def __enter__(self) -> ServerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.kill()
+
+
+def refusal(data_dir: Path, *more: str) -> str:
+    """Start a server that is to be refused; return what it says."""
+    command = [sys.executable, "-c", START, "serve", "--data-dir", str(data_dir), *more]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    return ended.stderr

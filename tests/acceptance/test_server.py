@@ -1,0 +1,113 @@
+"""The server as a process and under load: how it ends, what it refuses, that no call waits for another."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pachlet import testing
+from pachlet.client import commits, jobs, pipelines, repos
+from pachlet.client.connection import Connection
+from pachlet.errors import PachletError
+from tests.acceptance.server_process import ServerProcess, refusal
+from tests.acceptance.words import PFS, PPS, create, ended, job, pfs_input, put, put_id, shell, tree
+
+
+def test_second_server_on_a_data_directory_is_refused(tmp_path: Path) -> None:
+    with testing.server(tmp_path / "data") as running:
+        said = refusal(tmp_path / "data", "--port", "0")
+        assert "another server is running on" in said
+        assert running.address in said
+
+
+def test_port_in_use_is_refused_and_leaves_nothing_running(tmp_path: Path) -> None:
+    with testing.server(tmp_path / "one") as running:
+        port = running.address.rpartition(":")[2]
+        assert f"port {port} of 127.0.0.1 is in use" in refusal(tmp_path / "two", "--port", port)
+    with testing.server(tmp_path / "two") as running, Connection(running.address) as connection:
+        repos.create_repo(connection, "a")
+
+
+def test_data_directory_that_can_not_be_used_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    assert "can't be used" in refusal(tmp_path / "file", "--port", "0")
+
+
+def test_data_of_a_newer_pachlet_is_refused(tmp_path: Path) -> None:
+    import sqlite3
+
+    with testing.server(tmp_path / "data"):
+        pass
+    database = sqlite3.connect(tmp_path / "data" / "pachlet.db")
+    database.execute("PRAGMA user_version = 99")
+    database.close()
+    assert "made by a newer pachlet" in refusal(tmp_path / "data", "--port", "0")
+
+
+def test_server_ends_at_once_although_a_job_runs_and_clients_wait(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data") as server, Connection(server.address) as connection:
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "1"})
+        pipelines.create_pipeline(connection, shell("slow", "echo started; sleep 600", pfs_input("in")))
+        made = next(jobs.list_job(connection, "slow")).job
+        lines = connection.call(PPS, "GetLogs", {"job": made, "follow": True})
+        assert any(line.message == "started" for line in lines)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(commits.wait_commit, connection, f"slow@{made.id}")
+            assert len(server.descendants()) > 1
+            assert server.terminate() == 0
+            with pytest.raises(PachletError):
+                waiting.result(30)
+    with ServerProcess(tmp_path / "data") as server, Connection(server.address) as connection:
+        info = jobs.inspect_job(connection, f"slow@{made.id}")
+        assert jobs.state_of(info) in (
+            "JOB_CREATED",
+            "JOB_STARTING",
+            "JOB_RUNNING",
+        )  # neither failed nor killed
+
+
+def test_streams_that_wait_starve_no_call(connection: Connection) -> None:
+    repos.create_repo(connection, "a")
+    put(connection, "a@master", {"/x": "1"})
+    streams = [connection.call(PFS, "SubscribeCommit", {"repo": {"name": "a"}}) for _ in range(64)]
+    assert len({next(stream).commit.id for stream in streams}) == 1
+    connection.call(PFS, "InspectRepo", {"repo": {"name": "a"}}, timeout=5)
+    id = put_id(connection, "a@master", {"/y": "1"})
+    assert {next(stream).commit.id for stream in streams} == {id}
+    for stream in streams:
+        stream.close()
+
+
+def test_clients_and_jobs_at_once(connection: Connection) -> None:
+    repos.create_repo(connection, "in")
+    create(
+        connection, shell("one", "cp /pfs/in/* /pfs/out/", pfs_input("in"), parallelism_spec={"constant": 2})
+    )
+    create(connection, shell("two", "cp /pfs/one/* /pfs/out/", pfs_input("one")))
+    made: list[str] = []
+    errors: list[BaseException] = []
+
+    def client(number: int) -> None:
+        try:
+            with Connection(str(connection.address)) as own:
+                for turn in range(2):
+                    put(own, "in@master", {f"/{number}-{turn}": "x"})
+                    made.append(commits.inspect_commit(own, "in@master").commit.id)
+                    list(commits.list_commit(own, "two"))
+                    list(own.call(PPS, "ListJob", {}))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert {ended(job(connection, "two", id))[0] for id in made} == {"SUCCESS"}
+    everything = {f"/{number}-{turn}": "x" for number in range(4) for turn in range(2)}
+    assert tree(connection, "two@master") == everything
