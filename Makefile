@@ -14,10 +14,10 @@ help:  ## say what each verb does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/ready  ## run the main job on the embedded engine; DATA=dir takes price files of your own
-	@$(BIN)/python -m pipelines.main_job --data-dir $(DATA_DIR) --port $(PORT) $(if $(DATA),--data "$(DATA)")
+	@$(BIN)/python -m pipelines.main_job --data-dir "$(DATA_DIR)" --port $(PORT) $(if $(DATA),--data "$(DATA)")
 
 stop: .venv/ready  ## stop the server that `make run` left running
-	@$(BIN)/pachlet stop --data-dir $(DATA_DIR)
+	@$(BIN)/pachlet stop --data-dir "$(DATA_DIR)"
 
 test: .venv/ready .venvs/ready  ## the whole suite
 	$(PYTEST)
@@ -47,7 +47,7 @@ images: .venv/ready  ## build every image with Docker or Podman; ARGS=--debian-b
 	$(BIN)/python -m images.build $(ARGS)
 
 clean: stop  ## remove the server's data and our environments
-	rm -rf $(DATA_DIR) .venv .venvs .tools
+	rm -rf "$(DATA_DIR)" .venv .venvs .tools
 
 # The server's environment: Python 3.12 if there is one, else 3.11 or 3.13.
 .venv/ready: pyproject.toml uv.lock .ci/setup

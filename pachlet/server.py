@@ -174,7 +174,10 @@ class Server:
         self._scheduler.start()
         self._cron_triggers.start()
         self._expiry.start()
-        self._paths.server.write_text(json.dumps({"address": self.address, "pid": os.getpid()}) + "\n")
+        with self._database.read() as db:
+            id = db.value("get_setting", key="deployment_id")
+        noted = {"address": self.address, "pid": os.getpid(), "deployment_id": id}
+        self._paths.server.write_text(json.dumps(noted) + "\n")
 
     def stop(self) -> None:
         """Stop answering, stop the workers, close everything; unfinished jobs go on at the next start."""
@@ -232,6 +235,7 @@ def _take(paths: DataDir) -> IO[str]:
             f"another server is running on {paths.path}{running}",
             hint="use that one, stop it with `pachlet stop`, or choose another --data-dir",
         ) from None
+    paths.server.unlink(missing_ok=True)  # what a server that was killed left says nothing any more
     return lock
 
 

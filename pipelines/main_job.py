@@ -23,13 +23,15 @@ from typing import Any
 from pachlet.cli.code import code_under
 from pachlet.cli.progress import Progress
 from pachlet.cli.verbs.apply import spec_files
-from pachlet.client import cluster, files, logs, projects, provenance, repos, watch
+from pachlet.client import files, logs, projects, provenance, repos, watch
 from pachlet.client.apply import Applied, apply_specs
 from pachlet.client.connection import Connection
 from pachlet.client.get_file import get_bytes, get_folder
-from pachlet.client.put_file import FromDisk, put_file
+from pachlet.client.put_file import FromDisk, Nothing, put_file
+from pachlet.client.running import find_server
 from pachlet.client.watch import Outcome
-from pachlet.errors import AlreadyExists, NotFound, PachletError
+from pachlet.errors import AlreadyExists, NotFound, PachletError, Unavailable
+from pachlet.paths import check_file_path
 from pachlet.spec.parse import parse_specs
 
 ROOT = Path(__file__).parent.parent
@@ -41,20 +43,36 @@ def main() -> int:
     """Run the main job; return the exit status."""
     arguments = parse_arguments()
     progress = Progress(sys.stdout, live=sys.stdout.isatty(), colour=sys.stdout.isatty())
+    address = ""
     try:
-        address = arguments.address or start_server(arguments.data_dir, arguments.port, progress)
+        address = arguments.address or start_server(arguments.data_dir, arguments.port)
         return run(address, arguments.data, arguments.data_dir / "output", progress)
+    except Unavailable as error:
+        progress.close()
+        log = f"; the server's log is {arguments.data_dir / 'server.log'}" if address else ""
+        return complain(
+            error.message + log, "run `make run` again: it goes on where it was" if address else error.hint
+        )
     except PachletError as error:
         progress.close()
-        print(f"make run: {error}" + (f"\n  next: {error.hint}" if error.hint else ""), file=sys.stderr)
-        return error.exit_status
+        return complain(error.message, error.hint)
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        progress.close()
+        return complain(f"{error.filename or 'a file'}: {error.strerror}", "choose another DATA or DATA_DIR")
     except KeyboardInterrupt:
         progress.close()
-        print("\nstopped waiting; the jobs go on, and `make run` waits for them again", file=sys.stderr)
+        if address:
+            print("\nstopped waiting; the jobs go on, and `make run` waits for them again", file=sys.stderr)
         return 130
+
+
+def complain(what: str, following: str) -> int:
+    """Say what went wrong and what to do next; return the exit status."""
+    print(f"make run: {what}" + (f"\n  next: {following}" if following else ""), file=sys.stderr)
+    return 1
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -89,7 +107,7 @@ def run(address: str, data: Path | None, output: Path, progress: Progress) -> in
 # The server.
 
 
-def start_server(data_dir: Path, port: int, progress: Progress) -> str:
+def start_server(data_dir: Path, port: int) -> str:
     """Return the address of the server on a data directory, started if need be and left running."""
     if address := running_server(data_dir):
         return address
@@ -109,20 +127,17 @@ def start_server(data_dir: Path, port: int, progress: Progress) -> str:
         if server.poll() is not None:
             said = log.read_text().strip().removeprefix("pachlet: ") or f"exit status {server.returncode}"
             raise PachletError(f"the server did not start: {said}", hint=f"its log is {log}")
-        if address := running_server(data_dir):
-            return address
+        with contextlib.suppress(PachletError):  # it may hold the folder already and not answer yet
+            if address := running_server(data_dir):
+                return address
         time.sleep(0.05)
     raise PachletError(f"the server did not answer within {START_SECONDS} s", hint=f"its log is {log}")
 
 
 def running_server(data_dir: Path) -> str:
-    """Return the address of the server that answers for a data directory, or ''."""
-    try:
-        address = str(json.loads((data_dir / "server.json").read_text())["address"])
-        with Connection(address) as connection:
-            return address if cluster.is_serving(connection) else ""
-    except (OSError, ValueError, KeyError, PachletError):
-        return ""
+    """Return the address of the server that answers for a data directory, or '' if none does."""
+    found = find_server(data_dir)
+    return found.address if found else ""
 
 
 # The data.
@@ -132,7 +147,7 @@ def put_crypto_data(crypto: Connection, data: Path | None, progress: Progress) -
     """Put the price files: those of a folder, or made-up ones where there are none yet; and the parameters."""
     ensure_repos(crypto, {"prices": "raw price files, one a coin", "params": "parameters, a file a model"})
     if data is not None:
-        found = sorted(data.glob("*.csv"))
+        found = sorted(each for each in data.glob("*.csv") if each.is_file())
         if not found:
             raise NotFound(
                 f"there is no .csv file in {data}", hint="DATA is a folder of price files, one a coin"
@@ -185,18 +200,19 @@ def is_empty(connection: Connection, folder: str) -> bool:
 def mirror(
     connection: Connection, repo: str, wanted: dict[str, Path], folder: str, progress: Progress
 ) -> None:
-    """Make a folder of a repo hold just some local files; no commit where it does already."""
+    """Make a folder of a repo hold just some local files, in one commit; in none where it does already."""
     there: dict[str, int] = {}
     if not is_empty(connection, f"{repo}@master:{folder}/"):
         for info in files.walk_file(connection, f"{repo}@master:{folder}/"):
             if not info.file.path.endswith("/"):
                 there[info.file.path] = info.size_bytes
+    for path in wanted:  # before anything is changed
+        check_file_path(path)
     changed = [path for path in wanted if not is_same(connection, repo, path, wanted[path], there.get(path))]
     gone = [path for path in there if path not in wanted]
-    if gone:
-        files.delete_file(connection, f"{repo}@master", gone)
-    if changed:
-        put_file(connection, f"{repo}@master", [FromDisk(path, wanted[path]) for path in changed])
+    if changed or gone:
+        puts = [*map(Nothing, gone), *(FromDisk(path, wanted[path]) for path in changed)]
+        put_file(connection, f"{repo}@master", puts)
     put = "1 file put" if len(changed) == 1 else f"{len(changed)} files put"
     what = put + (f", {len(gone)} deleted" if gone else "") if changed or gone else "unchanged"
     progress.line(f"{connection.project}/{repo}: {what}")

@@ -163,7 +163,7 @@ def _plan(connection: Connection, spec: dict[str, Any], code_of: CodeOf) -> _Pla
     stored = user_spec(info)
     if reason := _redo_reason(connection, info, stored, spec, code):
         return planned("reprocessed", f"{reason}, reprocessing")
-    if reason := _update_reason(connection, info, stored, spec):
+    if reason := _update_reason(connection, info, stored, spec, code):
         return planned("updated", reason)
     return planned("unchanged", "unchanged")
 
@@ -178,34 +178,39 @@ def _redo_reason(
     if code is None:
         return ""
     noted = info.details.metadata.annotations
-    if DIGEST not in noted:
-        return "the code that made its output is not recorded"
-    if noted[DIGEST] != code.digest:
+    if DIGEST in noted and noted[DIGEST] != code.digest:
         return f"code changed ({_changed_files(noted[FILES], code)})"
-    others = _made_by_others(connection, info, code)
+    images = _images(connection, info)
+    if DIGEST not in noted and not (images and all(image.startswith(_OURS) for image in images)):
+        return "the code that made its output is not recorded"
+    # Datums that other code made, say before a file was changed back.
+    others = sum(image.startswith(_OURS) and not image.endswith(f"@{code.digest}") for image in images)
     return f"{others} datum{'s were' if others > 1 else ' was'} made by other code" if others else ""
 
 
-def _update_reason(connection: Connection, info: Message, stored: dict[str, Any] | None, spec: Spec) -> str:
+def _update_reason(
+    connection: Connection, info: Message, stored: dict[str, Any] | None, spec: Spec, code: Code | None
+) -> str:
     """Say why a new version is needed although what is there may stay; empty if none is."""
     if stored is None:
         return "the server does not keep the spec, updated"
     if changed := _changed(stored, spec):
         return f"spec changed ({', '.join(changed)}), updated"
+    if code is not None and DIGEST not in info.details.metadata.annotations:
+        return "notes what its code is made of"
     newest = None if info.stopped else _newest_job(connection, info)
     if newest is not None and state_of(newest) in ("JOB_FAILURE", "JOB_KILLED"):
         return f"its last job ended badly ({newest.reason or 'no reason given'}), running it again"
     return ""
 
 
-def _made_by_others(connection: Connection, info: Message, code: Code) -> int:
-    """Count the datums behind the present output that other code made, say before a file was changed back."""
+def _images(connection: Connection, info: Message) -> list[str]:
+    """Return what the datums behind the present output ran, as references with digests."""
     newest = _newest_job(connection, info)
     if newest is None:
-        return 0
+        return []
     project, name = info.pipeline.project.name, info.pipeline.name
-    images = [datum.image_id for datum in list_datum(connection, f"{project}/{name}@{newest.job.id}")]
-    return sum(image.startswith(_OURS) and not image.endswith(f"@{code.digest}") for image in images)
+    return [datum.image_id for datum in list_datum(connection, f"{project}/{name}@{newest.job.id}")]
 
 
 def _newest_job(connection: Connection, info: Message) -> Message | None:

@@ -41,7 +41,7 @@ def get_logs(
 
 
 def failure_lines(connection: Connection, job: str, *, number: int = 10) -> list[str]:
-    """Return the last lines that user code printed in a failed job, or else what the engine said of it."""
+    """Return what a failed job said last: what user code printed and why it failed, or else what the engine said."""
     said = list(get_logs(connection, job=job))
-    printed = [line.message for line in said if line.user]
-    return (printed or [line.message for line in said if line.master])[-number:]
+    failed = [line.message for line in said if line.user or (line.datum_id and " failed: " in line.message)]
+    return (failed or [line.message for line in said if line.master])[-number:]

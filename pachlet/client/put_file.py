@@ -112,10 +112,21 @@ class FromUrl:
         yield {"url": {"URL": self.url, "recursive": self.recursive}}
 
 
-Put = FromDisk | FromFolder | FromStream | FromUrl
+@dataclass(frozen=True)
+class Nothing:
+    """No file: what is at `path` is deleted, in the same commit as the other puts."""
+
+    path: str
+    size: int | None = 0
+
+    def pieces(self) -> Iterator[dict[str, Any]]:
+        yield from ()
 
 
-def expand(puts: Iterable[Put]) -> Iterator[FromDisk | FromStream | FromUrl]:
+Put = FromDisk | FromFolder | FromStream | FromUrl | Nothing
+
+
+def expand(puts: Iterable[Put]) -> Iterator[FromDisk | FromStream | FromUrl | Nothing]:
     """Yield the files, those of folders one by one."""
     for put in puts:
         if isinstance(put, FromFolder):

@@ -1,14 +1,10 @@
 """stop: end the server of a data directory, and wait until it has ended.
 
-The server leaves its process id and address in server.json. A process is ended only if a server answers at
-that address, since the id may belong to another program by now.
-
-Read next: serve.py.
+Read next: serve.py, pachlet/client/running.py (how the server is found).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -18,8 +14,7 @@ from pathlib import Path
 
 from pachlet.cli.session import Session
 from pachlet.cli.verbs.serve import add_data_dir
-from pachlet.client import cluster
-from pachlet.client.connection import Connection
+from pachlet.client.running import find_server
 from pachlet.errors import PachletError
 
 _PATIENCE = 60.0  # seconds; a server lets running datums go, it does not wait for them
@@ -38,41 +33,16 @@ def stop(session: Session, arguments: Namespace) -> None:
 
 def stop_server(data_dir: Path) -> bool:
     """End the server of a data directory; return whether there was one."""
-    running = _running(data_dir / "server.json")
+    running = find_server(data_dir)
     if running is None:
         return False
-    process, address = running
-    with Connection(address) as connection:
-        try:
-            cluster.is_serving(connection)
-        except PachletError:
-            raise PachletError(
-                f"process {process} should be the server of {data_dir}, but nothing answers at {address}",
-                hint=f"if it is a server that hangs, `kill {process}`",
-            ) from None
+    process = running.process
     os.kill(process, signal.SIGTERM)
     if not _wait_for_end(process, _PATIENCE):
         raise PachletError(
             f"the server (process {process}) has not stopped yet", hint="wait, or `kill -9` it"
         )
     return True
-
-
-def _running(record: Path) -> tuple[int, str] | None:
-    """Return the process and address that the server left behind; None if that process is gone."""
-    try:
-        noted = json.loads(record.read_text())
-        process, address = int(noted["pid"]), str(noted["address"])
-        os.kill(process, 0)
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    except (ValueError, KeyError, TypeError):
-        raise PachletError(
-            f"{record} is damaged", hint="find the server with `ps`, end it, remove the file"
-        ) from None
-    except PermissionError:
-        raise PachletError(f"the server that {record} names belongs to another user") from None
-    return process, address
 
 
 def _wait_for_end(process: int, seconds: float) -> bool:
