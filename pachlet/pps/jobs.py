@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pachlet.errors import NotFound
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.paths import USER, Commit
+from pachlet.paths import USER, Branch, Commit
 from pachlet.pfs import commits
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transaction
@@ -99,14 +99,21 @@ def count_datums(db: Statements, job: JobRecord) -> Progress:
 def create_jobs(txn: Transaction) -> None:
     """Make a job of each pipeline whose output commit was opened in a transaction (runs at its end)."""
     for key in txn.opened:
-        output = commits.get_commit(txn.db, key)
+        row = txn.db.first("get_commit_by_key", key=key)
+        if row is None:
+            continue  # deleted again in the same transaction
+        output = CommitRecord.of(row)
         repo = output.commit.repo
         pipeline = txn.db.first("get_pipeline", project=repo.project, name=repo.name)
         if repo.type != USER or pipeline is None or not commits.is_pipeline_output(txn.db, output):
             continue
         meta = commits.find_commit(txn.db, Commit(repo.meta, txn.id))
         if meta is None:
-            raise LookupError(f"commit {output.commit} has no meta commit")
+            reason = (
+                f"branch {Branch(repo.meta, output.branch)} is gone; `pachctl update pipeline` makes it again"
+            )
+            commits.start_finishing(txn, output, error=reason)
+            continue
         txn.db.run(
             "add_job",
             id=txn.id,

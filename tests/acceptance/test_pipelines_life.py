@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from pachlet.client import commits, jobs, pipelines, projects, repos
+from pachlet.client import branches, commits, jobs, pipelines, projects, repos
 from pachlet.client.connection import Connection
 from pachlet.client.jobs import state_of
 from pachlet.errors import AlreadyExists, NotFound, PachletError, Refused
@@ -265,6 +265,15 @@ def test_branch_of_a_pipelines_repo_that_is_not_its_output_makes_no_job(repo: Co
     put(repo, "else@master", {"/x": "1"})
     assert not head(repo, "copy@mine").HasField("finishing")
     assert len(list(jobs.list_job(repo))) == 1
+
+
+def test_lost_meta_branch_fails_the_commits_below_it_and_comes_back(repo: Connection) -> None:
+    create(repo, shell("copy", COPY, IN))
+    branches.delete_branch(repo, "copy.meta@master", force=True)
+    put(repo, "in@master", {"/a": "1"})
+    assert "branch default/copy.meta@master is gone" in commits.wait_commit(repo, "copy@master").error
+    assert ended(create(repo, shell("copy", COPY, IN), update=True)) == ("SUCCESS", 1, 0, 0, 1)
+    assert tree(repo, "copy@master") == {"/a": "1"}
 
 
 def test_delete_all_ends_everything(repo: Connection) -> None:
