@@ -8,6 +8,9 @@ Read next: files.py (who reads the trees), storage/fileset.py (how a tree is cha
 
 from __future__ import annotations
 
+import logging
+
+from pachlet.errors import Corrupt
 from pachlet.metadb.connect import Database
 from pachlet.pfs import commits
 from pachlet.pfs.index import DatabaseIndex, add_chunks, add_nodes
@@ -17,6 +20,8 @@ from pachlet.storage.chunks import ChunkStore
 from pachlet.storage.fileset import Diff, FileSet, apply_diffs
 from pachlet.storage.nodes import MemoryNodes
 from pachlet.storage.tree import Tree
+
+log = logging.getLogger(__name__)
 
 
 class Finisher:
@@ -61,12 +66,15 @@ class Finisher:
                 return False
             record = CommitRecord.of(row)
             base = commits.content_base(db, record)
-            diffs = [Diff.decode(row["diff"]) for row in db.all("staged_of_commit", commit=key)]
+            layers = [row["diff"] for row in db.all("staged_of_commit", commit=key)]
         if record.finished is not None or record.finishing is None:
             return False
         if base is not None and base.finished is None:
             return False
-        self._publish(record, base, diffs)
+        try:
+            self._publish(record, base, [Diff.decode(layer) for layer in layers])
+        except Corrupt as damage:
+            self._give_up(record, base, damage)
         return True
 
     def _publish(self, record: CommitRecord, base: CommitRecord | None, diffs: list[Diff]) -> None:
@@ -93,3 +101,17 @@ class Finisher:
             )
             txn.db.run("delete_staged", commit=record.key)
             txn.settled.append(record.key)
+
+    def _give_up(self, record: CommitRecord, base: CommitRecord | None, damage: Corrupt) -> None:
+        """Finish a commit that what is stored does not suffice for, with the damage as its error.
+
+        Nobody waits for it for ever, and the next start does not fail at it. What was written to it stays staged.
+        """
+        log.error("commit %s can't be finished: %s", record.commit, damage)
+        root, size = (base.root, base.size) if base else (None, 0)
+        with self._transactions.start() as txn:
+            row = txn.db.first("get_commit_by_key", key=record.key)
+            if row is not None and row["finished"] is None:
+                error = record.error or damage.message
+                txn.db.run("finish_commit", key=record.key, now=txn.now, root=root, size=size, error=error)
+                txn.settled.append(record.key)

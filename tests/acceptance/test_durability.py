@@ -195,3 +195,19 @@ def test_everything_survives_an_orderly_end(data_dir: Path) -> None:
                 assert len(tree(connection, "a@master")) == turn + 1
             assert server.terminate() == 0
         assert not (data_dir / "server.json").exists()
+
+
+def test_damaged_data_fails_the_commit_that_needs_it_and_not_the_server(data_dir: Path) -> None:
+    with testing.server(data_dir) as running, Connection(running.address) as connection:
+        repos.create_repo(connection, "a")
+        put(connection, "a@master", {"/x": "some text " * 20, "/y": "1"})
+    (pack,) = (data_dir / "packs").glob("*.pack")
+    pack.write_bytes(pack.read_bytes()[:60] + bytes(len(pack.read_bytes()) - 60))
+    with testing.server(data_dir) as running, Connection(running.address) as connection:
+        with pytest.raises(PachletError, match="is damaged") as refused:
+            tree(connection, "a@master")
+        assert refused.value.code == "DATA_LOSS"
+        put(connection, "a@master", {"/x": "more"}, append=True)  # needs the damaged part to be joined to it
+        assert "is damaged" in commits.wait_commit(connection, "a@master").error
+        put(connection, "a@master", {"/x": "again", "/y": "2"})
+        assert tree(connection, "a@master") == {"/x": "again", "/y": "2"}
