@@ -1,0 +1,138 @@
+"""The database: what a write block leaves behind, whatever ends it, and how others wait for it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pachlet.errors import Unavailable
+from pachlet.metadb.changes import Changes, Closed
+from pachlet.metadb.connect import Database, Rollback
+from pachlet.metadb.statements import load_statements, parse_statements
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(tmp_path / "pachlet.db")
+    yield opened
+    opened.close()
+
+
+def put(database: Database, value: str) -> None:
+    with database.write() as db:
+        db.run("put_setting", key="key", value=value)
+
+
+def setting(database: Database) -> str | None:
+    with database.read() as db:
+        value: str | None = db.value("get_setting", key="key")
+        return value
+
+
+def test_write_is_there_when_the_block_ends_and_not_before(database: Database) -> None:
+    with database.write() as db:
+        db.run("put_setting", key="key", value="new")
+        assert setting(database) is None
+    assert setting(database) == "new"
+
+
+@pytest.mark.parametrize("error", [Rollback, ValueError])
+def test_error_in_the_block_leaves_nothing(database: Database, error: type[Exception]) -> None:
+    put(database, "old")
+    ran: list[str] = []
+
+    def fail() -> None:
+        with database.write() as db:
+            db.after_commit(lambda: ran.append("never"))
+            db.run("put_setting", key="key", value="new")
+            raise error
+
+    if error is Rollback:
+        fail()
+    else:
+        with pytest.raises(error):
+            fail()
+    assert (setting(database), ran) == ("old", [])
+    put(database, "next")
+    assert setting(database) == "next"
+
+
+def test_full_disk_is_told_and_survived(database: Database) -> None:
+    put(database, "old")
+    with database.write() as db:
+        pages = db.pragma("page_count")
+    database._writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Unavailable, match="database or disk is full"):
+        put(database, "x" * 1_000_000)
+    assert setting(database) == "old"
+    database._writer.execute("PRAGMA max_page_count = 1000000")
+    put(database, "x" * 1_000_000)
+    assert setting(database) == "x" * 1_000_000
+
+
+def test_commit_that_fails_is_survived(database: Database) -> None:
+    # A deferred foreign key is looked at in the COMMIT itself.
+    def fail() -> None:
+        with database.write() as db:
+            database._writer.execute("PRAGMA defer_foreign_keys = ON")
+            db.run("add_branch", repo=12345, name="master", now=1)
+
+    with pytest.raises(sqlite3.IntegrityError):
+        fail()
+    put(database, "after")
+    assert setting(database) == "after"
+
+
+def test_reader_keeps_its_snapshot(database: Database) -> None:
+    put(database, "old")
+    with database.read() as db:
+        assert db.value("get_setting", key="key") == "old"
+        put(database, "new")
+        assert db.value("get_setting", key="key") == "old"
+    assert setting(database) == "new"
+
+
+def test_wait_ends_with_a_change_or_the_end() -> None:
+    changes = Changes()
+    found: list[int] = []
+
+    def wait() -> None:
+        found.append(changes.until(lambda: changes.count or None))
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    changes.announce()
+    thread.join()
+    assert found == [1]
+    changes.close()
+    with pytest.raises(Closed):
+        changes.wait(changes.count)
+    with pytest.raises(Closed):
+        Changes().until(lambda: None, is_active=lambda: False)
+
+
+def test_statement_names_are_unique() -> None:
+    assert parse_statements("-- one: first\nSELECT 1\n-- two: second\nSELECT 2\n") == {
+        "one": "SELECT 1",
+        "two": "SELECT 2",
+    }
+    with pytest.raises(ValueError, match="statement one is there twice"):
+        parse_statements("-- one: first\nSELECT 1\n-- one: second\nSELECT 2\n")
+
+
+def test_every_statement_fits_the_schema(database: Database) -> None:
+    for text in load_statements().values():
+        if "new_" not in text:  # a table that only a collection has
+            values: object = [None] * text.count("?") if "?" in text else Anything()
+            database._writer.execute(f"EXPLAIN {text}", values)  # type: ignore[arg-type]
+
+
+class Anything(dict[str, None]):
+    """A value for every name."""
+
+    def __missing__(self, key: str) -> None:
+        return None
