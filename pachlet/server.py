@@ -92,6 +92,8 @@ class Server:
         clock: Clock | None = None,
     ) -> None:
         _refuse_exposure(host)
+        if not code.is_dir():
+            raise FailedPrecondition(f"{code} is no folder", hint="--code is the folder that holds images/")
         self._paths = DataDir(data_dir.absolute())
         self._lock = _take(self._paths)
         clock = clock or Clock()

@@ -90,7 +90,7 @@ class LogService:
         """Find out whose lines are meant: a datum's, a job's or a pipeline's."""
         job = request.datum.job if request.HasField("datum") and request.datum.id else request.job
         named = job.pipeline if job.id else request.pipeline
-        if request.HasField("datum") and request.datum.id and not job.id:
+        if request.datum.id and not job.id and not request.pipeline.name:
             raise InvalidArgument(
                 "must specify the Job or Pipeline that the datum is from to get logs for it"
             )
