@@ -15,11 +15,11 @@ HERE = Path(__file__).parent
 ENVIRONMENTS = HERE.parent.parent / ".venvs"
 
 
-def run(client: str, program: str, server: RunningServer) -> dict[str, Any]:
+def run(client: str, program: str, server: RunningServer, *arguments: str) -> dict[str, Any]:
     python = ENVIRONMENTS / client / "bin" / "python"
     if not python.exists():
         pytest.skip(f"{client} is not installed in .venvs; `make test` installs it")
-    command = [python, HERE / program, server.address]
+    command = [python, HERE / program, server.address, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
