@@ -23,6 +23,7 @@ import grpc
 from pachlet.api.chunk_door import ChunkDoor
 from pachlet.api.debug_service import DebugService
 from pachlet.api.handlers import make_handlers
+from pachlet.api.listing_service import ListingService
 from pachlet.api.local_service import LocalFilesService
 from pachlet.api.metadata_service import MetadataService
 from pachlet.api.nonces import Nonces
@@ -130,17 +131,18 @@ class Server:
         filesets = FileSets(self._database, transactions, files, clock)
         self._expiry = Expiry(filesets, clock)
         self._chunk_door = ChunkDoor(self._store, clock)
+        pfs = PfsService(
+            self._database,
+            transactions,
+            files,
+            refuse_pipeline_repo,
+            open_transactions,
+            nonces,
+            filesets,
+            Cache(self._database, transactions, filesets),
+        )
         self.services: dict[str, object] = {
-            "pfs_v2.API": PfsService(
-                self._database,
-                transactions,
-                files,
-                refuse_pipeline_repo,
-                open_transactions,
-                nonces,
-                filesets,
-                Cache(self._database, transactions, filesets),
-            ),
+            "pfs_v2.API": pfs,
             "pps_v2.API": PpsService(engine, clock, open_transactions),
             "versionpb_v2.API": VersionService(),
             "admin_v2.API": AdminService(self._database),
@@ -152,6 +154,7 @@ class Server:
             "metadata.API": MetadataService(transactions),
             "debug_v2.Debug": DebugService(self._database),
             "storage.Fileset": StorageFilesetService(files, filesets, self._chunk_door),
+            "pachlet.v1.Listing": ListingService(pfs),
             "pachlet.v1.LocalFiles": LocalFilesService(nonces),
             "grpc.health.v1.Health": HealthService(),
             "pachlet.v1.Storage": StorageService(self._paths, self._database, self._store),

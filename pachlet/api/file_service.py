@@ -175,21 +175,22 @@ class FileService:
         if found is None:
             return
         infos = files.list_dir(clean_path(request.file.path)) if found.is_dir else iter([found])
-        yield from (messages.file_info(record, each) for each in _page(infos, request))
+        yield from map(messages.file_infos(record), _page(infos, request))
 
     def WalkFile(self, request: Any, context: Context) -> Iterator[Any]:
         record, files = self._open(commit_name(request.file.commit), context)
         path = clean_path(request.file.path)
         if path != "/":
             inspect_file(files, request.file.path, record)
-        yield from (messages.file_info(record, each) for each in _page(files.walk(path), request))
+        yield from map(messages.file_infos(record), _page(files.walk(path), request))
 
     def GlobFile(self, request: Any, context: Context) -> Iterator[Any]:
         record, files = self._open(commit_name(request.commit), context)
         lower, upper = request.path_range.lower, request.path_range.upper
+        show = messages.file_infos(record)
         for info in glob_files(files, request.pattern):
             if info.path >= lower and (not upper or info.path < upper):
-                yield messages.file_info(record, info)
+                yield show(info)
 
     def DiffFile(self, request: Any, context: Context) -> Iterator[Any]:
         new_record, new = self._open(commit_name(request.new_file.commit), context)

@@ -8,6 +8,7 @@ Read next: pfs_service.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from pachlet.api.names import NANOS
@@ -166,13 +167,22 @@ def repo_info(db: Statements, record: RepoRecord) -> Any:
 
 def file_info(record: CommitRecord, info: Info) -> Any:
     """Return a pfs_v2.FileInfo."""
-    return make(
-        "pfs_v2.FileInfo",
-        file=make(
-            "pfs_v2.File", commit=commit_of(record), path=info.path, datum="" if info.is_dir else info.tag
-        ),
-        file_type=2 if info.is_dir else 1,
-        committed=timestamp(record.finishing),
-        size_bytes=info.size,
-        hash=info.hash,
-    )
+    return file_infos(record)(info)
+
+
+def file_infos(record: CommitRecord) -> Callable[[Info], Any]:
+    """Return a function that makes a pfs_v2.FileInfo; for many, because all of a commit begin alike."""
+    kind = schema.message("pfs_v2.FileInfo")
+    start = kind(file=make("pfs_v2.File", commit=commit_of(record)), committed=timestamp(record.finishing))
+
+    def show(info: Info) -> Any:
+        shown = kind()
+        shown.CopyFrom(start)
+        shown.file.path = info.path
+        shown.file.datum = "" if info.is_dir else info.tag
+        shown.file_type = 2 if info.is_dir else 1
+        shown.size_bytes = info.size
+        shown.hash = info.hash
+        return shown
+
+    return show
