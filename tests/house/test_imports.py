@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.house.modules import ROOT, Module, modules
 
-API = ("pachlet.cli", "pachlet.client", "pachlet.spec", "pachlet.errors")
+API = ("pachlet.cli", "pachlet.client", "pachlet.spec", "pachlet.errors", "pachlet.paths")
 BUILT_ON_IT = {"steps", "pipelines", "images", "data", "docs", "benchmarks", "tests"}
 
 

@@ -102,7 +102,7 @@ def test_any_pattern_is_as_pythons(pattern: str, path: str) -> None:
     ],
 )
 def test_refused(pattern: str, why: str) -> None:
-    with pytest.raises(Refused, match="^regular expression ") as refused:
+    with pytest.raises(Refused, match=r"^regular expression ") as refused:
         Regex(pattern)
     assert why in refused.value.message
 
