@@ -20,6 +20,7 @@ from pachlet.pps.planning import JobInputs
 from pachlet.storage.chunks import ChunkWriter
 from pachlet.storage.content import Content, write_content
 from pachlet.storage.fileset import Entry
+from pachlet.worker.scratch import open_file, open_up
 
 _BLOCK = 1 << 20
 
@@ -77,12 +78,20 @@ def bring_in(writer: ChunkWriter, pfs: Path) -> list[tuple[str, Content]]:
     Raises:
         Refused: a name that PFS can't represent, a link that leads nowhere, or something that is no file.
     """
-    out = pfs / "out"
     try:
-        found = sorted(_outputs(out, pfs, "/", ()))
+        found = _all_outputs(pfs)
         return [(path, write_content(writer, _blocks(file))) for path, file in found]
     except PermissionError as error:
         raise Refused(f"{Path(error.filename).name}, which the step wrote, can't be read") from None
+
+
+def _all_outputs(pfs: Path) -> list[tuple[str, Path]]:
+    out = pfs / "out"
+    try:
+        return sorted(_outputs(out, pfs, "/", ()))
+    except PermissionError:
+        open_up(out)  # only when it is needed: it is one more walk over all that is there
+        return sorted(_outputs(out, pfs, "/", ()))
 
 
 def _outputs(folder: Path, pfs: Path, prefix: str, seen: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
@@ -130,6 +139,6 @@ def _follow(path: Path, pfs: Path, shown: str) -> Path:
 
 
 def _blocks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as source:
+    with open_file(file) as source:
         while block := source.read(_BLOCK):
             yield block

@@ -128,11 +128,8 @@ class DatumRun:
         environ = datum_environ(self._datum, self._inputs, self._job.id)
         logbook = self._engine.logbook
         logbook.worker(self._source, "beginning to run user code")
-        outcome = session.run(
-            environ,
-            lambda line: logbook.user(self._source, line),
-            self._pipeline.datum_timeout,
-        )
+        with logbook.attempt(self._source) as lines:
+            outcome = session.run(environ, lines.add, self._pipeline.datum_timeout)
         self._stats["process_seconds"] += outcome.seconds
         logbook.worker(self._source, f"finished running user code after {outcome.seconds:.3f} seconds")
         return outcome
@@ -142,9 +139,8 @@ class DatumRun:
         if not self._pipeline.spec["transform"].get("err_cmd"):
             return False
         environ = datum_environ(self._datum, self._inputs, self._job.id)
-        outcome = session.run_err_cmd(
-            environ, lambda line: self._engine.logbook.user(self._source, line), self._pipeline.datum_timeout
-        )
+        with self._engine.logbook.attempt(self._source) as lines:
+            outcome = session.run_err_cmd(environ, lines.add, self._pipeline.datum_timeout)
         return outcome.ok
 
     def _upload(self, session: Session, writer: ChunkWriter) -> list[tuple[str, Content]]:

@@ -60,7 +60,7 @@ def make_environment(
     folder = envs / _name(interpreter, requirements)
     envs.mkdir(parents=True, exist_ok=True)
     # Made in its final place, because scripts and bytecode carry the path; the marker says that it is whole.
-    with _only_one(envs / f"{folder.name}.lock"):
+    with only_one(envs / f"{folder.name}.lock"):
         if not (folder / _COMPLETE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             _make(interpreter, requirements, folder, say)
@@ -76,7 +76,8 @@ def _name(interpreter: Interpreter, requirements: Sequence[Path]) -> str:
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
+    """Keep all others out, of this process and of others, while the block runs."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

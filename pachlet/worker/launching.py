@@ -10,12 +10,15 @@ Read next: process.py (what is asked for), launcher.py (the other end).
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import selectors
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +34,9 @@ WORKER_PORT = 1080
 """Where the step finds the worker's service in its own network namespace (upstream's default)."""
 
 _CHUNK = 64 * 1024
+"""A line that is longer is passed on in pieces of about this size."""
+_READ = 16 * 1024
+"""What is passed on in one turn: between two turns the clock and the other descriptors are looked at."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,8 @@ class Process:
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             ready = [key.fileobj for key, _ in self._selector.select(left)]
-            if not ready:
+            # On every turn: a step that prints without a pause always has something ready.
+            if deadline is not None and time.monotonic() >= deadline:
                 self.kill(f"timed out after {timeout:g} seconds")
                 deadline = None
             if wake in ready:
@@ -191,21 +198,21 @@ class Process:
         self._at_door(self._listener)
 
     def _read_all(self, log: Log) -> None:
-        """Pass on what was printed until now, also a line that has no end yet."""
+        """Pass on what was printed until now, also a line that has no end yet.
+
+        What is printed meanwhile is left: a step may never stop.
+        """
         for source in list(self._rest):
-            os.set_blocking(source, False)
-            while source in self._rest and self._read(source, log):
-                pass
+            left = _waiting(source)
+            while left > 0:
+                left -= self._read(source, log, left)
             if self._rest.get(source):
                 log(_text(self._rest[source]))
                 self._rest[source] = b""
 
-    def _read(self, source: int, log: Log) -> bool:
-        """Read once; tell whether there may be more."""
-        try:
-            chunk = os.read(source, _CHUNK)
-        except BlockingIOError:
-            return False
+    def _read(self, source: int, log: Log, at_most: int = _READ) -> int:
+        """Read once, where something is there or the end is; return the number of bytes."""
+        chunk = os.read(source, min(at_most, _READ))
         *lines, rest = (self._rest[source] + chunk).split(b"\n")
         if len(rest) >= _CHUNK or (not chunk and rest):
             lines, rest = [*lines, rest], b""
@@ -214,7 +221,7 @@ class Process:
         self._rest[source] = rest
         if not chunk:
             self._close(source)
-        return bool(chunk)
+        return len(chunk)
 
     def _close(self, source: int) -> None:
         del self._rest[source]
@@ -245,6 +252,12 @@ class Process:
         if "code" in report:
             return Ending(report["code"], "", report["seconds"], report["peak"])
         return Ending(None, "the process was ended from outside", seconds)
+
+
+def _waiting(source: int) -> int:
+    """Return how many bytes lie in a pipe now."""
+    (number,) = struct.unpack("i", fcntl.ioctl(source, termios.FIONREAD, bytes(4)))
+    return int(number)
 
 
 def _text(line: bytes) -> str:

@@ -9,19 +9,19 @@ Read next: session.py (what a worker does with each datum), launching.py (how a 
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pachlet.errors import FailedPrecondition
 from pachlet.worker.attempts import ROOT_VARIABLE, Place
-from pachlet.worker.environments import make_environment
+from pachlet.worker.environments import make_environment, only_one
 from pachlet.worker.host import PATH
 from pachlet.worker.images import Recipe, code_digest
 from pachlet.worker.interface import Image, Prepared, Session, Transform
 from pachlet.worker.launching import Launcher, Request
 from pachlet.worker.machine import make_root
+from pachlet.worker.scratch import remove
 from pachlet.worker.session import ProcessSession
 from pachlet.worker.snapshots import FILES, make_snapshot
 
@@ -80,16 +80,25 @@ class ProcessRunner:
     def probe(self) -> str:
         """Return why this machine allows no sandbox, or nothing if it does."""
         if self._probed is None:
-            with tempfile.TemporaryDirectory(prefix="pachlet-probe-") as scratch:
-                folder = Path(scratch)
-                (folder / "pfs" / "out").mkdir(parents=True)
-                root = make_root(folder / "root", None, [], folder / "pfs", None, network=False)
-                request = Request(["true"], "/", {"PATH": PATH}, root)
-                process = self._launcher().start(request, None, lambda listener: None)
-                ending = process.watch(lambda line: None, timeout=None)
-            assert ending is not None, "without `wake` a process is watched to its end"
-            self._probed = ending.problem
+            self._envs.mkdir(parents=True, exist_ok=True)
+            # One folder for all servers of this user, so that the next one removes what a killed one left.
+            with only_one(self._envs / "probe.lock"):
+                folder = self._envs / "probe"
+                remove(folder)
+                try:
+                    self._probed = self._try_sandbox(folder)
+                finally:
+                    remove(folder)
         return self._probed
+
+    def _try_sandbox(self, folder: Path) -> str:
+        (folder / "pfs" / "out").mkdir(parents=True)
+        root = make_root(folder / "root", None, [], folder / "pfs", None, network=False)
+        request = Request(["true"], "/", {"PATH": PATH}, root)
+        process = self._launcher().start(request, None, lambda listener: None)
+        ending = process.watch(lambda line: None, timeout=None)
+        assert ending is not None, "without `wake` a process is watched to its end"
+        return ending.problem
 
     def close(self) -> None:
         with self._lock:

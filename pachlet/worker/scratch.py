@@ -3,18 +3,21 @@
 A step may leave anything in its output: links that point elsewhere are removed, never followed, and folders
 without permissions are opened first, so that a worker can always clean up after its datum.
 
-Read next: process.py (when that happens).
+Read next: session.py (when that happens).
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 
 def empty(folder: Path, *, keep: str = "") -> None:
-    """Remove everything in `folder` but the entry `keep`; the folder itself stays."""
+    """Remove everything in `folder` but the entry `keep`; the folder itself stays, and can be used again."""
+    _let_us(folder, 0o700)
     for entry in folder.iterdir():
         if entry.name != keep:
             remove(entry)
@@ -28,14 +31,31 @@ def remove(path: Path) -> None:
     try:
         shutil.rmtree(path)
     except PermissionError:
-        _open_up(path)
+        open_up(path)
         shutil.rmtree(path)
 
 
-def _open_up(path: Path) -> None:
-    path.chmod(0o700)
-    for at, folders, _ in os.walk(path):
+def open_up(folder: Path) -> None:
+    """Let us read and change a folder and all folders in it."""
+    _let_us(folder, 0o700)
+    for at, folders, _ in os.walk(folder):
         for name in folders:
-            below = os.path.join(at, name)
-            if not os.path.islink(below):  # chmod follows links
-                os.chmod(below, 0o700)
+            below = Path(at, name)
+            if not below.is_symlink():  # chmod follows links
+                _let_us(below, 0o700)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file of our own for reading, whatever its permissions are."""
+    try:
+        return path.open("rb")
+    except PermissionError:
+        _let_us(path, 0o400)
+        return path.open("rb")
+
+
+def _let_us(path: Path, wanted: int) -> None:
+    # The mode is compared, not tried out: root may do anything, but the step, root or not, may not.
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & wanted != wanted:
+        path.chmod(mode | wanted)

@@ -310,6 +310,26 @@ def test_a_timeout_ends_all_processes(open_session):
     assert_unlocked(session.out / "lock")
 
 
+def test_a_timeout_ends_a_step_that_prints_without_pause(open_session):
+    session = open_session('yes "$(printf %01000d 0)"')
+    lines: list[str] = []
+    pause = threading.Event()
+
+    def be_slow(line: str) -> None:
+        lines.append(line)
+        assert len(lines) < 3000, "it was not ended"
+        pause.wait(0.001)  # so that the pipe is always full
+
+    assert session.run({}, be_slow, 0.1).reason == "timed out after 0.1 seconds"
+    assert set(lines[:-1]) == {"0" * 1000}  # the last one was cut by the end
+
+
+def test_a_very_long_line_is_passed_on_in_pieces(sh):
+    _, lines = sh("head -c 1000000 /dev/zero | tr '\\0' x")
+    assert "".join(lines) == "x" * 1_000_000
+    assert max(map(len, lines)) < 100_000
+
+
 def test_a_kill_from_another_thread_ends_the_attempt_in_hand(open_session):
     session = open_session(LOCKER + WAIT + "echo up; sleep 1000")
     killer: list[threading.Thread] = []
@@ -416,6 +436,25 @@ def test_clear_removes_whatever_a_step_left_and_nothing_else(open_session, tmp_p
     assert [path.name for path in elsewhere.iterdir()] == ["kept"]
     assert elsewhere.stat().st_mode & 0o777 == 0o755
     assert session.run({}, print, 60).ok
+
+
+def test_clear_gives_the_next_attempt_an_output_folder_that_it_can_write_to(open_session):
+    """A step has no privilege, so this holds for root too."""
+    session = open_session("mkdir /pfs/out/x && chmod 0 /pfs/out")
+    assert session.run({}, print, 60).ok
+    session.clear()
+    assert session.run({}, print, 60).ok
+
+
+def test_the_probe_leaves_nothing_and_removes_what_a_killed_one_left(code, tmp_path):
+    left = tmp_path / "probe" / "root" / "dev"
+    left.mkdir(parents=True)
+    runner = ProcessRunner(code, tmp_path)
+    try:
+        runner.probe()
+    finally:
+        runner.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["probe.lock"]
 
 
 def test_close_removes_the_folder_and_may_be_called_twice(open_session, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,16 +16,23 @@ from pachlet.worker.process import ProcessRunner
 ROOT = Path(__file__).parents[2]
 STEP = """
 import os
+import threading
 import time
 from pachlet.step import BadInput, main
 
 print("started", flush=True)
+
+def chatter():
+    while True:
+        print("x" * 1000)
 
 def run(inputs, out):
     text = (inputs / "in" / "f").read_text()
     print(os.environ["DATUM"], text, sorted(p.name for p in (inputs / "in").iterdir()))
     if text == "bad":
         raise BadInput("the file is bad")
+    if text == "chatter":
+        threading.Thread(target=chatter, daemon=True).start()
     if text == "worse":
         raise KeyError("worse")
     if text == "exit 0":
@@ -180,6 +188,23 @@ def test_a_timeout_and_a_kill_end_the_datum_in_hand(open_session):
     )
     assert (outcome.ok, outcome.reason) == (False, "stopped")
     assert give(session, "three")[0].ok
+
+
+def test_a_datum_ends_though_its_process_prints_on(open_session):
+    session = open_session()
+    pause, lines = threading.Event(), []
+
+    def be_slow(line: str) -> None:
+        lines.append(line)
+        assert len(lines) < 5000, "the end of the datum was not seen"
+        pause.wait(0.001)  # so that the pipe is always full
+
+    for datum in ("chatter", "two"):
+        session.clear()
+        (session.pfs / "in").mkdir()
+        (session.pfs / "in" / "f").write_text(datum)
+        assert session.run({"DATUM": datum}, be_slow, 60).ok
+        assert (session.out / "g").read_text() == datum.upper()
 
 
 def test_err_cmd_runs_beside_the_process_that_stays(open_session):

@@ -1,0 +1,58 @@
+"""What a step left in /pfs/out is brought in whatever permissions it has."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pachlet.pps import datum_folder
+from pachlet.worker.scratch import empty
+
+_VERSION = 0x20080522
+_OVERRIDES = 0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+
+
+@pytest.fixture
+def as_an_ordinary_user() -> Iterator[None]:
+    """Take from this thread, if it is root's, the right to read what permissions forbid."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, before = struct.pack("Ii", _VERSION, 0), ctypes.create_string_buffer(24)
+    assert libc.capget(header, before) == 0
+    words = list(struct.unpack("6I", before.raw))  # effective, permitted, inheritable; twice
+    words[0] &= ~_OVERRIDES
+    assert libc.capset(header, struct.pack("6I", *words)) == 0
+    yield
+    assert libc.capset(header, before) == 0
+
+
+@pytest.fixture
+def pfs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A datum's folder; contents are brought in as their bytes."""
+    (tmp_path / "out" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "out" / "a" / "b" / "c").write_bytes(b"c")
+    (tmp_path / "out" / "d").write_bytes(b"d")
+    monkeypatch.setattr(datum_folder, "write_content", lambda writer, blocks: b"".join(blocks))
+    return tmp_path
+
+
+CLOSED = ["out", "out/a", "out/a/b", "out/a/b/c", "out/d"]
+
+
+@pytest.mark.usefixtures("as_an_ordinary_user")
+@pytest.mark.parametrize("mode", [0, 0o111, 0o444])
+@pytest.mark.parametrize("closed", [*([each] for each in CLOSED), CLOSED])
+def test_closed_folders_and_files_are_read_and_removed(pfs: Path, closed: list[str], mode: int) -> None:
+    for path in reversed(closed):
+        (pfs / path).chmod(mode)
+    writer: Any = None
+    found: list[Any] = datum_folder.bring_in(writer, pfs)
+    assert found == [("/a/b/c", b"c"), ("/d", b"d")]
+    for path in reversed(closed):
+        (pfs / path).chmod(mode)
+    empty(pfs / "out")
+    assert list((pfs / "out").iterdir()) == []
