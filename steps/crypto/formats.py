@@ -1,4 +1,4 @@
-"""The files that crypto steps hand to one another: how they are named, written and read.
+"""The files that crypto steps hand to one another: how they are written and read.
 
 The same content must always be the same bytes, because Pachyderm skips a datum whose input hashes are
 unchanged: keys are sorted, lines end in LF, floats are written by repr (the shortest text that reads back
@@ -10,29 +10,13 @@ Read next: ingest.py (the first step that writes them), standardise.py (the seri
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pachlet.step import BadInput
-
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9]+(?:[ -][A-Za-z0-9]+)*")
-
-
-def slug_of(name: str) -> str:
-    """Name a coin in paths: lower case, spaces to hyphens ("Bitcoin Cash" is `bitcoin-cash`).
-
-    A name with any other character also carries a short hash of itself, so that "Coin?" and "Coin!" do not
-    write the same file.
-    """
-    if _PLAIN_NAME.fullmatch(name):
-        return name.lower().replace(" ", "-")
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return "-".join(filter(None, (plain, hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:6])))
 
 
 def number_text(value: float | None) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from datetime import date
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.crypto import ingest
-from steps.crypto.formats import slug_of
+from steps.crypto import audit, ingest
+from steps.crypto.ingest import slug_of
 from steps.crypto.prices import PriceFile, Refusal, parse_prices, parse_row
 
 HEADER = "Date,Open,High,Low,Close,Volume,Market Cap"
@@ -176,11 +177,80 @@ def test_outputs_of_a_mended_file(tmp_path: Path) -> None:
     }
 
 
-def test_slugs_tell_odd_names_apart() -> None:
-    assert [slug_of(name) for name in ("Bitcoin Cash", "E-coin", "0x")] == ["bitcoin-cash", "e-coin", "0x"]
-    odd = [slug_of(name) for name in ("Coin?", "Coin!", "Münze", "..", "")]
-    assert len(set(odd)) == 5
-    assert all(slug and "/" not in slug and not slug.startswith(".") for slug in odd)
+def test_ordinary_names_have_plain_slugs() -> None:
+    plain = {
+        "Bitcoin Cash.csv": "bitcoin-cash",
+        "Synthcoin Alpha.csv": "synthcoin-alpha",
+        "100 List.csv": "100-list",
+        "0x.csv": "0x",
+        "E-coin.csv": "e-coin",
+        "I-O Coin.csv": "i-o-coin",
+        "BitBay.csv": "bitbay",
+    }
+    assert {file: slug_of(file) for file in plain} == plain
+
+
+@needs_real_data
+def test_every_real_file_has_a_plain_slug() -> None:
+    files = [path.name for path in (CRYPTO / "raw").glob("*.csv")]
+    assert files
+    assert [slug_of(file) for file in files] == [file[:-4].lower().replace(" ", "-") for file in files]
+
+
+# Files that a rule less careful would give one slug: each group differs in what a slug leaves out.
+ALIKE = (
+    (
+        "Bitcoin.csv",
+        "bitcoin.csv",
+        "BITCOIN.csv",
+        "Bitcoin.CSV",
+        "Bitcoin",
+        "Bitcoin.CSV.csv",
+        "sub/Bitcoin.csv",
+    ),
+    ("Bitcoin Cash.csv", "Bitcoin-Cash.csv", "bitcoin cash.csv", "Bitcoin  Cash.csv", "Bitcoin Cash .csv"),
+    ("BitBay.csv", "Bitbay.csv", "bitbay.csv"),
+    ("Coin?.csv", "Coin!.csv", "Münze.csv", "Mu\u0308nze.csv", "..", ".csv", "?", "\udcff", "\udcfe"),
+    ("x" * 250 + ".csv", "x" * 249 + ".csv", "X" + "x" * 249 + ".csv", "x" * 99 + " " + "x" * 99 + ".csv"),
+)
+FILES = st.one_of(
+    st.sampled_from([file for group in ALIKE for file in group]),
+    st.text("aAbB -.c", min_size=1, max_size=5).map(lambda stem: f"{stem}.csv"),
+    st.text(min_size=1, max_size=30),
+)
+
+
+@given(st.sets(FILES, max_size=40))
+def test_different_files_have_different_slugs(files: set[str]) -> None:
+    slugs = {slug_of(file) for file in files}
+    # A file that is named as another's slug reads must not get that slug either.
+    files |= {f"{slug.replace('-', ' ').title()}.csv" for slug in slugs} | {f"{slug}.csv" for slug in slugs}
+    slugs = {slug_of(file) for file in files}
+    assert len(slugs) == len(files)
+    assert all(re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)*", slug) and len(slug) < 120 for slug in slugs)
+
+
+def test_files_alike_in_name_are_ingested_apart_and_copies_found(tmp_path: Path) -> None:
+    raw = tmp_path / "pfs" / "prices" / "raw"
+    days = [a_day(f"2017-0{month}-{day:02}") for month in (1, 3) for day in range(1, 29)]
+    files = ("Bitcoin.csv", "Bitcoin.CSV", "bitcoin.csv", "sub/Bitcoin.csv")
+    made: list[str] = []
+    for number, file in enumerate(files):
+        (raw / file).parent.mkdir(parents=True, exist_ok=True)
+        (raw / file).write_text(a_file(*days, a_day("2017-04-01", close="2.5" if number == 2 else "2"), "?"))
+        # As in the pipeline, where each file is a datum and no two datums may write one path.
+        ingest.ingest_file(raw / file, file, tmp_path / str(number))
+        made += [str(p.relative_to(tmp_path / str(number))) for p in (tmp_path / str(number)).rglob("*.*")]
+    assert len(made) == len(set(made)) == 3 * len(files)
+    ingest.run(tmp_path / "pfs", tmp_path / "pfs" / "ingest")
+    audit.run(tmp_path / "pfs", tmp_path / "out")
+    rejected = json.loads((tmp_path / "out" / "rejected.json").read_text())["coins"]
+    assert {coin["file"]: coin["reason"] for coin in rejected} == {
+        "Bitcoin.csv": f"duplicate_of:{slug_of('Bitcoin.CSV')}",
+        "sub/Bitcoin.csv": f"duplicate_of:{slug_of('Bitcoin.CSV')}",
+        "Bitcoin.CSV": "short_history",
+        "bitcoin.csv": "short_history",
+    }
 
 
 CELLS = st.one_of(

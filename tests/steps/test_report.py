@@ -9,12 +9,17 @@ import csv
 import json
 import math
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
 
 from pachlet.step import BadInput
 from steps.crypto import outlook, plots, report
@@ -168,7 +173,7 @@ def test_the_one_model_of_a_path_is_named_for_all_its_days(tmp_path: Path) -> No
     put_audit(tmp_path)
     put_coin(tmp_path, "alpha")
     (coin,) = outlook.read_coins(tmp_path)
-    assert "forecast for all 10 days by svm.rbf1  ·  dashed: naive.last" in plots._subtitle(coin)
+    assert "forecast for all 10 days by svm.rbf1  ·  dashed: the other models" in plots._subtitle(coin)
     page = (run(tmp_path) / "index.html").read_text()
     # Its error one day ahead is known, the one ten days ahead is not.
     assert '>svm.rbf1</td><td class="range">0.987 · –</td>' in page
@@ -188,6 +193,40 @@ def test_notice_is_shown_wherever_the_data_is(tmp_path: Path, monkeypatch: pytes
     assert '<p class="notice">SYNTHETIC DATA: made up.</p>' in page
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["label"], summary["notices"]) == ("SYNTHETIC DATA", ["SYNTHETIC DATA: made up."])
+
+
+def test_every_line_of_the_close_up_is_named_in_its_own_colour(tmp_path: Path) -> None:
+    put_audit(tmp_path)
+    put_coin(tmp_path, "alpha")
+    (coin,) = outlook.read_coins(tmp_path)
+    others = dict.fromkeys(("linear.ridge", "lstm.small", "naive.last"), coin.others["naive.last"])
+    axes = Figure().add_axes((0, 0, 1, 1))
+    plots._draw_others(axes, replace(coin, others=others))
+    dashed = [line.get_color() for line in axes.lines]
+    plots._label_ends(axes, replace(coin, others=others))
+    named = {text.get_text().split()[0]: text.get_color() for text in axes.texts}
+    assert [named[name] for name in others] == dashed
+    assert len(set(dashed)) == 3
+    assert named[price_text(coin.steps[-1].point)] == plots.POINT
+
+
+def test_model_keeps_its_colour_whichever_is_shown(tmp_path: Path) -> None:
+    put_audit(tmp_path)
+    put_coin(tmp_path, "alpha")
+    (coin,) = outlook.read_coins(tmp_path)
+    (naive,) = coin.others.values()
+    swapped = replace(coin, steps=naive, others={"svm.rbf1": coin.steps, "linear.ridge": naive})
+    with_linear = replace(coin, others=coin.others | {"linear.ridge": naive})
+    assert plots.other_colors(with_linear)["linear.ridge"] == plots.other_colors(swapped)["linear.ridge"]
+
+
+@given(st.lists(st.floats(0, 1), max_size=9).map(sorted))
+def test_labels_are_pushed_apart_and_no_further(heights: list[float]) -> None:
+    placed = plots.pushed_apart(heights, 0.05)
+    assert all(above - below >= 0.05 - 1e-9 for below, above in pairwise(placed))
+    assert sum(placed) == pytest.approx(sum(heights))
+    if all(above - below >= 0.05 for below, above in pairwise(heights)):
+        assert placed == pytest.approx(heights)
 
 
 def test_label_changes_the_plots(tmp_path: Path) -> None:
