@@ -147,7 +147,7 @@ def put_crypto_data(crypto: Connection, data: Path | None, progress: Progress) -
     """Put the price files: those of a folder, or made-up ones where there are none yet; and the parameters."""
     ensure_repos(crypto, {"prices": "raw price files, one a coin", "params": "parameters, a file a model"})
     if data is not None:
-        found = sorted(each for each in data.glob("*.csv") if each.is_file())
+        found = sorted(each for each in data.glob("*") if each.suffix.lower() == ".csv" and each.is_file())
         if not found:
             raise NotFound(
                 f"there is no .csv file in {data}", hint="DATA is a folder of price files, one a coin"
