@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from pachlet.api.callers import sees_branches, strip_branches
 from pachlet.api.validation import validate
-from pachlet.errors import PachletError, Unimplemented
+from pachlet.errors import InvalidArgument, PachletError, Unimplemented
 from pachlet.metadb.changes import Closed
 from pachlet.wire import schema
 
@@ -58,7 +59,23 @@ def _handler(
         if method.server_streaming
         else _single(service, method.name, answer)
     )
-    return make(call, method.request.FromString, method.response.SerializeToString)
+    return make(call, _reader(method), method.response.SerializeToString)
+
+
+class _Unreadable:
+    """Stands for bytes that are no message; whoever asks for the request refuses it."""
+
+
+def _reader(method: schema.Method) -> Callable[[bytes], Any]:
+    """Return what reads a request; gRPC would write an exception into the log for each that can't be read."""
+
+    def read(data: bytes) -> Any:
+        try:
+            return method.request.FromString(data)
+        except DecodeError:
+            return _Unreadable()
+
+    return read
 
 
 def _validated(method: schema.Method, answer: Callable[[Any, Context], Any]) -> Callable[[Any, Context], Any]:
@@ -67,6 +84,10 @@ def _validated(method: schema.Method, answer: Callable[[Any, Context], Any]) -> 
     prefix = "validate recv" if is_stream else "validate request"
 
     def checked(request: Any) -> Any:
+        if isinstance(request, _Unreadable):
+            raise InvalidArgument(
+                f"error unmarshalling request: it is no {method.request.DESCRIPTOR.full_name}"
+            )
         validate(request, prefix)
         return request
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.handlers import Context
+from pachlet.api.names import nanoseconds
 from pachlet.config import DataDir
 from pachlet.errors import Corrupt, InvalidArgument
 from pachlet.metadb.connect import Database
@@ -35,7 +36,7 @@ class StorageService:
     def CollectGarbage(self, request: Any, context: Context) -> Iterator[Any]:
         grace = GRACE
         if request.HasField("grace"):
-            grace = timedelta(seconds=request.grace.seconds, microseconds=request.grace.nanos // 1000)
+            grace = timedelta(microseconds=nanoseconds(request.grace) // 1000)
         slack = request.slack_percent / 100 if request.HasField("slack_percent") else SLACK
         if grace < timedelta(0) or not 0 <= slack < 1:
             raise InvalidArgument(

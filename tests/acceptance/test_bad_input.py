@@ -170,7 +170,8 @@ def test_message_that_is_no_message(connection: Connection) -> None:
         call = channel.unary_unary(f"/{PFS}/InspectRepo")
         with pytest.raises(grpc.RpcError) as refused:
             call(b"\xff\xff\xff")
-    assert refused.value.code() == grpc.StatusCode.INTERNAL  # grpc's own answer
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert refused.value.details() == "error unmarshalling request: it is no pfs_v2.InspectRepoRequest"
 
 
 def test_unknown_service_of_the_health_check(connection: Connection) -> None:
