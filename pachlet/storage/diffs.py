@@ -191,8 +191,9 @@ def apply_diffs(
     of their parts: good for reading an open commit, whose hashes then may differ from those it will be
     finished with.
     """
-    whole = Diff()
-    for diff in diffs:
+    diffs = list(diffs)
+    whole = diffs[0] if len(diffs) == 1 else Diff()
+    for diff in diffs if len(diffs) > 1 else []:
         whole.extend(diff)
     edits: dict[bytes, bytes | None] = {}
     for prefix in whole.trees():
