@@ -30,7 +30,8 @@ def describe_place() -> str:
     """Return what is equal for two processes in one place; a digest, because it tells groups and machines."""
     root = os.stat("/")
     parts = [*os.uname(), root.st_dev, root.st_ino, os.geteuid(), os.getegid(), sorted(os.getgroups())]
-    for source in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/mnt", "/proc/self/ns/user"):
+    spaces = [f"/proc/self/ns/{kind}" for kind in ("mnt", "net", "user")]
+    for source in ("/proc/sys/kernel/random/boot_id", *spaces):
         with contextlib.suppress(OSError):  # no Linux
             parts.append(os.readlink(source) if "/ns/" in source else _text(source))
     return hashlib.sha256(repr(parts).encode()).hexdigest()
@@ -51,9 +52,13 @@ def is_secret(content: bytes) -> bool:
     return _SECRET.fullmatch(content) is not None
 
 
-def prove(id: str, secret: bytes) -> str:
-    """Return the proof that one knows a nonce, which doesn't tell it."""
-    return hmac.new(secret, id.encode(), "sha256").hexdigest()
+def prove(id: str, secret: bytes, address: str) -> str:
+    """Return the proof that one knows a nonce, which doesn't tell it.
+
+    It holds for one server at one address only: `address` is the one that the client has connected to. So a
+    program in between that hands the challenge on gets a proof that is worth nothing to the server behind it.
+    """
+    return hmac.new(secret, f"{id} {address}".encode(), "sha256").hexdigest()
 
 
 def current_umask() -> int:

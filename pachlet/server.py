@@ -173,6 +173,8 @@ class Server:
                 hint="another server may be running (`pachlet stop`); or choose another with --port, 0 is any",
             )
         self.address = f"{host}:{bound}"
+        # A name may stand for several addresses, so nobody can be sure who listens there.
+        nonces.address = "" if host == "localhost" else self.address
 
     def start(self) -> None:
         """Answer calls and run jobs."""

@@ -51,7 +51,12 @@ class LocalFilesService:
     def Challenge(self, request: Any, context: Context) -> Any:
         id, path = self._nonces.issue(context.peer())
         return messages.make(
-            "pachlet.v1.ChallengeResponse", id=id, path=str(path), place=self._place, umask=self._umask
+            "pachlet.v1.ChallengeResponse",
+            id=id,
+            path=str(path),
+            place=self._place,
+            umask=self._umask,
+            address=self._nonces.address,
         )
 
     def Watch(self, request: Any, context: Context) -> Iterator[Any]:

@@ -5,7 +5,9 @@ for them what only its user may read. So a caller who wants it to has to show th
 writes a secret to a new file that only its user can read, and the caller proves that he knows it. Root can, too;
 but root can read everything. The server never opens what somebody names before that is proved.
 
-A proof is for one call. It does not tell the secret, and the file goes with the call. Where file modes are not
+A proof is for one call, of one server at one address: who sits between client and server, and hands the challenge
+on, gets a proof for his own address, which the server refuses. It does not tell the secret, and the file goes with
+the call. Where file modes are not
 kept (some mounted file systems) there are no challenges.
 
 Read next: local_service.py (the RPCs), pachlet/place.py.
@@ -53,6 +55,8 @@ class Nonces:
     """The challenges of one server; safe from any thread."""
 
     def __init__(self, directory: Path) -> None:
+        self.address = ""
+        """Where the server listens, once it does; a proof for any other address is none."""
         self._directory = directory
         self._lock = threading.Lock()
         self._transfers: OrderedDict[str, Transfer] = OrderedDict()
@@ -91,9 +95,8 @@ class Nonces:
                 transfer.is_spent = True
         if transfer is not None and is_fresh:
             (self._directory / nonce_name(id)).unlink(missing_ok=True)
-            if hmac.compare_digest(prove(id, transfer.secret).encode(), shown.encode()) and _is_loopback(
-                peer
-            ):
+            wanted = prove(id, transfer.secret, self.address)
+            if self.address and hmac.compare_digest(wanted.encode(), shown.encode()) and _is_loopback(peer):
                 return transfer
             transfer.ended.set()
         raise refusal()

@@ -54,12 +54,13 @@ def ask_for_pass(connection: Connection) -> Pass | None:
         answer = connection.call(SERVICE, "Challenge", {}, timeout=_TIMEOUT)
     except PachletError:
         return None  # if there is no server at all, the call itself will say so
-    if answer.place != describe_place():
+    # The proof is for one address. Behind a tunnel, or by a name like localhost, the server's is another one.
+    if answer.place != describe_place() or answer.address != str(connection.address):
         return None
     secret = _read_nonce(answer.id, Path(answer.path))
     if secret is None:
         return None
-    proof = f"{answer.id}:{prove(answer.id, secret)}"
+    proof = f"{answer.id}:{prove(answer.id, secret, str(connection.address))}"
     return Pass(answer.id, ((PROOF_KEY, proof),), answer.umask == current_umask())
 
 

@@ -13,6 +13,7 @@ from pachlet.errors import FailedPrecondition, Refused
 from pachlet.place import describe_place, prove
 
 HERE = "ipv4:127.0.0.1:4711"
+ADDRESS = "127.0.0.1:30650"
 LOCAL = [HERE, "ipv6:%5B::1%5D:4711", "ipv6:[::1]:4711", "ipv6:[::ffff:127.0.0.1]:1", "unix:/run/x", "unix:"]
 ELSEWHERE = [
     "ipv4:10.0.0.1:4711",
@@ -26,11 +27,13 @@ ELSEWHERE = [
 
 @pytest.fixture
 def nonces(tmp_path: Path) -> Nonces:
-    return Nonces(tmp_path / "nonces")
+    made = Nonces(tmp_path / "nonces")
+    made.address = ADDRESS
+    return made
 
 
 def proof(id: str, path: Path) -> str:
-    return f"{id}:{prove(id, path.read_bytes())}"
+    return f"{id}:{prove(id, path.read_bytes(), ADDRESS)}"
 
 
 @pytest.mark.parametrize("peer", LOCAL)
@@ -92,6 +95,14 @@ def test_challenges_do_not_pile_up(nonces: Nonces) -> None:
     assert waiting is not None
     assert waiting.ended.is_set()
     assert nonces.find(first) is None
+    with pytest.raises(Refused):
+        nonces.redeem(shown, HERE)
+
+
+def test_a_proof_for_another_address_is_none(nonces: Nonces) -> None:
+    """A program in between that hands a challenge on has a client prove for that program's own address."""
+    id, path = nonces.issue(HERE)
+    shown = f"{id}:{prove(id, path.read_bytes(), '127.0.0.1:30810')}"
     with pytest.raises(Refused):
         nonces.redeem(shown, HERE)
 
