@@ -105,7 +105,8 @@ class Server:
         # The runner starts a process of its own to make sandboxes with; it does so before gRPC has threads.
         self._runner = ProcessRunner(code.absolute(), envs)
         self._database = Database(self._paths.database)
-        self._store = ChunkStore(self._paths.packs, DatabaseIndex(self._database))
+        index = DatabaseIndex(self._database)
+        self._store = ChunkStore(self._paths.packs, index, last_pack=index.last_pack())
         transactions = Transactions(self._database, clock)
         for hook in (fire_triggers, propagate, remove_jobs, create_jobs, end_finished_jobs):
             transactions.at_end(hook)

@@ -29,7 +29,8 @@ class Rooms:
     def __init__(self, folder: Path, pack_size: int = PACK_SIZE) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(folder / "pachlet.db")
-        self.store = ChunkStore(folder / "packs", DatabaseIndex(self.database), pack_size)
+        index = DatabaseIndex(self.database)
+        self.store = ChunkStore(folder / "packs", index, pack_size, last_pack=index.last_pack())
         self.transactions = Transactions(self.database, Clock())
         self.files = Files(self.database, self.store)
         self.collector = Collector(self.database, self.store)

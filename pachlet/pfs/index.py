@@ -29,6 +29,11 @@ class DatabaseIndex:
         row = self._database.look_up("find_chunk", hash=hash)
         return Location(row["pack"], row["offset"], row["stored"], row["length"]) if row else None
 
+    def last_pack(self) -> int:
+        """Return the highest number of a pack that chunks are said to lie in; 0 if there are none."""
+        with self._database.read() as db:
+            return db.value("last_pack") or 0
+
     def get_node(self, hash: bytes) -> bytes:
         """Return a node of a file tree."""
         row = self._database.look_up("get_node", hash=hash)
@@ -59,11 +64,8 @@ class LeasedNodes:
 
 
 def add_chunks(db: Statements, rows: Iterable[ChunkRow]) -> None:
-    """Record where new chunks lie."""
-    db.many(
-        "add_chunk",
-        [(r.hash, r.location.pack, r.location.offset, r.location.stored, r.location.length) for r in rows],
-    )
+    """Record where new chunks lie, and where those do that were written anew because they were lost."""
+    db.many("add_chunk", [(r.hash, *r.location, *(r.replaces or (None, None))[:2]) for r in rows])
 
 
 def add_nodes(db: Statements, nodes: Iterable[tuple[bytes, bytes]]) -> None:

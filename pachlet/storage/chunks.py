@@ -10,6 +10,10 @@ A writer that comes upon a published chunk *leans* on it, and the garbage collec
 lean on. Looking a chunk up and leaning on it is one step under a lock (`ChunkStore.leaning`) that the
 collector holds while it forgets chunks: either it sees that somebody leans, or nobody finds the chunk.
 
+A published chunk that was found damaged, or whose pack is missing or too short for it, is written anew when
+its bytes are put again: a put that leaned on it would acknowledge what can't be read. The new row names the
+place that it *replaces*, so that it heals all that shares the chunk and can't undo what others did meanwhile.
+
 Read next: content.py (files made of chunks), removing.py (how chunks go).
 """
 
@@ -38,6 +42,7 @@ from pachlet.storage.packs import (
     Pack,
     PackReader,
     pack_numbers,
+    pack_path,
     record_end,
     sync_directory,
 )
@@ -49,9 +54,11 @@ PACK_SIZE = 64 * 1024 * 1024
 
 UPKEEP_PATIENCE = 5.0  # seconds
 _OPEN_PACKS = 64
-# Compressing what gains less than a sixteenth would be paid for at every read. Trying costs little: level 1
-# gives up on random bytes at several GB/s.
+# Compressing what gains less than a sixteenth would be paid for at every read.
 _LEAST_GAIN = 16
+# Finding that out costs more than hashing (1.7 GB/s for random bytes), so large chunks are sampled first.
+_TOO_LARGE_TO_TRY = 256 * 1024
+_SAMPLE = 16 * 1024
 _TOO_SMALL_TO_COMPRESS = 64
 
 
@@ -67,32 +74,33 @@ class ChunkRow(NamedTuple):
 
     hash: bytes
     location: Location
+    replaces: Location | None = None
+    """The place where the chunk was damaged or missing: a row that names it is to name the new one."""
 
 
 class _Pending:
     """A chunk in a pack that the index does not know yet; lives as long as a writer refers to it."""
 
-    __slots__ = ("__weakref__", "location", "pack")
+    __slots__ = ("__weakref__", "location", "pack", "replaces")
 
-    def __init__(self, location: Location, pack: Pack) -> None:
+    def __init__(self, location: Location, pack: Pack, replaces: Location | None) -> None:
         self.location = location
         self.pack = pack
-
-
-class _Prepared(NamedTuple):
-    """A chunk on its way into the store: its hash, codec and payload if it seems to be new, its bytes."""
-
-    hash: bytes
-    encoded: tuple[int, bytes] | None
-    data: bytes
+        self.replaces = replaces
 
 
 class ChunkStore:
     """The chunks in one directory, for one process at a time; every method is safe from any thread."""
 
     def __init__(
-        self, directory: Path, index: ChunkIndex, pack_size: int = PACK_SIZE, threads: int | None = None
+        self,
+        directory: Path,
+        index: ChunkIndex,
+        pack_size: int = PACK_SIZE,
+        threads: int | None = None,
+        last_pack: int = 0,
     ) -> None:
+        """Open the store; `last_pack` is the highest pack that the index names, be it there or lost."""
         if not directory.is_dir():
             directory.mkdir(parents=True)
             sync_directory(directory.parent)
@@ -100,10 +108,12 @@ class ChunkStore:
         self._index = index
         self.pack_size = pack_size
         self._lock = threading.Lock()
-        # Never an existing pack: it may end in a record that a crash tore.
-        self._next_number = max(pack_numbers(directory), default=0) + 1
+        # Never an existing pack: it may end in a record that a crash tore. Nor one that is lost: where the
+        # index says that chunks of it lie there would be others.
+        self._next_number = max([last_pack, *pack_numbers(directory)]) + 1
         self._current: Pack | None = None
         self._pending: weakref.WeakValueDictionary[bytes, _Pending] = weakref.WeakValueDictionary()
+        self._damaged: dict[bytes, Location] = {}
         self._readers: OrderedDict[int, PackReader] = OrderedDict()
         self._threads = threading.local()
         self._writers: weakref.WeakSet[ChunkWriter] = weakref.WeakSet()
@@ -144,33 +154,74 @@ class ChunkStore:
                     hint="if what you read was just deleted, that is why; otherwise `pachctl fsck` says more",
                 )
             try:
-                return self.read_at(hash, location)
+                data = self.read_at(hash, location)
             except errors.Corrupt:
                 # The collector may have moved it between the two steps.
                 if location == tried:
                     raise
                 tried = location
+                continue
+            if pending is None and hash in self._damaged:
+                with self._lock:
+                    self._damaged.pop(hash, None)
+            return data
 
     def read_at(self, hash: bytes, location: Location) -> bytes:
-        """Return the chunk that should lie at a place, having checked it; raise Corrupt."""
-        pack = self._reader(location.pack)
-        codec, payload = pack.read(hash, location)
-        data = self._decode(codec, payload, location.length)
-        if data is None or hashing.chunk_hash(data) != hash:
-            raise pack.damage(location.offset)
+        """Return the chunk that should lie at a place, having checked it; raise Corrupt, and remember that."""
+        try:
+            pack = self._reader(location.pack)
+            codec, payload = pack.read(hash, location)
+            data = self._decode(codec, payload, location.length)
+            if data is None or hashing.chunk_hash(data) != hash:
+                raise pack.damage(location.offset)
+        except errors.Corrupt:
+            with self._lock:
+                self._damaged[hash] = location
+            raise
         return data
+
+    def is_damaged(self, hash: bytes, location: Location) -> bool:
+        """Tell whether the chunk was found damaged at this place."""
+        return self._damaged.get(hash) == location
+
+    def is_lost(self, hash: bytes, location: Location) -> bool:
+        """Tell whether a published chunk is known to be damaged, or its pack is missing or ends before it."""
+        found = self._damaged.get(hash)
+        if found == location:
+            return True
+        if found is not None:  # it was repaired
+            with self._lock:
+                self._damaged.pop(hash, None)
+        try:
+            return pack_path(self.directory, location.pack).stat().st_size < record_end(location)
+        except FileNotFoundError:
+            return True
 
     def encode(self, data: bytes) -> tuple[int, bytes]:
         """Return codec and payload of a chunk; for any thread."""
-        if len(data) > _TOO_SMALL_TO_COMPRESS:
-            compressor: zstandard.ZstdCompressor | None = getattr(self._threads, "compressor", None)
-            if compressor is None:
-                compressor = zstandard.ZstdCompressor(level=1, write_content_size=False)
-                self._threads.compressor = compressor
-            packed = compressor.compress(data)
+        if len(data) > _TOO_SMALL_TO_COMPRESS and self._may_shrink(data):
+            packed = self._compressor().compress(data)
             if len(packed) < len(data) - len(data) // _LEAST_GAIN:
                 return ZSTD, packed
         return RAW, data
+
+    def _may_shrink(self, data: bytes) -> bool:
+        """Tell from samples of a large chunk whether compressing it is worth a try."""
+        if len(data) < _TOO_LARGE_TO_TRY:
+            return True
+        middle = len(data) // 2
+        for sample in (data[:_SAMPLE], data[middle : middle + _SAMPLE], data[-_SAMPLE:]):
+            if len(self._compressor().compress(sample)) < _SAMPLE - _SAMPLE // _LEAST_GAIN:
+                return True
+        return False
+
+    def _compressor(self) -> zstandard.ZstdCompressor:
+        """Return this thread's compressor."""
+        compressor: zstandard.ZstdCompressor | None = getattr(self._threads, "compressor", None)
+        if compressor is None:
+            compressor = zstandard.ZstdCompressor(level=1, write_content_size=False)
+            self._threads.compressor = compressor
+        return compressor
 
     def pool(self) -> ThreadPoolExecutor:
         """Return the threads that hash and compress."""
@@ -216,17 +267,19 @@ class ChunkStore:
         """Return where the index says that a chunk lies."""
         return self._index.find_chunk(hash)
 
-    def add(self, hash: bytes, codec: int, payload: bytes, length: int) -> _Pending:
-        """Append a chunk to the current pack, unless another writer was faster."""
+    def add(
+        self, hash: bytes, codec: int, payload: bytes, length: int, replaces: Location | None
+    ) -> _Pending:
+        """Append a chunk to the current pack, unless another writer was faster; `replaces` is where it is lost."""
         with self._lock:
             pending = self._pending.get(hash)
-            if pending is None:
+            if pending is None or self.is_damaged(hash, pending.location):
                 pack = self._current
                 if pack is None or pack.failed or pack.end >= self.pack_size:
                     if pack is not None and not pack.failed:
                         self._begin_sync(pack)
                     pack = self._current = self._new_pack()
-                pending = _Pending(pack.append(hash, codec, payload, length), pack)
+                pending = _Pending(pack.append(hash, codec, payload, length), pack, replaces)
                 self._pending[hash] = pending
             return pending
 
@@ -300,6 +353,7 @@ class ChunkWriter:
         self._store = store
         self._held: dict[bytes, _Pending] = {}
         self._leans_on: set[bytes] = set()
+        self._lost: dict[bytes, Location] = {}
 
     def put(self, data: bytes) -> bytes:
         """Store a chunk, once however often it is put, and return its hash; `seal` makes it durable."""
@@ -309,7 +363,7 @@ class ChunkWriter:
         return digest
 
     def put_all(self, chunks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-        """Store chunks and yield hash and length of each, in order; all cores hash and compress.
+        """Store chunks and yield hash and length of each, in order; all cores hash, compress and write.
 
         At most two chunks for each core are in memory at a time. A single chunk is stored right here: handing
         it to a thread would cost a small file more than hashing it.
@@ -321,22 +375,26 @@ class ChunkWriter:
                 yield self.put(data), len(data)
             return
         pool = self._store.pool()
-        under_way: deque[Future[_Prepared]] = deque()
+        under_way: deque[Future[bytes]] = deque()
+        lengths: deque[int] = deque()
         for data in chain(first, chunks):
-            under_way.append(pool.submit(self._prepare, data))
+            under_way.append(pool.submit(self.put, data))
+            lengths.append(len(data))
             if len(under_way) >= 2 * self._store.threads:
-                yield self._finish(under_way.popleft().result())
+                yield under_way.popleft().result(), lengths.popleft()
         while under_way:
-            yield self._finish(under_way.popleft().result())
+            yield under_way.popleft().result(), lengths.popleft()
 
     def lean_on(self, hashes: Iterable[bytes]) -> None:
         """Refer to chunks that are there already, so that they stay until what refers to them is published.
+
+        A damaged one is referred to as well: it is healed everywhere once its bytes are put again.
 
         Raises:
             Unavailable: one of them is gone, with the commit that it was read from.
         """
         for digest in hashes:
-            if not self._has(digest):
+            if not self._has(digest, even_lost=True):
                 raise errors.Unavailable(
                     "what is being copied was deleted and collected meanwhile",
                     hint="copy from another commit",
@@ -349,43 +407,42 @@ class ChunkWriter:
     def seal(self) -> list[ChunkRow]:
         """Make all that was put durable and return the rows of what the index does not know.
 
-        The caller inserts the rows (ignoring those that another writer published first) in the transaction
-        that publishes what refers to them, and keeps the writer until then. May be called again after
-        further puts; it then returns the earlier rows as well.
+        The caller inserts the rows in the transaction that publishes what refers to them, and keeps the
+        writer until then. Where another writer published first, its row stays, unless it names the place
+        that ours replaces. May be called again after further puts; it then returns the earlier rows as well.
         """
         ends: dict[Pack, int] = {}
         for pending in self._held.values():
             ends[pending.pack] = max(ends.get(pending.pack, 0), record_end(pending.location))
         for pack, end in ends.items():
             pack.sync(end)
-        return [ChunkRow(digest, pending.location) for digest, pending in self._held.items()]
+        return [ChunkRow(digest, held.location, held.replaces) for digest, held in self._held.items()]
 
-    def _has(self, digest: bytes) -> bool:
-        """Tell whether a chunk is there, pending or published, and see to it that it stays."""
-        if self.needs(digest):
+    def _has(self, digest: bytes, *, even_lost: bool = False) -> bool:
+        """Tell whether a chunk is there, pending or published, and see to it that it stays.
+
+        One that can't be read is not there, unless it may be lost.
+        """
+        if even_lost and self.needs(digest):
             return True
-        pending = self._store.find_pending(digest)
+        pending = self._held.get(digest) or self._store.find_pending(digest)
         if pending is not None:
-            self._held[digest] = pending
-            return True
+            if even_lost or not self._store.is_damaged(digest, pending.location):
+                self._held[digest] = pending
+                return True
+            self._lost[digest] = pending.location
+            return False
         with self._store.leaning:
-            if self._store.find_published(digest) is None:
+            location = self._store.find_published(digest)
+            if location is None:
+                return False
+            if not even_lost and self._store.is_lost(digest, location):
+                self._lost[digest] = location
                 return False
             self._leans_on.add(digest)
             return True
 
     def _add(self, digest: bytes, encoded: tuple[int, bytes], length: int) -> None:
         codec, payload = encoded
-        self._held[digest] = self._store.add(digest, codec, payload, length)
-
-    def _prepare(self, data: bytes) -> _Prepared:
-        """Hash a chunk, and compress it unless it seems to be there already."""
-        digest = hashing.chunk_hash(data)
-        is_there = self._store.find_pending(digest) or self._store.find_published(digest)
-        return _Prepared(digest, None if is_there else self._store.encode(data), data)
-
-    def _finish(self, prepared: _Prepared) -> tuple[bytes, int]:
-        digest, encoded, data = prepared
-        if not self._has(digest):
-            self._add(digest, encoded or self._store.encode(data), len(data))
-        return digest, len(data)
+        lost = self._lost.pop(digest, None)
+        self._held[digest] = self._store.add(digest, codec, payload, length, lost)

@@ -41,8 +41,12 @@ def put(connection: Connection, path: str, data: bytes) -> None:
     put_file(connection, "r@master", [from_bytes(path, data)])
 
 
-def get(connection: Connection, path: str) -> bytes:
-    file = {"commit": {"branch": {"repo": {"name": "r", "type": "user"}, "name": "master"}}, "path": path}
+LIST_HEAD = {"repo": {"name": "r", "type": "user"}, "number": 1}
+
+
+def get(connection: Connection, path: str, id: str = "") -> bytes:
+    branch = {"repo": {"name": "r", "type": "user"}, "name": "master"}
+    file = {"commit": {"branch": branch, "id": id}, "path": path}
     return b"".join(each.value for each in connection.call("pfs_v2.API", "GetFile", {"file": file}))
 
 
@@ -118,9 +122,45 @@ def test_a_flipped_bit_spoils_one_file_and_says_so(server: RunningServer, connec
     # Garbage collection neither spreads the damage nor throws away what is around it.
     collect(connection, slack=0)
     assert get(connection, "/2") == noise(2, 50_000)
-    # What is lost can be put again: the same bytes are a known chunk, so say what to do instead.
-    put(connection, "/3", noise(3, 50_000))
-    assert get(connection, "/3") == noise(3, 50_000)
+    # What is lost can be put again, and that heals every commit that has it.
+    [old] = connection.call("pfs_v2.API", "ListCommit", LIST_HEAD)
+    put(connection, "/again", noise(1, 50_000))
+    for path in ("/1", "/again"):
+        assert get(connection, path) == noise(1, 50_000)
+    assert get(connection, "/1", old.commit.id) == noise(1, 50_000)
+    collect(connection, slack=0)
+    assert get(connection, "/1", old.commit.id) == noise(1, 50_000)
+    assert not list(fsck(connection, zombies=False))
+    assert check_chunks(connection) == 3
+    assert not pack.exists() or not pack.stat().st_size
+
+
+@pytest.mark.parametrize("left", [None, 0, 50_000])
+def test_what_a_lost_pack_held_can_be_put_again(tmp_path: Path, left: int | None) -> None:
+    with testing.server(tmp_path) as server, Connection(server.address) as connection:
+        create_repo(connection, "r")
+        put(connection, "/a", noise(1, 80_000))
+        put(connection, "/b", noise(2, 90_000))
+        [old] = connection.call("pfs_v2.API", "ListCommit", LIST_HEAD)
+    [pack] = (tmp_path / "packs").glob("*.pack")
+    if left is None:
+        pack.unlink()
+    else:
+        pack.write_bytes(pack.read_bytes()[:left])
+    with testing.server(tmp_path) as server, Connection(server.address) as connection:
+        put(connection, "/unrelated", noise(3, 300_000))
+        # The same bytes at the same path change no commit; what is stored they do.
+        put(connection, "/a", noise(1, 80_000))
+        put(connection, "/copy", noise(2, 90_000))
+        for id in ("", old.commit.id):
+            assert get(connection, "/a", id) == noise(1, 80_000)
+            assert get(connection, "/b", id) == noise(2, 90_000)
+        assert get(connection, "/copy") == noise(2, 90_000)
+        collect(connection, slack=0)
+        assert not list(fsck(connection, zombies=False))
+        assert check_chunks(connection) == 3
+    with testing.server(tmp_path) as server, Connection(server.address) as connection:
+        assert get(connection, "/b", old.commit.id) == noise(2, 90_000)
 
 
 def test_a_flipped_bit_in_a_tree_is_told_and_other_commits_are_whole(tmp_path: Path) -> None:

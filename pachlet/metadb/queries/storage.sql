@@ -1,8 +1,11 @@
 -- find_chunk: where a chunk lies
 SELECT pack, offset, stored, length FROM chunks WHERE hash = :hash
 
--- add_chunk: a chunk that is on disk
-INSERT OR IGNORE INTO chunks (hash, pack, offset, stored, length) VALUES (?, ?, ?, ?, ?)
+-- add_chunk: a chunk that is on disk; a row that is there stays, unless it names the place (the last two) that this
+-- one replaces because the chunk is lost there
+INSERT INTO chunks (hash, pack, offset, stored, length) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (hash) DO UPDATE SET pack = excluded.pack, offset = excluded.offset, stored = excluded.stored
+WHERE pack = ? AND offset = ?
 
 -- last_pack: the highest number of a pack in use
 SELECT max(pack) FROM chunks

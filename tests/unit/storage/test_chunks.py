@@ -24,7 +24,8 @@ class Index(dict[bytes, Location]):
 
     def publish(self, rows: list[ChunkRow]) -> None:
         for row in rows:
-            self.setdefault(row.hash, row.location)
+            if self.setdefault(row.hash, row.location) == row.replaces:
+                self[row.hash] = row.location
 
 
 def store_one(directory: Path, data: bytes) -> tuple[Index, bytes, Location]:
@@ -281,3 +282,84 @@ def test_many_threads_write_the_same_chunks_without_loss(tmp_path: Path) -> None
     assert set(index) == {hashing.chunk_hash(blob) for blob in blobs}
     again = ChunkStore(tmp_path, index)
     assert all(again.read(hashing.chunk_hash(blob)) == blob for blob in blobs)
+
+
+def flip(directory: Path, place: Location) -> None:
+    """Flip a bit of a chunk's payload."""
+    path = packs.pack_path(directory, place.pack)
+    data = bytearray(path.read_bytes())
+    data[packs.record_end(place) - 1] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_chunk_that_was_read_damaged_is_written_anew_once(tmp_path: Path) -> None:
+    index, digest, place = store_one(tmp_path, b"fragile")
+    flip(tmp_path, place)
+    store = ChunkStore(tmp_path, index)
+    with pytest.raises(errors.Corrupt, match="is damaged"):
+        store.read(digest)
+    writer, other = store.writer(), store.writer()
+    writer.put(b"fragile")
+    other.put(b"fragile")
+    [row] = writer.seal()
+    assert row == other.seal()[0]
+    assert row.replaces == place
+    index.publish([row])
+    index.publish(other.seal())
+    del writer, other
+    assert index[digest] == row.location != place
+    assert store.read(digest) == b"fragile"
+    writer = store.writer()
+    writer.put(b"fragile")
+    assert writer.seal() == []
+    assert ChunkStore(tmp_path, index).read(digest) == b"fragile"
+
+
+def test_damage_stays_known_when_the_repair_is_not_published(tmp_path: Path) -> None:
+    index, digest, place = store_one(tmp_path, b"fragile")
+    flip(tmp_path, place)
+    store = ChunkStore(tmp_path, index)
+    with pytest.raises(errors.Corrupt):
+        store.read(digest)
+    writer = store.writer()
+    writer.put(b"fragile")
+    assert store.read(digest) == b"fragile"
+    del writer
+    writer = store.writer()
+    writer.put(b"fragile")
+    index.publish(writer.seal())
+    assert store.read(digest) == b"fragile"
+
+
+def test_a_writer_that_leans_on_a_chunk_writes_it_when_damage_is_found(tmp_path: Path) -> None:
+    index, digest, place = store_one(tmp_path, b"fragile")
+    store = ChunkStore(tmp_path, index)
+    writer = store.writer()
+    writer.lean_on([digest])
+    assert writer.seal() == []
+    flip(tmp_path, place)
+    with pytest.raises(errors.Corrupt):
+        store.read(digest)
+    writer.lean_on([digest])
+    assert writer.seal() == []
+    writer.put(b"fragile")
+    index.publish(writer.seal())
+    assert store.read(digest) == b"fragile"
+
+
+@pytest.mark.parametrize("left", [None, 0, 20, -1])
+def test_a_put_does_not_lean_on_a_pack_that_is_missing_or_too_short(tmp_path: Path, left: int | None) -> None:
+    index, digest, place = store_one(tmp_path, b"fragile")
+    path = packs.pack_path(tmp_path, place.pack)
+    if left is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:left])
+    store = ChunkStore(tmp_path, index, last_pack=place.pack)
+    writer = store.writer()
+    writer.put(b"something as long")
+    writer.put(b"fragile")
+    rows = writer.seal()
+    assert all(row.location.pack > place.pack for row in rows)
+    index.publish(rows)
+    assert store.read(digest) == b"fragile"
