@@ -444,5 +444,5 @@ class ChunkWriter:
 
     def _add(self, digest: bytes, encoded: tuple[int, bytes], length: int) -> None:
         codec, payload = encoded
-        lost = self._lost.pop(digest, None)
+        lost = self._lost.get(digest)  # stays: another thread of ours may be storing the same bytes
         self._held[digest] = self._store.add(digest, codec, payload, length, lost)
