@@ -64,6 +64,8 @@ from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import create_jobs, end_finished_jobs, remove_jobs
 from pachlet.pps.logbook import Logbook
 from pachlet.pps.pipelines import refuse_pipeline_repo
+from pachlet.pps.running import JobRun
+from pachlet.pps.runs import Kind
 from pachlet.pps.scheduler import Scheduler
 from pachlet.storage.chunks import ChunkStore
 from pachlet.worker.process import ProcessRunner
@@ -126,7 +128,8 @@ class Server:
             scratch=self._paths.scratch,
             workers=workers or default_workers(),
         )
-        self._scheduler = Scheduler(engine)
+        slots = threading.BoundedSemaphore(engine.workers)
+        self._scheduler = Scheduler(engine, {Kind.TRANSFORM: lambda job: JobRun(engine, job, slots)})
         self._cron_triggers = CronTriggers(self._database, transactions, clock)
         open_transactions = OpenTransactions(self._database, transactions, clock)
         nonces = Nonces(self._paths.nonces)

@@ -21,7 +21,6 @@ from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Commit, Repo
 from pachlet.pfs import commits
-from pachlet.pps import jobs
 from pachlet.pps.datums import Datum
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
@@ -88,19 +87,18 @@ def _job_state(state: JobState) -> int:
 def job_info(db: Statements, record: JobRecord, *, details: bool) -> Any:
     """Return a pps_v2.JobInfo."""
     owner = get_pipeline(db, record.pipeline, record.version)
-    progress = jobs.count_datums(db, record)
     info = make(
         "pps_v2.JobInfo",
         job=job(owner.project, owner.name, record.id),
         pipeline_version=record.version,
         output_commit=messages.commit_of(commits.get_commit(db, record.output)),
         restart=record.restarts,
-        data_processed=progress.processed,
-        data_skipped=progress.skipped,
-        data_total=progress.total,
-        data_failed=progress.failed,
-        data_recovered=progress.recovered,
-        stats=_sum_stats(db, record) if details else make("pps_v2.ProcessStats"),
+        data_processed=record.processed,
+        data_skipped=record.skipped,
+        data_total=record.total,
+        data_failed=record.failed,
+        data_recovered=record.recovered,
+        stats=_job_stats(record) if details else make("pps_v2.ProcessStats"),
         state=_job_state(record.state),
         reason=record.reason,
         created=messages.timestamp(record.created),
@@ -124,13 +122,15 @@ def _set_commits(spec: dict[str, Any], commit_set: str) -> None:
             _set_commits(each, commit_set)
 
 
-def _sum_stats(db: Statements, record: JobRecord) -> Any:
-    total: dict[str, float] = {}
-    for row in db.all("list_datums", job=record.key):
-        if row["made_by"] == record.id:
-            for name, value in json.loads(row["record"])["stats"].items():
-                total[name] = total.get(name, 0) + value
-    return _stats(total)
+def _job_stats(record: JobRecord) -> Any:
+    return make(
+        "pps_v2.ProcessStats",
+        download_time=messages.duration(record.download_time),
+        process_time=messages.duration(record.process_time),
+        upload_time=messages.duration(record.upload_time),
+        download_bytes=record.download_bytes,
+        upload_bytes=record.upload_bytes,
+    )
 
 
 def _stats(values: dict[str, float]) -> Any:

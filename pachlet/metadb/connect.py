@@ -20,7 +20,7 @@ from pachlet.metadb.changes import Changes
 from pachlet.metadb.statements import load_statements
 from pachlet.metadb.upgrading import upgrade
 
-FORMAT = 1
+FORMAT = 2
 """The version of schema.sql; a database with a newer one is refused, one with an older one upgraded."""
 
 Row = sqlite3.Row

@@ -81,7 +81,8 @@ CREATE TABLE pipeline_versions (
     PRIMARY KEY (pipeline, version)) WITHOUT ROWID;
 
 -- A job is a pipeline's work on one commit set: same id as its output commit, and gone with it. image is what its code
--- was.
+-- was. The numbers behind total are kept as its datums settle, so that nobody has to count them: how many ended how, the
+-- first that failed, and the sums over those that ran (times in nanoseconds).
 CREATE TABLE jobs (
     key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, pipeline INTEGER NOT NULL REFERENCES pipelines,
     version INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
@@ -89,9 +90,14 @@ CREATE TABLE jobs (
     meta INTEGER NOT NULL REFERENCES commits DEFERRABLE INITIALLY DEFERRED,
     created INTEGER NOT NULL, started INTEGER, finished INTEGER, restarts INTEGER NOT NULL DEFAULT 0,
     is_planned INTEGER NOT NULL DEFAULT 0, image TEXT NOT NULL DEFAULT '', total INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (pipeline, id));
+    processed INTEGER NOT NULL DEFAULT 0, skipped INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+    recovered INTEGER NOT NULL DEFAULT 0, failed_datum TEXT NOT NULL DEFAULT '',
+    download_time INTEGER NOT NULL DEFAULT 0, process_time INTEGER NOT NULL DEFAULT 0,
+    upload_time INTEGER NOT NULL DEFAULT 0, download_bytes INTEGER NOT NULL DEFAULT 0,
+    upload_bytes INTEGER NOT NULL DEFAULT 0, UNIQUE (pipeline, id));
 CREATE INDEX jobs_of_set ON jobs (id);
-CREATE INDEX jobs_unfinished ON jobs (pipeline, key) WHERE state IN ('created', 'starting', 'running', 'finishing');
+CREATE INDEX jobs_unfinished ON jobs (pipeline, key)
+    WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing');
 
 -- The datums of a job that are settled: made_by is the job that ran the datum (another one where it was skipped).
 CREATE TABLE datums (

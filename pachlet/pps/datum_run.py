@@ -60,6 +60,18 @@ class Settled:
             made_by=job.id,
             record=json.dumps(self.record),
         )
+        stats = self.record["stats"]
+        txn.db.run(
+            "count_in_job",
+            job=job.key,
+            id=self.planned.datum.id,
+            state=self.state,
+            **{
+                f"{each}_time": int(stats[f"{each}_seconds"] * 1e9)
+                for each in ("download", "process", "upload")
+            },
+            **{f"{each}_bytes": stats[f"{each}_bytes"] for each in ("download", "upload")},
+        )
 
 
 class DatumRun:

@@ -17,12 +17,16 @@ from pachlet.paths import USER, Branch, Commit
 from pachlet.pfs import commits
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transaction
-from pachlet.pps.states import DatumState, JobState, PipelineState
+from pachlet.pps.states import JobState, PipelineState
 
 
 @dataclass(frozen=True)
 class JobRecord:
-    """A job as stored; `output` and `meta` are keys of commits, `image` is JSON, '' before it is planned."""
+    """A job as stored; `output` and `meta` are keys of commits, `image` is JSON, '' before it is planned.
+
+    The numbers from `processed` on are those of its datums so far, the times in nanoseconds; `failed_datum` is one of
+    those that failed.
+    """
 
     key: int
     id: str
@@ -39,24 +43,22 @@ class JobRecord:
     is_planned: bool
     image: str
     total: int
+    processed: int
+    skipped: int
+    failed: int
+    recovered: int
+    failed_datum: str
+    download_time: int
+    process_time: int
+    upload_time: int
+    download_bytes: int
+    upload_bytes: int
 
     @classmethod
     def of(cls, row: Row) -> JobRecord:
         """Make a record of a row of `jobs`."""
         values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row is no mapping
         return cls(**{**values, "state": JobState(row["state"]), "is_planned": bool(row["is_planned"])})
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How many of a job's datums ended how."""
-
-    total: int = 0
-    processed: int = 0
-    skipped: int = 0
-    failed: int = 0
-    recovered: int = 0
-    failed_datum: str = ""
 
 
 def get_job(db: Statements, key: int) -> JobRecord:
@@ -80,20 +82,6 @@ def inspect_job(db: Statements, project: str, name: str, id: str) -> JobRecord:
     if found is None:
         raise NotFound(f"job {project}/{name}@{id} not found", hint=f"pachctl list job -p {name}")
     return found
-
-
-def count_datums(db: Statements, job: JobRecord) -> Progress:
-    """Return how far a job is."""
-    counts = {"processed": 0, "skipped": 0, "failed": 0, "recovered": 0}
-    failed_datum = ""
-    for row in db.all("count_datums", job=job.key):
-        if row["state"] == DatumState.SUCCESS:
-            counts["processed" if row["is_own"] else "skipped"] += row["count"]
-        else:
-            counts[row["state"]] += row["count"]
-        if row["state"] == DatumState.FAILED:
-            failed_datum = row["example"]
-    return Progress(total=job.total, failed_datum=failed_datum, **counts)
 
 
 def create_jobs(txn: Transaction) -> None:

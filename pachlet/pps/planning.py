@@ -118,7 +118,7 @@ def find_base(db: Statements, job: JobRecord) -> JobRecord | None:
 
 def store_plan(txn: Transaction, files: Files, job: JobRecord, plan: Plan, image: str) -> None:
     """Record the skipped datums and stage the deletion of what was dropped; from here on the plan stands."""
-    txn.db.run("plan_job", key=job.key, image=image, total=len(plan.datums))
+    txn.db.run("plan_job", key=job.key, image=image, total=len(plan.datums), skipped=len(plan.kept))
     txn.db.many(
         "add_datums",
         [

@@ -3,7 +3,7 @@
 Everything that is decided is written down before the next thing begins: the plan, then every datum with its output in
 one transaction. So a job that was interrupted goes on from its rows, and what they say is never done again.
 
-Read next: scheduler.py (who starts jobs), datum_run.py (one datum).
+Read next: scheduler.py (who starts runs), datum_run.py (one datum).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 class JobRun:
-    """One job in progress, in a thread of its own."""
+    """The Run of a pipeline that transforms files (runs.py has the promises)."""
 
     def __init__(self, engine: Engine, job: JobRecord, slots: threading.Semaphore) -> None:
         self._engine = engine
@@ -44,14 +44,22 @@ class JobRun:
         self._is_stopped = False  # by `cancel`: whatever goes wrong from then on is no fault of the job
         self._todo: queue.SimpleQueue[PlannedDatum] = queue.SimpleQueue()
         self._failure: BaseException | None = None
-        self.thread = threading.Thread(target=self._run, name=f"job-{job.id[:8]}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"job-{job.id[:8]}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def join(self) -> None:
+        self._thread.join()
 
     @property
     def _source(self) -> Source:
         return Source(self._job.pipeline, self._job.id)
 
     def cancel(self, reason: str) -> None:
-        """Stop the job's workers soon; called when the job was ended by someone else, or the engine stops."""
         self._is_stopped = True
         self._is_cancelled.set()
         with self._lock:
@@ -105,7 +113,7 @@ class JobRun:
         prepared = self._prepare(pipeline)
         todo, inputs = self._plan(pipeline, prepared)
         self._run_datums(pipeline, prepared, inputs, todo)
-        if not self._is_cancelled.is_set():
+        if not self._is_cancelled.is_set() and self._judge():
             self._finish()
 
     def _prepare(self, pipeline: PipelineRecord) -> Prepared:
@@ -223,23 +231,30 @@ class JobRun:
                 raise Rollback
             settled.store(txn, self._job)
 
-    def _finish(self) -> None:
+    def _judge(self) -> bool:
+        """Say what became of the datums; end the job and return False if one failed."""
         with self._engine.database.read() as db:
-            progress = jobs.count_datums(db, jobs.get_job(db, self._job.key))
+            self._job = job = jobs.get_job(db, self._job.key)
         self._engine.logbook.master(
             self._source,
-            f"processed {progress.processed}, skipped {progress.skipped}, failed {progress.failed}, "
-            f"recovered {progress.recovered} of {progress.total} datums",
+            f"processed {job.processed}, skipped {job.skipped}, failed {job.failed}, "
+            f"recovered {job.recovered} of {job.total} datums",
         )
         self._engine.logbook.flush()
+        if not job.failed:
+            return True
+        with self._engine.transactions.start() as txn:
+            if jobs.get_job(txn.db, job.key).state != JobState.RUNNING:
+                raise Rollback
+            jobs.end_job(txn, job, JobState.FAILURE, f"datum {job.failed_datum} failed")
+        return False
+
+    def _finish(self) -> None:
         with self._engine.transactions.start() as txn:
             job = jobs.get_job(txn.db, self._job.key)
             if job.state != JobState.RUNNING:
                 raise Rollback
-            if progress.failed:
-                jobs.end_job(txn, job, JobState.FAILURE, f"datum {progress.failed_datum} failed")
-            else:
-                jobs.finish_job(txn, job)
+            jobs.finish_job(txn, job)
 
 
 def image_facts(prepared: Prepared) -> dict[str, object]:

@@ -4,13 +4,14 @@ The jobs of a pipeline run one after the other, in the order of their commits, b
 the one before. The scheduler looks at the database after every change and keeps nothing else in mind, so a restart
 needs no recovery of its own.
 
-Read next: running.py.
+Read next: runs.py (what is started), running.py.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Mapping
 
 from pachlet.errors import NotFound
 from pachlet.metadb.changes import Closed
@@ -21,7 +22,8 @@ from pachlet.pfs.records import CommitRecord
 from pachlet.pps import jobs
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import JobRecord
-from pachlet.pps.running import JobRun
+from pachlet.pps.pipelines import get_pipeline
+from pachlet.pps.runs import Kind, MakeRun, Run, kind_of
 from pachlet.pps.states import JobState
 
 log = logging.getLogger(__name__)
@@ -30,10 +32,10 @@ log = logging.getLogger(__name__)
 class Scheduler:
     """Runs the jobs of the engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, runs: Mapping[Kind, MakeRun]) -> None:
         self._engine = engine
-        self._slots = threading.BoundedSemaphore(engine.workers)
-        self._active: dict[int, JobRun] = {}
+        self._runs = runs
+        self._active: dict[int, Run] = {}
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
 
     def start(self) -> None:
@@ -47,7 +49,7 @@ class Scheduler:
         for run in self._active.values():
             run.cancel("the server stops")
         for run in self._active.values():
-            run.thread.join()
+            run.join()
 
     def _run(self) -> None:
         changes = self._engine.database.changes
@@ -70,13 +72,14 @@ class Scheduler:
         return True
 
     def _look(self) -> None:
-        for key in [key for key, run in self._active.items() if not run.thread.is_alive()]:
+        for key in [key for key, run in self._active.items() if not run.is_alive()]:
             del self._active[key]
         with self._engine.database.read() as db:
             found = [jobs.get_job(db, row["key"]) for row in db.all("next_jobs")]
             unfinished = {job.key for job in found}
             ready = [job for job in found if job.key not in self._active and _is_ready(db, job)]
             unrunnable = {job.key for job in ready if _failed_inputs(db, job)}
+            kinds = {job.key: kind_of(get_pipeline(db, job.pipeline, job.version).spec) for job in ready}
         for key, run in self._active.items():
             if key not in unfinished:
                 run.cancel("the job was stopped")
@@ -84,9 +87,9 @@ class Scheduler:
             if job.key in unrunnable:
                 self._end_unrunnable(job)
             else:
-                run = JobRun(self._engine, job, self._slots)
+                run = self._runs[kinds[job.key]](job)
                 self._active[job.key] = run
-                run.thread.start()
+                run.start()
 
     def _end_unrunnable(self, job: JobRecord) -> None:
         with self._engine.transactions.start() as txn:

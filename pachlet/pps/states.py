@@ -23,6 +23,7 @@ class JobState(StrEnum):
     CREATED = "created"
     STARTING = "starting"
     RUNNING = "running"
+    EGRESSING = "egressing"
     FINISHING = "finishing"
     SUCCESS = "success"
     FAILURE = "failure"

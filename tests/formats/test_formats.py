@@ -66,6 +66,9 @@ def test_a_data_directory_opens_and_reads_back(archive: Path, tmp_path: Path) ->
             assert info.details.size_bytes == sum(map(len, wanted.values()))
         [job] = jobs.list_job(connection, pipeline="count")
         assert jobs.state_of(job) == "JOB_SUCCESS"
+        info = jobs.inspect_job(connection, f"count@{job.job.id}")
+        assert (info.data_total, info.data_processed, info.data_skipped) == (1, 1, 0)
+        assert (info.stats.download_bytes, info.stats.upload_bytes) == (4, 2)
         assert read(connection, "count", job.job.id, "/lines") == b"1\n"
         [head] = commits.list_commit(connection, repo="opened")
         for path, data in OPEN.items():

@@ -56,19 +56,29 @@ SELECT * FROM jobs WHERE id = :id ORDER BY key
 SELECT id, max(key) AS newest FROM jobs GROUP BY id ORDER BY newest DESC LIMIT :number
 
 -- next_jobs: the oldest unfinished job of each pipeline
-SELECT min(key) AS key, pipeline FROM jobs WHERE state IN ('created', 'starting', 'running', 'finishing')
-GROUP BY pipeline ORDER BY key
+SELECT min(key) AS key, pipeline FROM jobs
+WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing') GROUP BY pipeline ORDER BY key
 
 -- unfinished_jobs: of one pipeline
-SELECT * FROM jobs WHERE pipeline = :pipeline AND state IN ('created', 'starting', 'running', 'finishing')
-ORDER BY key
+SELECT * FROM jobs WHERE pipeline = :pipeline
+    AND state IN ('created', 'starting', 'running', 'egressing', 'finishing') ORDER BY key
 
 -- set_job_state: where it stands
 UPDATE jobs SET state = :state, reason = :reason, started = coalesce(started, :started),
     finished = coalesce(finished, :finished) WHERE key = :key
 
 -- plan_job: its datums are known from here on, and so is its code
-UPDATE jobs SET is_planned = 1, image = :image, total = :total WHERE key = :key
+UPDATE jobs SET is_planned = 1, image = :image, total = :total, skipped = :skipped WHERE key = :key
+
+-- count_in_job: one more datum of it that ran is settled
+UPDATE jobs SET processed = processed + (:state = 'success'), failed = failed + (:state = 'failed'),
+    recovered = recovered + (:state = 'recovered'),
+    failed_datum = CASE WHEN :state = 'failed' AND (failed_datum = '' OR :id < failed_datum) THEN :id
+        ELSE failed_datum END,
+    download_time = download_time + :download_time, process_time = process_time + :process_time,
+    upload_time = upload_time + :upload_time, download_bytes = download_bytes + :download_bytes,
+    upload_bytes = upload_bytes + :upload_bytes
+WHERE key = :job
 
 -- count_restart: the engine was stopped in the middle of it
 UPDATE jobs SET restarts = restarts + 1 WHERE key = :key
@@ -91,10 +101,6 @@ SELECT * FROM datums WHERE job = :job ORDER BY position
 
 -- get_datum: one
 SELECT * FROM datums WHERE job = :job AND id = :id
-
--- count_datums: of a job, by state and by whether the job itself made them
-SELECT d.state, d.made_by = j.id AS is_own, count(*) AS count, min(d.id) AS example
-FROM datums d JOIN jobs j ON j.key = d.job WHERE d.job = :job GROUP BY 1, 2
 
 -- delete_datums_of_job: all of them
 DELETE FROM datums WHERE job = :job

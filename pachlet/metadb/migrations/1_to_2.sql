@@ -1,0 +1,27 @@
+-- Jobs keep the numbers of their datums, and may be egressing.
+ALTER TABLE jobs ADD COLUMN processed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN recovered INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN failed_datum TEXT NOT NULL DEFAULT '';
+ALTER TABLE jobs ADD COLUMN download_time INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN process_time INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN upload_time INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN download_bytes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN upload_bytes INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET (processed, skipped, failed, recovered, failed_datum) = (
+    SELECT ifnull(sum(d.state = 'success' AND d.made_by = jobs.id), 0),
+        ifnull(sum(d.state = 'success' AND d.made_by <> jobs.id), 0),
+        ifnull(sum(d.state = 'failed'), 0), ifnull(sum(d.state = 'recovered'), 0),
+        ifnull(min(CASE d.state WHEN 'failed' THEN d.id END), '')
+    FROM datums d WHERE d.job = jobs.key);
+UPDATE jobs SET (download_time, process_time, upload_time, download_bytes, upload_bytes) = (
+    SELECT CAST(ifnull(sum(json_extract(d.record, '$.stats.download_seconds')), 0) * 1000000000 AS INTEGER),
+        CAST(ifnull(sum(json_extract(d.record, '$.stats.process_seconds')), 0) * 1000000000 AS INTEGER),
+        CAST(ifnull(sum(json_extract(d.record, '$.stats.upload_seconds')), 0) * 1000000000 AS INTEGER),
+        ifnull(sum(json_extract(d.record, '$.stats.download_bytes')), 0),
+        ifnull(sum(json_extract(d.record, '$.stats.upload_bytes')), 0)
+    FROM datums d WHERE d.job = jobs.key AND d.made_by = jobs.id);
+DROP INDEX jobs_unfinished;
+CREATE INDEX jobs_unfinished ON jobs (pipeline, key)
+    WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing');
