@@ -9,9 +9,9 @@ from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.handlers import Context
-from pachlet.api.log_service import LogService
 from pachlet.api.names import pipeline_name
 from pachlet.api.open_transactions import OpenTransactions
+from pachlet.api.pps_part import PpsPart
 from pachlet.clock import Clock
 from pachlet.errors import InvalidArgument, Refused, Unimplemented
 from pachlet.pfs.transactions import Transaction
@@ -24,12 +24,11 @@ from pachlet.wire import schema
 _ENDS = {f"JOB_{state.upper()}": state for state in (JobState.FAILURE, JobState.KILLED, JobState.UNRUNNABLE)}
 
 
-class JobService(LogService):
+class JobService(PpsPart):
     """Answers the RPCs of pps_v2.API that end jobs."""
 
     def __init__(self, engine: Engine, clock: Clock, open_transactions: OpenTransactions) -> None:
-        super().__init__(engine, clock)
-        self.open_transactions = open_transactions
+        super().__init__(engine, clock, open_transactions)
         open_transactions.acts["stop_job"] = self._stop_job
         open_transactions.acts["update_job_state"] = self._update_job_state
 

@@ -12,12 +12,11 @@ from typing import Any
 from pachlet.api import pps_messages
 from pachlet.api.handlers import Context
 from pachlet.api.names import NANOS, at_most, nanoseconds, pipeline_name
-from pachlet.clock import Clock
+from pachlet.api.pps_part import PpsPart
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
 from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pps import jobs, pipelines
-from pachlet.pps.engine import Engine
 
 _PAGE = 1000
 _SINCE = 24 * 3600 * NANOS
@@ -44,12 +43,8 @@ class Query:
         }
 
 
-class LogService:
+class LogService(PpsPart):
     """Answers GetLogs."""
-
-    def __init__(self, engine: Engine, clock: Clock) -> None:
-        self.engine = engine
-        self.clock = clock
 
     def GetLogs(self, request: Any, context: Context) -> Iterator[Any]:
         if request.data_filters:

@@ -9,6 +9,7 @@ Read next: schema.sql, queries/pfs.sql.
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -68,6 +69,15 @@ class Transaction:
             found.append(f"row {row[1]} of table {row[0]} refers to a row of {row[2]} that is not there")
         return found
 
+    @contextlib.contextmanager
+    def overwriting(self) -> Iterator[None]:
+        """Overwrite what is deleted in the block, where a row of the file otherwise stays until its place is used."""
+        self._connection.execute("PRAGMA secure_delete = ON").fetchall()
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA secure_delete = OFF").fetchall()
+
     def after_commit(self, action: Callable[[], None]) -> None:
         """Call `action` once the transaction is on disk; not at all if it fails."""
         self._after.append(action)
@@ -92,12 +102,13 @@ class Database:
         self._pool: list[sqlite3.Connection] = []
         self._pool_lock = threading.Lock()
         try:
+            _make_private(path)
             self._writer = self._connect()
             with contextlib.ExitStack() as failed:
                 failed.callback(self._writer.close)
                 self._create_or_check()
                 failed.pop_all()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise Corrupt(
                 f"{path} can't be opened: {error}",
                 hint="if it is damaged, restore the data directory from a backup",
@@ -219,3 +230,11 @@ class Database:
             for connection in [*self._pool, self._writer]:
                 connection.close()
             self._pool.clear()
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody but the server's user read the database: it holds secrets. Its log is made with the same mode."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if each.exists():
+            each.chmod(0o600)

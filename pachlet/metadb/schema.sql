@@ -80,6 +80,17 @@ CREATE TABLE pipeline_versions (
     user_spec TEXT NOT NULL, effective_spec TEXT NOT NULL, salt TEXT NOT NULL, created INTEGER NOT NULL,
     PRIMARY KEY (pipeline, version)) WITHOUT ROWID;
 
+-- Users' secrets, in no project, labels a JSON object of texts; their values go to the code that a spec says, nowhere
+-- else. And what a project lays over the cluster's defaults (a setting) in the specs of its pipelines.
+CREATE TABLE secrets (
+    name TEXT PRIMARY KEY, type TEXT NOT NULL, labels TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE secret_values (
+    secret TEXT NOT NULL REFERENCES secrets, key TEXT NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (secret, key)) WITHOUT ROWID;
+CREATE TABLE project_defaults (
+    project TEXT PRIMARY KEY REFERENCES projects ON DELETE CASCADE, json TEXT NOT NULL,
+    created INTEGER NOT NULL) WITHOUT ROWID;
+
 -- A job is a pipeline's work on one commit set: same id as its output commit, and gone with it. image is what its code
 -- was. The numbers behind total are kept as its datums settle, so that nobody has to count them: how many ended how, the
 -- first that failed, and the sums over those that ran (times in nanoseconds).

@@ -74,7 +74,7 @@ def plan_backup(
             path = f"{paths.packs.name}/{source.name}"
             parts.append(Part(path, source, size, 0o644, had=have.get(path, 0) >= size))
         parts += _code(paths, have)
-        parts.append(Part(paths.database.name, copy, copy.stat().st_size, 0o644, had=False))
+        parts.append(Part(paths.database.name, copy, copy.stat().st_size, 0o600, had=False))
         yield Plan(str(ours), parts)
 
 

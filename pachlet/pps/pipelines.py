@@ -24,6 +24,7 @@ from pachlet.pfs.transactions import Transaction
 from pachlet.pfs.triggers import Trigger
 from pachlet.pps import jobs
 from pachlet.pps.inputs import PfsInput, parse_input
+from pachlet.pps.secrets import check_secrets
 from pachlet.pps.states import PipelineState
 from pachlet.pps.support import refuse_unsupported
 from pachlet.spec.defaults import effective_spec
@@ -131,10 +132,11 @@ def refuse_pipeline_repo(db: Statements, repo: Repo) -> None:
         )
 
 
-def plan_spec(user_spec: dict[str, Any]) -> dict[str, Any]:
+def plan_spec(db: Statements, user_spec: dict[str, Any]) -> dict[str, Any]:
     """Return the effective spec of a valid one: with defaults, and checked for what can't be run here."""
     spec = effective_spec(user_spec, {}, {})
     validate_pipeline(spec)
+    check_secrets(db, spec)
     refuse_unsupported(spec)
     return spec
 
@@ -147,7 +149,7 @@ def create_pipeline(
     The salt of the datum hashes is kept by an update, so that datums with unchanged inputs are skipped; `reprocess`
     draws a new one, whatever the spec says, so that none is.
     """
-    spec = plan_spec(user_spec)
+    spec = plan_spec(txn.db, user_spec)
     project, name = spec["pipeline"]["project"]["name"], spec["pipeline"]["name"]
     before = find_pipeline(txn.db, project, name)
     if before is not None and not update:

@@ -83,7 +83,6 @@ def test_names_and_inputs_are_checked(repo: Connection) -> None:
         ("spouts", {"spout": {}, "input": None}),
         ("cron", {"input": {"cron": {"name": "tick", "spec": "@daily"}}}),
         ("S3 gateway", {"input": pfs_input("in", "/", s3=True)}),
-        ("transform.secrets", {"transform": {"secrets": [{"name": "s", "mount_path": "/s"}]}}),
     ],
 )
 def test_what_is_not_there_is_named(repo: Connection, name: str, field: dict[str, object]) -> None:

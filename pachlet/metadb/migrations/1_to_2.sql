@@ -25,3 +25,13 @@ UPDATE jobs SET (download_time, process_time, upload_time, download_bytes, uploa
 DROP INDEX jobs_unfinished;
 CREATE INDEX jobs_unfinished ON jobs (pipeline, key)
     WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing');
+
+-- Secrets, and the defaults of specs that a project sets.
+CREATE TABLE secrets (
+    name TEXT PRIMARY KEY, type TEXT NOT NULL, labels TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE secret_values (
+    secret TEXT NOT NULL REFERENCES secrets, key TEXT NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (secret, key)) WITHOUT ROWID;
+CREATE TABLE project_defaults (
+    project TEXT PRIMARY KEY REFERENCES projects ON DELETE CASCADE, json TEXT NOT NULL,
+    created INTEGER NOT NULL) WITHOUT ROWID;
