@@ -12,14 +12,14 @@ from typing import Any
 from pachlet.api import messages, pps_messages
 from pachlet.api.handlers import Context
 from pachlet.api.message_filter import refuse_filter
-from pachlet.api.names import pipeline_name, project_name
+from pachlet.api.names import PipelineName, pipeline_name, project_name
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pps_part import PpsPart
 from pachlet.api.specs import as_json, only_spec, parse_one
 from pachlet.clock import Clock
-from pachlet.errors import NotFound, Refused
+from pachlet.errors import InvalidArgument, NotFound, Refused
 from pachlet.pfs.transactions import Transaction
-from pachlet.pps import pipelines, secrets
+from pachlet.pps import pipelines, secrets, stopping
 from pachlet.pps.engine import Engine
 from pachlet.pps.pipelines import PipelineRecord
 
@@ -109,6 +109,29 @@ class PipelineService(PpsPart):
                 if not projects or each.project in projects
             ]
         yield from infos
+
+    def StartPipeline(self, request: Any, context: Context) -> Any:
+        name = self._named(request)
+        with self.engine.transactions.start() as txn:
+            stopping.start_pipeline(txn, name.project, name.name)
+        return messages.empty()
+
+    def StopPipeline(self, request: Any, context: Context) -> Any:
+        name = self._named(request)
+        with self.engine.transactions.start() as txn:
+            stopping.stop_pipeline(txn, name.project, name.name, must_exist=request.must_exist)
+        return messages.empty()
+
+    def RerunPipeline(self, request: Any, context: Context) -> Any:
+        name = self._named(request)
+        with self.engine.transactions.start() as txn:
+            stopping.rerun_pipeline(txn, name.project, name.name, reprocess=request.reprocess)
+        return messages.empty()
+
+    def _named(self, request: Any) -> PipelineName:
+        if not request.HasField("pipeline"):
+            raise InvalidArgument("request.Pipeline cannot be nil")
+        return pipeline_name(request.pipeline)
 
     def DeletePipeline(self, request: Any, context: Context) -> Any:
         if request.all:

@@ -57,6 +57,7 @@ def pipeline_info(db: Statements, record: PipelineRecord, *, details: bool) -> A
         "pps_v2.PipelineInfo",
         pipeline=pipeline(record.project, record.name),
         version=record.version,
+        stopped=record.is_stopped,
         spec_commit=messages.commit(Commit(record.repo.spec, record.spec_commit), "master"),
         state=schema.enum_value("pps_v2.PipelineState", f"PIPELINE_{state.upper()}"),
         reason=record.reason,
@@ -71,8 +72,11 @@ def pipeline_info(db: Statements, record: PipelineRecord, *, details: bool) -> A
         _parse_fields(info.details, record.spec)
         info.details.salt = record.salt
         info.details.reason = record.reason
-        info.details.workers_requested = info.details.workers_available = record.parallelism
+        info.details.workers_requested = record.parallelism
+        if state not in (PipelineState.STANDBY, PipelineState.PAUSED):
+            info.details.workers_available = record.parallelism
         info.details.created_at.CopyFrom(messages.timestamp(record.created))
+        info.details.updated_at.CopyFrom(messages.timestamp(record.updated))
     return info
 
 

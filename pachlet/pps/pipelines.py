@@ -42,6 +42,8 @@ class PipelineRecord:
     state: PipelineState
     reason: str
     created: int
+    updated: int
+    is_stopped: bool
     spec_commit: str
     user_spec: dict[str, Any]
     spec: dict[str, Any]
@@ -79,9 +81,11 @@ def _record(db: Statements, row: Row, version: int | None = None) -> PipelineRec
         project=row["project"],
         name=row["name"],
         version=number,
-        state=PipelineState(row["state"]),
+        state=PipelineState.PAUSED if row["stopped"] else PipelineState(row["state"]),
         reason=row["reason"],
         created=row["created"],
+        updated=found["created"],
+        is_stopped=bool(row["stopped"]),
         spec_commit=found["spec_commit"],
         user_spec=json.loads(found["user_spec"]),
         spec=json.loads(found["effective_spec"]),
@@ -144,7 +148,7 @@ def plan_spec(db: Statements, user_spec: dict[str, Any]) -> dict[str, Any]:
 def create_pipeline(
     txn: Transaction, user_spec: dict[str, Any], *, update: bool = False, reprocess: bool = False
 ) -> PipelineRecord:
-    """Create a pipeline, or with `update` give it a new version; either makes a job.
+    """Create a pipeline, or with `update` give it a new version; either makes a job, unless it is stopped.
 
     The salt of the datum hashes is kept by an update, so that datums with unchanged inputs are skipped; `reprocess`
     draws a new one, whatever the spec says, so that none is.
@@ -154,6 +158,19 @@ def create_pipeline(
     before = find_pipeline(txn.db, project, name)
     if before is not None and not update:
         raise AlreadyExists(f'pipeline "{name}" already exists', hint="pachctl update pipeline -f SPEC")
+    return put_version(txn, before, user_spec, spec, reprocess=reprocess)
+
+
+def put_version(
+    txn: Transaction,
+    before: PipelineRecord | None,
+    user_spec: dict[str, Any],
+    spec: dict[str, Any],
+    *,
+    reprocess: bool,
+) -> PipelineRecord:
+    """Make an effective spec the version after `before`, or the first one; what ran for the old one is killed."""
+    project, name = spec["pipeline"]["project"]["name"], spec["pipeline"]["name"]
     upstream, quiet = _input_branches(txn.db, spec, project)
     key = before.key if before else _add_pipeline(txn, project, name)
     if before is not None:
@@ -161,8 +178,7 @@ def create_pipeline(
         if before.output_branch.name != spec["output_branch"]:
             for repo in (before.repo, before.repo.meta):  # the old branch is nobody's output any more
                 branches.create_branch(txn, Branch(repo, before.output_branch.name))
-    spec_branch = Branch(Repo(project, name).spec, "master")
-    spec_commit = commits.start_commit(txn, spec_branch)
+    spec_commit = commits.start_commit(txn, Branch(Repo(project, name).spec, "master"))
     commits.start_finishing(txn, spec_commit)
     version = before.version + 1 if before else 1
     salt = before.salt if before and not reprocess else ("" if reprocess else spec.get("salt", ""))
@@ -177,12 +193,35 @@ def create_pipeline(
         created=txn.now,
     )
     txn.db.run("set_pipeline_version", key=key, version=version)
-    for repo in (Repo(project, name), Repo(project, name).meta):
-        output = Branch(repo, spec["output_branch"])
-        branches.create_branch(txn, output, upstream=[*upstream, spec_branch], never_propagate=quiet)
+    made = get_pipeline(txn.db, key)
+    if made.is_stopped:
+        disconnect(txn, made)
+    else:
+        _connect(txn, made, upstream, quiet)
     _set_triggers(txn, spec, project)
-    txn.db.run("set_pipeline_state", key=key, state=PipelineState.RUNNING, reason="")
+    txn.db.run("set_pipeline_state", key=key, state=PipelineState.STARTING, reason="")
     return get_pipeline(txn.db, key)
+
+
+def connect(txn: Transaction, record: PipelineRecord) -> None:
+    """Put a pipeline's output branches downstream of what it reads; where they were not, that makes a job."""
+    _connect(txn, record, *_input_branches(txn.db, record.spec, record.project))
+
+
+def disconnect(txn: Transaction, record: PipelineRecord) -> None:
+    """Take the provenance of a pipeline's output branches away: nothing that happens upstream makes a job of it."""
+    for repo in (record.repo, record.repo.meta):
+        branches.create_branch(txn, Branch(repo, record.output_branch.name))
+
+
+def _connect(txn: Transaction, record: PipelineRecord, upstream: list[Branch], quiet: list[Branch]) -> None:
+    for repo in (record.repo, record.repo.meta):
+        branches.create_branch(
+            txn,
+            Branch(repo, record.output_branch.name),
+            upstream=[*upstream, Branch(record.repo.spec, "master")],
+            never_propagate=quiet,
+        )
 
 
 def _add_pipeline(txn: Transaction, project: str, name: str) -> int:

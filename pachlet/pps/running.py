@@ -104,6 +104,9 @@ class JobRun:
             if self._job.state != JobState.RUNNING:
                 return False
             txn.db.run("count_restart", key=self._job.key)
+            reason = "the server was stopped in the middle of a job, which goes on"
+            state = PipelineState.RESTARTING
+            txn.db.run("set_pipeline_state", key=self._job.pipeline, state=state, reason=reason)
         self._engine.logbook.master(self._source, "going on where the server stopped")
         return True
 

@@ -9,12 +9,21 @@ from enum import StrEnum
 
 
 class PipelineState(StrEnum):
-    """What a pipeline is doing."""
+    """What a pipeline is doing.
+
+    A cluster says of its pods: they come up, run, are gone, can't be had. Here a pipeline is STARTING until the first
+    job of its version begins, RESTARTING when the server was stopped in the middle of a job and takes it up again,
+    and CRASHING when its last job could not be begun (the next one may). STANDBY and PAUSED are not stored: an
+    autoscaling pipeline without work is the one, a stopped pipeline the other.
+    """
 
     STARTING = "starting"
     RUNNING = "running"
     STANDBY = "standby"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
     CRASHING = "crashing"
+    FAILURE = "failure"
 
 
 class JobState(StrEnum):

@@ -17,6 +17,9 @@ UPDATE pipelines SET version = :version WHERE key = :key
 UPDATE pipelines SET state = :state, reason = :reason
 WHERE key = :key AND (state <> :state OR reason <> :reason)
 
+-- stop_pipeline: whether it is stopped
+UPDATE pipelines SET stopped = :stopped WHERE key = :key
+
 -- delete_pipeline: its row alone
 DELETE FROM pipelines WHERE key = :key
 
