@@ -63,6 +63,7 @@ from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import create_jobs, end_finished_jobs, remove_jobs
 from pachlet.pps.logbook import Logbook
+from pachlet.pps.permits import Network
 from pachlet.pps.pipelines import refuse_pipeline_repo
 from pachlet.pps.running import JobRun
 from pachlet.pps.runs import Kind
@@ -94,6 +95,7 @@ class Server:
         code: Path,
         envs: Path,
         clock: Clock | None = None,
+        network: Network = "ask",
     ) -> None:
         _refuse_exposure(host)
         if not code.is_dir():
@@ -127,6 +129,7 @@ class Server:
             snapshots=self._paths.code,
             scratch=self._paths.scratch,
             workers=workers or default_workers(),
+            network=network,
         )
         slots = threading.BoundedSemaphore(engine.workers)
         self._scheduler = Scheduler(engine, {Kind.TRANSFORM: lambda job: JobRun(engine, job, slots)})
@@ -267,12 +270,13 @@ def serve(
     code: Path,
     envs: Path,
     ready: Callable[[str], None],
+    network: Network = "ask",
 ) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the address once calls are answered."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    server = Server(data_dir, host=host, port=port, workers=workers, code=code, envs=envs)
+    server = Server(data_dir, host=host, port=port, workers=workers, code=code, envs=envs, network=network)
     server.start()
     _look_for_cycles_less()
     ready(server.address)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pachlet.clock import Clock
 from pachlet.config import default_envs
+from pachlet.pps.permits import Network
 from pachlet.server import Server
 
 
@@ -34,6 +35,7 @@ def server(
     workers: int = 2,
     envs: Path | None = None,
     clock: Clock | None = None,
+    network: Network = "ask",
 ) -> Iterator[RunningServer]:
     """Serve `data_dir` in this process; `code` is the folder that holds `images/` (default: the current one)."""
     running = Server(
@@ -44,6 +46,7 @@ def server(
         code=code or Path.cwd(),
         envs=envs or default_envs(),
         clock=clock,
+        network=network,
     )
     running.start()
     try:

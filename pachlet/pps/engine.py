@@ -12,6 +12,7 @@ from pachlet.metadb.connect import Database
 from pachlet.pfs.files import Files
 from pachlet.pfs.transactions import Transactions
 from pachlet.pps.logbook import Logbook
+from pachlet.pps.permits import Network
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.worker.interface import Runner
 
@@ -31,6 +32,8 @@ class Engine:
     """Where workers lay out datums; emptied at start."""
     workers: int
     """How many datums may run at the same time."""
+    network: Network = "ask"
+    """Whose steps reach the network; see permits.py."""
 
     def worker_environ(self, pipeline: PipelineRecord, worker: str) -> dict[str, str]:
         """Return the variables that hold for everything a worker runs."""
@@ -43,4 +46,6 @@ class Engine:
             "PPS_SPEC_COMMIT": pipeline.spec_commit,
             "PPS_POD_NAME": worker,
             "PPS_WORKER_IP": "127.0.0.1",
+            "PPS_ETCD_PREFIX": "pachyderm_pps",
+            "PEER_PORT": "1653",
         }

@@ -23,6 +23,7 @@ from pachlet.pps.datum_run import DatumRun, Settled
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.logbook import Source
+from pachlet.pps.permits import limits_of, may_use_network
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import JobInputs, Plan, PlannedDatum, made_by_older_code, make_plan, store_plan
 from pachlet.pps.states import JobState, PipelineState
@@ -218,7 +219,11 @@ class JobRun:
     def _open(self, name: str, number: int, pipeline: PipelineRecord, prepared: Prepared) -> Session:
         folder = Path(self._engine.scratch) / f"{self._job.key}-{number}"
         session = self._engine.runner.open(
-            prepared, transform_of(pipeline.spec), folder, self._engine.worker_environ(pipeline, name)
+            prepared,
+            transform_of(pipeline.spec),
+            folder,
+            self._engine.worker_environ(pipeline, name),
+            network=may_use_network(pipeline.spec, self._engine.network),
         )
         with self._lock:
             self._sessions.append(session)
@@ -287,4 +292,6 @@ def transform_of(spec: dict[str, object]) -> Transform:
         working_dir=found.get("working_dir", ""),
         user=found.get("user", ""),
         datum_batching=bool(found.get("datum_batching")),
+        memory_volume=bool(found.get("memory_volume")),
+        limits=limits_of(spec),
     )

@@ -17,8 +17,12 @@ from pachlet.globs import Glob
 from pachlet.paths import check_pipeline_name, check_pipeline_start
 from pachlet.spec.cron import check_cron
 from pachlet.spec.defaults import COMBINED, visit
+from pachlet.spec.quantity import parse_bytes
 
 Object = Mapping[str, Any]
+
+NETWORK = "pachlet/network"
+"""The annotation by which a pipeline says whether its steps need the network."""
 
 
 def validate_pipeline(spec: Object) -> None:
@@ -32,6 +36,8 @@ def validate_pipeline(spec: Object) -> None:
         validate_input(spec["input"])
     _check_egress(spec.get("egress") or {})
     _check_service(spec)
+    _check_resources(spec)
+    _check_network((spec.get("metadata") or {}).get("annotations") or {})
     spout = spec.get("spout")
     if spout is not None and spout.get("service") is None and spec.get("input") is not None:
         raise Refused("spout pipelines (without a service) must not have an input")
@@ -170,6 +176,25 @@ def _check_egress(egress: Object) -> None:
         raise Refused("egress.sql_database.secret is required")
     if not secret.get("name") or not secret.get("key"):
         raise Refused("egress.sql_database.secret.name and egress.sql_database.secret.key are required")
+
+
+def _check_resources(spec: Object) -> None:
+    for field in ("resource_requests", "resource_limits"):
+        resources = spec.get(field) or {}
+        for name in ("memory", "disk"):
+            if resources.get(name):
+                try:
+                    parse_bytes(resources[name])
+                except Refused as problem:
+                    raise Refused(f"{field}.{name}: {problem.message}", hint=problem.hint) from None
+        if resources.get("cpu", 0) < 0:
+            raise Refused(f"{field}.cpu: {resources['cpu']:g} is less than nothing", hint="such as 0.5 or 2")
+
+
+def _check_network(annotations: Object) -> None:
+    found = annotations.get(NETWORK, "deny")
+    if found not in ("allow", "deny"):
+        raise Refused(f"the annotation {NETWORK} can't be {found!r}", hint="write allow or deny")
 
 
 def _check_service(spec: Object) -> None:

@@ -17,6 +17,32 @@ Log = Callable[[str], None]
 """Takes one line of the user's output, without its newline; called from the thread that runs the attempt."""
 
 
+DEFAULT_PROCESSES = 4096
+"""How many processes and threads an attempt may have: enough for any step, and a fork bomb ends there."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one attempt may use, all its processes together; None is as much as there is."""
+
+    memory: int | None = None
+    """Bytes, of the processes and of what they write to folders that lie in memory."""
+    cpu: float | None = None
+    """Processors."""
+    disk: int | None = None
+    """Bytes that the attempt has in /pfs/out and /tmp."""
+    processes: int = DEFAULT_PROCESSES
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What the step is given of secrets, and nobody else: never logged, recorded, printed or on disk."""
+
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """By absolute path. Only the step can read them, and their folders hold nothing else."""
+
+
 @dataclass(frozen=True)
 class Transform:
     """What a spec says about the code to run, in the spec's words; an absent field is the default."""
@@ -31,6 +57,10 @@ class Transform:
     working_dir: str = ""
     user: str = ""
     datum_batching: bool = False
+    memory_volume: bool = False
+    """Whether /pfs/out and /tmp lie in memory; what is in them then counts as memory."""
+    limits: Limits = Limits()
+    secrets: Secrets = Secrets()
 
 
 @dataclass(frozen=True)
@@ -77,7 +107,7 @@ class Outcome:
     """None if the main process did not exit by itself, or (datum batching) is still there."""
     seconds: float
     peak_memory: int | None
-    """Bytes of the largest process, where known."""
+    """Bytes at the peak, of all processes together and of what counts against the limit, where known."""
 
 
 class Session(Protocol):
@@ -91,12 +121,18 @@ class Session(Protocol):
     def out(self) -> Path:
         """What the step wrote to /pfs/out (it is `pfs/out`); the caller collects it after `run`.
 
-        Links in it are as the step made them: /pfs/<input> means `pfs/<input>` here, and any other absolute
-        target was a path of the sandbox. Never follow one outside of `pfs`.
+        Links in it are as the step made them, with paths of the sandbox: see `locate`, and never follow one as a
+        path of this machine.
+        """
+
+    def locate(self, path: str) -> Path | None:
+        """Return where a folder that the step writes to, or /pfs, is on this machine; None for other paths.
+
+        `path` is absolute and as the step sees it. Links are not followed: a step may have put them there.
         """
 
     def clear(self) -> None:
-        """Empty `pfs` and `out`, between datums. The folders themselves stay: a process may hold them."""
+        """Empty `pfs`, `out` and /tmp, between datums. The folders themselves stay: a process may hold them."""
 
     def run(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
         """Run the transform's cmd on the datum that lies in `pfs`, once; `timeout` is in seconds.

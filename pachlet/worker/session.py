@@ -5,6 +5,7 @@ Read next: attempts.py (what a process is given), batching.py (the process that 
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -53,6 +54,10 @@ class ProcessSession:
     @property
     def out(self) -> Path:
         return self._place.pfs / "out"
+
+    def locate(self, path: str) -> Path | None:
+        parts = Path(os.path.normpath(path)).parts
+        return self.pfs.joinpath(*parts[2:]) if parts[:2] == ("/", "pfs") else None
 
     def clear(self) -> None:
         empty(self.pfs, keep="out")

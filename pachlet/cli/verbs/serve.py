@@ -35,6 +35,13 @@ def serve_arguments(parser: ArgumentParser) -> None:
         "--envs", type=Path, default=None, metavar="DIR", help="where images' environments are kept"
     )
     parser.add_argument(
+        "--network",
+        choices=("ask", "allow", "deny"),
+        default="ask",
+        help="whose steps reach the network: those that ask with the annotation pachlet/network=allow (the "
+        "default), all but those that say deny, or none",
+    )
+    parser.add_argument(
         "--address-file", type=Path, default=None, metavar="F", help="write the address to a file"
     )
 
@@ -60,6 +67,7 @@ def serve(session: Session, arguments: Namespace) -> None:
         code=arguments.code.absolute(),
         envs=(arguments.envs or default_envs()).absolute(),
         ready=ready,
+        network=arguments.network,
     )
 
 

@@ -26,7 +26,7 @@ def connection(tmp_path: Path) -> Any:
 
 
 def fail_with(error: Exception) -> Any:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise error
 
     return fail
