@@ -96,7 +96,7 @@ def upkeep(folder: Path, files: int) -> None:
         )
     checker = Checker(rooms.database, rooms.store)
     for what, act in (
-        ("du", lambda: list(disk_usage(rooms.database, rooms.store))),
+        ("du", lambda: disk_usage(rooms.database, rooms.store)),
         ("fsck", lambda: list(checker.check())),
         ("fsck --read", lambda: checker.check_chunks(b"", None, read=True)),
     ):

@@ -58,6 +58,7 @@ from pachlet.pfs.firing import fire_triggers
 from pachlet.pfs.index import DatabaseIndex
 from pachlet.pfs.propagation import propagate
 from pachlet.pfs.repos import ensure_default_project
+from pachlet.pfs.restoring import Restored
 from pachlet.pfs.restoring import restore as restore_backup
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pps.engine import Engine
@@ -293,6 +294,6 @@ def _look_for_cycles_less() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def restore(source: Path, data_dir: Path, report: Callable[[str, int, int], None]) -> int:
-    """Make a data directory of a backup and check it; return the number of its chunks."""
+def restore(source: Path, data_dir: Path, report: Callable[[str, int, int], None]) -> Restored:
+    """Make a data directory of a backup and check it; return how much came back and what is damaged."""
     return restore_backup(source.absolute(), data_dir.absolute(), report)

@@ -5,6 +5,7 @@ Read next: pachlet/pfs/checking.py.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from pachlet.metadb.connect import Database
 from pachlet.pfs.checking import Checker
 from pachlet.pfs.files import Files
 
+_MOST = 10_000  # are told
+
 
 class CheckService:
     """Answers the RPCs of pfs_v2.API that look for damage."""
@@ -26,7 +29,7 @@ class CheckService:
     def Fsck(self, request: Any, context: Context) -> Iterator[Any]:
         # `fix` means nothing, as upstream since 2.11: what is lost can't be made up.
         checker = self._checker()
-        for problem in checker.check():
+        for problem in _gathered(checker.check()):
             yield messages.make("pfs_v2.FsckResponse", error=problem)
         if request.WhichOneof("zombie_check") == "zombie_target":
             with self.database.read() as db:
@@ -36,7 +39,7 @@ class CheckService:
             problems = checker.check_datums()
         else:
             return
-        for problem in problems:
+        for problem in _gathered(problems):
             yield messages.make("pfs_v2.FsckResponse", error=problem)
 
     def CheckStorage(self, request: Any, context: Context) -> Any:
@@ -48,3 +51,11 @@ class CheckService:
 
     def _checker(self) -> Checker:
         return Checker(self.database, self.files.store)
+
+
+def _gathered(problems: Iterator[str]) -> list[str]:
+    """Return problems that have all been found, so that nothing waits for whoever reads them."""
+    found = list(itertools.islice(problems, _MOST))
+    if next(problems, None) is not None:
+        found.append(f"there are more than {_MOST} faults; these are the first")
+    return found

@@ -13,6 +13,7 @@ from typing import Any
 from pachlet.api import messages
 from pachlet.api.handlers import Context
 from pachlet.api.names import nanoseconds
+from pachlet.api.stalls import unless_stalled
 from pachlet.config import DataDir
 from pachlet.errors import Corrupt, InvalidArgument
 from pachlet.metadb.connect import Database
@@ -42,25 +43,21 @@ class StorageService:
             raise InvalidArgument(
                 "the grace time must not be negative, and the slack be from 0 to 99 percent"
             )
-        for step in self._collector.collect(dry_run=request.dry_run, grace=grace, slack=slack):
-            if isinstance(step, Progress):
-                progress = messages.make(
-                    "pachlet.v1.Progress", step=step.step, done=step.done, total=step.total
-                )
-                yield messages.make("pachlet.v1.CollectGarbageResponse", progress=progress)
-            else:
-                yield messages.make("pachlet.v1.CollectGarbageResponse", report=_report(step))
+        steps = self._collector.collect(dry_run=request.dry_run, grace=grace, slack=slack)
+        yield from unless_stalled(context, "a collection", map(_step, steps))
 
     def DiskUsage(self, request: Any, context: Context) -> Iterator[Any]:
-        for each in disk_usage(self._database, self._store):
-            if isinstance(each, RepoUsage):
-                yield messages.make("pachlet.v1.DiskUsageResponse", repo=_repo_usage(each))
-            else:
-                yield messages.make("pachlet.v1.DiskUsageResponse", totals=_totals(each))
+        repos, totals = disk_usage(self._database, self._store)
+        for each in repos:
+            yield messages.make("pachlet.v1.DiskUsageResponse", repo=_repo_usage(each))
+        yield messages.make("pachlet.v1.DiskUsageResponse", totals=_totals(totals))
 
     def Backup(self, request: Any, context: Context) -> Iterator[Any]:
         have = {each.path: each.size for each in request.have}
-        with plan_backup(self._paths, self._database, self._store, have, request.lineage) as plan:
+        yield from unless_stalled(context, "a backup", self._back_up(have, request.lineage))
+
+    def _back_up(self, have: dict[str, int], lineage: str) -> Iterator[Any]:
+        with plan_backup(self._paths, self._database, self._store, have, lineage) as plan:
             yield messages.make(
                 "pachlet.v1.BackupResponse",
                 plan=messages.make(
@@ -73,11 +70,19 @@ class StorageService:
             )
             for part in plan.parts:
                 if not part.had:
+                    plan.check(part)
                     yield from _send(part)
-            paths = [part.path for part in plan.parts]
-            yield messages.make(
-                "pachlet.v1.BackupResponse", end=messages.make("pachlet.v1.BackupEnd", paths=paths)
+            end = messages.make(
+                "pachlet.v1.BackupEnd", paths=[part.path for part in plan.parts], faults=plan.faults()
             )
+            yield messages.make("pachlet.v1.BackupResponse", end=end)
+
+
+def _step(step: Progress | Report) -> Any:
+    if isinstance(step, Report):
+        return messages.make("pachlet.v1.CollectGarbageResponse", report=_report(step))
+    progress = messages.make("pachlet.v1.Progress", step=step.step, done=step.done, total=step.total)
+    return messages.make("pachlet.v1.CollectGarbageResponse", progress=progress)
 
 
 def _send(part: Part) -> Iterator[Any]:
@@ -115,6 +120,7 @@ def _report(report: Report) -> Any:
             for reason, size in report.kept.most_common()
             if size
         ],
+        faults=report.faults,
     )
 
 
@@ -137,4 +143,5 @@ def _totals(totals: Totals) -> Any:
         other_bytes=totals.other,
         pack_bytes=totals.packs,
         database_bytes=totals.database,
+        damaged_nodes=totals.damaged,
     )

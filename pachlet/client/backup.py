@@ -29,11 +29,12 @@ _UNFINISHED = ".part"
 
 @dataclass(frozen=True)
 class Summary:
-    """What a backup took: all of it, and what was sent just now."""
+    """What a backup took: all of it, what was sent just now, and what of it was damaged already."""
 
     files: int
     bytes: int
     sent: int
+    faults: list[str]
 
 
 def back_up(connection: Connection, folder: Path, report: Callable[[int], Callable[[int], None]]) -> Summary:
@@ -53,7 +54,7 @@ def back_up(connection: Connection, folder: Path, report: Callable[[int], Callab
         with contextlib.closing(answers), contextlib.closing(target):
             plan = next(answers).plan
             _write(folder / _LABEL, json.dumps({"lineage": plan.lineage}) + "\n")
-            summary = Summary(plan.files, plan.bytes, plan.bytes - plan.had_bytes)
+            summary = Summary(plan.files, plan.bytes, plan.bytes - plan.had_bytes, [])
             advance = report(summary.sent)
             for answer in answers:
                 kind = answer.WhichOneof("body")
@@ -66,6 +67,7 @@ def back_up(connection: Connection, folder: Path, report: Callable[[int], Callab
                     target.end(answer.digest)
                 else:
                     target.finish(answer.end.paths)
+                    summary.faults.extend(answer.end.faults)
     return summary
 
 

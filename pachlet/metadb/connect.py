@@ -207,17 +207,26 @@ class Database:
             left = self._pragma("freelist_count")
         return 0 < left < before
 
-    def copy_to(self, path: Path) -> None:
-        """Write the whole database, as it is at this moment, to a new file; writers go on meanwhile."""
+    def copy_to(self, path: Path) -> bool:
+        """Write the whole database, as it is at this moment, to a new file; writers go on meanwhile.
+
+        Returns whether it is sound; of one that is damaged every page is copied as it is.
+        """
         connection = self._connect()
         try:
             connection.execute("VACUUM INTO ?", (str(path),))
         except sqlite3.DatabaseError as error:
-            raise Unavailable(
-                f"can't copy {self.path} to {path}: {error}", hint="look at the disk's space and health"
-            ) from error
+            path.unlink(missing_ok=True)
+            if error.sqlite_errorcode != sqlite3.SQLITE_CORRUPT:
+                raise Unavailable(
+                    f"can't copy {self.path} to {path}: {error}", hint="look at the disk's space and health"
+                ) from error
+            with contextlib.closing(sqlite3.connect(path)) as copy:
+                connection.backup(copy)
+            return False
         finally:
             connection.close()
+        return True
 
     def _pragma(self, name: str) -> int:
         value: int = self._writer.execute(f"PRAGMA {name}").fetchone()[0]

@@ -1,23 +1,24 @@
 """Check what is stored: the database, the trees of all commits, and every chunk.
 
-Checking changes nothing and never stops at the first fault: each is told in a sentence that names the commit
-or the pack, so that the owner knows what to restore. A healthy data directory yields nothing.
+Checking changes nothing and never stops at the first fault: each is told in a sentence that names the pack or the
+commit with its files, so that the owner knows what to restore. A healthy data directory yields nothing.
 
-Read next: storage/marking.py, docs/storage.md (what can go wrong).
+Read next: losses.py (whose the damage is), storage/marking.py, docs/storage.md (what can go wrong).
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Set
+from itertools import islice
 
 from pachlet.errors import Corrupt
-from pachlet.metadb.connect import Database, Row
+from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.paths import Commit, Repo
-from pachlet.pfs.index import DatabaseIndex
+from pachlet.pfs.index import DatabaseIndex, location_of
+from pachlet.pfs.losses import commit_name, name_losses
 from pachlet.storage.chunks import ChunkStore
-from pachlet.storage.diffs import Diff
 from pachlet.storage.entries import decode_key
 from pachlet.storage.marking import Marks
 from pachlet.storage.packs import Location, pack_path, record_end
@@ -25,6 +26,7 @@ from pachlet.storage.removing import pack_size
 from pachlet.storage.tree import Tree
 
 _BATCH = 1000
+_MOST_TOLD = 20
 
 
 class Checker:
@@ -39,30 +41,70 @@ class Checker:
         """Yield what is wrong, from the database down to the packs; chunks' bytes are not read."""
         # The collector waits for us, so that what is deleted meanwhile does not look like a loss.
         with self._store.leases.publishing("a check"):
-            yield from self._check_database()
-            yield from self._check_commits()
-            yield from self._check_packs()
+            yield from self.check_database()
+            packs = dict(self._check_packs())
+            yield from packs
+            nodes, chunks = self.find_losses(set().union(*packs.values()))
+            yield from name_losses(self._database, nodes, chunks)
+
+    def find_losses(self, cut_off: Set[bytes] = frozenset()) -> tuple[dict[bytes, str], dict[bytes, str]]:
+        """Return the damaged nodes of trees and the chunks that commits lack, each with what is wrong.
+
+        `cut_off` are chunks that the index knows and no pack holds.
+        """
+        with self._store.leases.publishing("a check"), self._database.read() as db:
+            known = self._known_chunks(db)
+            marks = self._mark(db)
+        lost = dict.fromkeys(marks.chunks - known, "the index does not know the chunk")
+        lost |= dict.fromkeys(marks.chunks & cut_off, "the pack that holds it is missing or cut short")
+        return marks.damaged, lost
 
     def check_chunks(self, first: bytes, end: bytes | None, *, read: bool) -> int:
         """Look at every chunk with a hash in a range, or read it; return how many there are.
 
         Raises:
-            Corrupt: one is missing or damaged.
+            Corrupt: some are missing or damaged; it names the files that have lost them.
         """
-        count = 0
         with self._store.leases.publishing("a check of chunks"):
-            while True:
-                with self._database.read() as db:
-                    rows = db.all("chunks_between", first=first, end=end, number=_BATCH)
-                if not rows:
-                    return count
-                for row in rows:
+            damaged: dict[bytes, str] = {}
+            count = self.find_damaged_chunks(damaged, first, end, read=read)
+            if damaged:
+                raise self._say_lost(damaged)
+        return count
+
+    def find_damaged_chunks(
+        self,
+        damaged: dict[bytes, str],
+        first: bytes = b"",
+        end: bytes | None = None,
+        *,
+        read: bool,
+        report: Callable[[int], None] = lambda count: None,
+    ) -> int:
+        """Look at every chunk, or read it; add to `damaged` what is wrong with which, return how many there are."""
+        count = 0
+        while True:
+            with self._database.read() as db:
+                rows = db.all("chunks_between", first=first, end=end, number=_BATCH)
+            if not rows:
+                return count
+            for row in rows:
+                try:
                     if read:
                         self._store.read(row["hash"])
                     else:
-                        self._look_at(_location(row))
-                count += len(rows)
-                first = rows[-1]["hash"] + b"\0"  # the next that there can be
+                        self._look_at(location_of(row))
+                except Corrupt as error:
+                    damaged[row["hash"]] = error.message
+            count += len(rows)
+            report(count)
+            first = rows[-1]["hash"] + b"\0"  # the next that there can be
+
+    def _say_lost(self, damaged: dict[bytes, str]) -> Corrupt:
+        whose = list(islice(name_losses(self._database, {}, damaged), _MOST_TOLD))
+        what = f"{len(damaged)} chunks are damaged" if len(damaged) > 1 else next(iter(damaged.values()))
+        told = "; ".join(whose) or "no commit needs what is damaged"
+        return Corrupt(f"{what}: {told}", hint="put these files again, or restore them from a backup")
 
     def check_datums(self, project: str = "", repo: str = "", id: str = "") -> Iterator[str]:
         """Yield the output commits that hold files of datums which their meta commits do not know."""
@@ -73,12 +115,13 @@ class Checker:
                 try:
                     strangers = self._strangers(row["root"], row["meta_root"])
                 except Corrupt as error:
-                    yield f"{_name(row)}: {error}"
+                    yield f"{commit_name(row)}: {error}"
                     continue
                 for datum in strangers:
-                    yield f"{_name(row)} has files of datum {datum}, which its meta commit does not know"
+                    yield f"{commit_name(row)} has files of datum {datum}, which its meta commit does not know"
 
-    def _check_database(self) -> Iterator[str]:
+    def check_database(self) -> Iterator[str]:
+        """Yield what is wrong with the database as such."""
         with self._database.read() as db:
             yield from (f"the database: {line}" for line in db.faults())
             for row in db.all("heads_elsewhere"):
@@ -86,30 +129,20 @@ class Checker:
             for row in db.all("parents_elsewhere"):
                 yield f"the parent of commit {row['project']}/{row['name']}@{row['id']} is a commit of another repo"
 
-    def _check_commits(self) -> Iterator[str]:
-        with self._database.read() as db:
-            known = self._known_chunks(db)
-            marks = Marks(self._index)
-            for row in db.all("finished_trees"):
-                try:
-                    marks.add_tree(row["root"])
-                except Corrupt as error:
-                    yield f"{_name(row)}: {error}"
-                    marks = Marks(self._index)  # what was marked may be incomplete
-            if lost := marks.chunks - known:
-                yield from self._name_losses(db, lost)
-            for row in db.all("staged_diffs"):
-                written = Marks(self._index)
-                try:
-                    written.add_diff(Diff.decode(row["diff"]))
-                except Corrupt as error:
-                    yield f"{_name(row)}: {error}"
-                if lost := written.chunks - known:
-                    yield f"{_name(row)}: {len(lost)} chunks that were written to it are not in the index"
+    def _mark(self, db: Statements) -> Marks:
+        """Return what all commits need, finished or not."""
+        marks = Marks(self._index)
+        for row in db.all("finished_trees"):
+            marks.add_tree(row["root"])
+        for row in db.all("staged_diffs"):
+            with contextlib.suppress(Corrupt):  # told when losses are named
+                marks.add_diff(row["diff"])
+        return marks
 
-    def _check_packs(self) -> Iterator[str]:
+    def _check_packs(self) -> Iterator[tuple[str, set[bytes]]]:
+        """Yield what is wrong with each pack that is, and the chunks that it lacks."""
         ends: Counter[int] = Counter()
-        lost: Counter[int] = Counter()
+        lost: dict[int, set[bytes]] = {}
         sizes: dict[int, int] = {}
         after = b""
         while True:
@@ -117,18 +150,29 @@ class Checker:
                 rows = db.all("chunks_after", after=after, number=_BATCH)
             if not rows:
                 break
-            for location in map(_location, rows):
+            for row in rows:
+                location = location_of(row)
                 if location.pack not in sizes:
                     sizes[location.pack] = pack_size(self._store, location.pack)
                 end = record_end(location)
                 if end > sizes[location.pack]:
                     sizes[location.pack] = pack_size(self._store, location.pack)  # it may have grown
                 ends[location.pack] = max(ends[location.pack], end)
-                lost[location.pack] += end > sizes[location.pack]
+                if end > sizes[location.pack]:
+                    lost.setdefault(location.pack, set()).add(row["hash"])
             after = rows[-1]["hash"]
-        for number in sorted(number for number, count in lost.items() if count):
+        for number in sorted(lost):
+            # A collection may have moved some just before it removed the pack.
+            lost[number] = {hash for hash in lost[number] if self._lies_in(hash, number)}
+            if not lost[number]:
+                continue
             what = "is missing" if not sizes[number] else f"ends at {sizes[number]}, not at {ends[number]}"
-            yield f"pack {pack_path(self._store.directory, number)} {what}: {lost[number]} chunks are lost"
+            path = pack_path(self._store.directory, number)
+            yield f"pack {path} {what}: {len(lost[number])} chunks are lost", lost[number]
+
+    def _lies_in(self, hash: bytes, pack: int) -> bool:
+        found = self._index.find_chunk(hash)
+        return found is not None and found.pack == pack
 
     def _look_at(self, location: Location) -> None:
         if record_end(location) > pack_size(self._store, location.pack):
@@ -143,16 +187,6 @@ class Checker:
             after = rows[-1]["hash"]
         return known
 
-    def _name_losses(self, db: Statements, lost: set[bytes]) -> Iterator[str]:
-        for row in db.all("finished_trees"):
-            marks = Marks(self._index)
-            try:
-                marks.add_tree(row["root"])
-            except Corrupt:
-                continue  # told already
-            if missing := marks.chunks & lost:
-                yield f"{_name(row)}: {len(missing)} chunks of its files are not in the index"
-
     def _strangers(self, root: bytes | None, meta_root: bytes | None) -> list[str]:
         """Return the datums that wrote to a tree and are not in the tree of the meta commit."""
         known = set()
@@ -162,11 +196,3 @@ class Checker:
                 known.add(parts[2])
         found = {decode_key(key)[1] for key, _ in Tree(self._index, root).scan()}
         return sorted(found - known)
-
-
-def _location(row: Row) -> Location:
-    return Location(row["pack"], row["offset"], row["stored"], row["length"])
-
-
-def _name(row: Row) -> str:
-    return f"commit {Commit(Repo(row['project'], row['name'], row['type']), row['id'])}"

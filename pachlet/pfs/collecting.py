@@ -8,10 +8,13 @@ Mark and sweep, while the server serves. What keeps it exact although others wri
 - who reads something that was deleted holds a lease; we wait for those that are older than the marks, for as
   long as the grace time lasts, and without end for those who will publish what they read (storage/leases.py)
 
-Every step is small: the longest that a writer has to wait is for a batch of a thousand rows. Every step may be
-killed: nothing is forgotten that is needed, and what is left over is garbage for the next collection.
+Every step is small. What others commit meanwhile is marked while they go on, however much it is; in the transaction
+that forgets a batch of a thousand rows only a few nodes more are, or it is given up and tried again. Every step may
+be killed: nothing is forgotten that is needed, and what is left over is garbage for the next collection.
 
-Read next: storage/removing.py (how packs go), metadb/queries/collecting.sql.
+Damage ends nothing. What can't be read is named, what it may refer to stays, and the rest is collected.
+
+Read next: storage/marking.py (what damage leaves), storage/removing.py (how packs go), losses.py.
 """
 
 from __future__ import annotations
@@ -27,11 +30,11 @@ from datetime import timedelta
 from pachlet.errors import Corrupt, Unavailable
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.pfs.index import DatabaseIndex
+from pachlet.pfs.index import DatabaseIndex, location_of
+from pachlet.pfs.losses import name_losses
 from pachlet.storage.chunks import ChunkStore
-from pachlet.storage.diffs import Diff
 from pachlet.storage.marking import Marks
-from pachlet.storage.packs import MAGIC, Location, record_end
+from pachlet.storage.packs import MAGIC, record_end
 from pachlet.storage.removing import Move, Mover, cut_tail, pack_size, remove_packs, stored_size
 
 GRACE = timedelta(minutes=10)
@@ -40,6 +43,7 @@ SLACK = 0.2
 
 _PACK_HEAD = len(MAGIC)
 _BATCH = 1000
+_FEW_NODES = 50  # are marked within a write transaction, in a few milliseconds
 _LOOK_AGAIN = 0.05  # seconds
 _PAGES = 256
 
@@ -76,6 +80,8 @@ class Report:
     packs_rewritten: int = 0
     kept: Counter[str] = field(default_factory=Counter)
     """Bytes that stay, by the reason why."""
+    faults: list[str] = field(default_factory=list)
+    """What is damaged, with the commits and files that it hurts."""
 
     @property
     def freed(self) -> int:
@@ -97,7 +103,6 @@ class Collector:
 
         Raises:
             FailedPrecondition: a collection or a backup is running.
-            Corrupt: a tree is damaged. Nothing has been forgotten then.
         """
         with self._store.upkeep():
             yield from _Collection(self._database, self._store, dry_run, slack).run(grace)
@@ -116,6 +121,8 @@ class _Collection:
         self._live: Counter[int] = Counter()  # bytes by pack
         self._rows: Counter[int] = Counter()  # chunks by pack
         self._ends: dict[int, int] = {}  # of the last chunk by pack
+        self._noted_diffs: list[int] = []  # by key, to be marked
+        self._damaged_chunks: dict[bytes, str] = {}
         self.report = Report(dry_run)
 
     def run(self, grace: timedelta) -> Iterator[Progress | Report]:
@@ -133,6 +140,7 @@ class _Collection:
         finally:
             self._stop_noting()
         yield from self._clear_packs(packs)
+        report.faults += self._name_damage()
         if not report.dry_run:
             while self._database.give_back(_PAGES):
                 yield Progress("giving back the database's free space")
@@ -176,27 +184,34 @@ class _Collection:
             if done % _BATCH == 0:
                 yield Progress("marking", done, total)
         for done, key in enumerate(diffs, len(roots)):
-            with self._database.read() as db:
-                self._mark_diff(db, key)
+            self._mark_diff(key)
             if done % _BATCH == 0:
                 yield Progress("marking", done, total)
         yield Progress("marking", total, total)
 
-    def _mark_diff(self, db: Statements, key: int) -> None:
-        data = db.value("get_diff", key=key)
+    def _mark_diff(self, key: int) -> None:
+        with self._database.read() as db:
+            data = db.value("get_diff", key=key)
         if data is not None:  # else it was settled since, and the tree of its commit is noted
-            self._open_commits.add_diff(Diff.decode(data))
+            with contextlib.suppress(Corrupt):  # what it still names is marked; `fsck` tells
+                self._open_commits.add_diff(data)
 
-    def _mark_noted(self, db: Statements) -> None:
+    def _take_notes(self, db: Statements) -> None:
+        """Take over what was noted, to be marked."""
         trees, diffs = db.all("noted_trees"), db.all("noted_diffs")
         for row in trees:
-            self._commits.add_tree(row["root"])
-        for row in diffs:
-            self._mark_diff(db, row["key"])
+            self._commits.want_tree(row["root"])
+        self._noted_diffs += [row["key"] for row in diffs]
         if trees:
             db.run("forget_noted_trees")
         if diffs:
             db.run("forget_noted_diffs")
+
+    def _mark_noted(self) -> None:
+        """Mark what was taken over, in nobody's way: a diff or tree may be that of a million files."""
+        self._commits.work()
+        while self._noted_diffs:
+            self._mark_diff(self._noted_diffs.pop())
 
     def _wait(self, grace: timedelta) -> Iterator[Progress]:
         if self.report.dry_run:
@@ -237,7 +252,7 @@ class _Collection:
                 rows = db.all("chunks_after", after=after, number=_BATCH)
             if not rows:
                 return
-            places = {r["hash"]: Location(r["pack"], r["offset"], r["stored"], r["length"]) for r in rows}
+            places = {row["hash"]: location_of(row) for row in rows}
             gone = set(self._forget("delete_chunk", [c for c in places if not self._needs_chunk(c)]))
             self.report.chunks += len(gone)
             for hash, place in places.items():
@@ -257,14 +272,17 @@ class _Collection:
         if not hashes:
             return []
         needs = self._needs_node if statement == "delete_node" else self._needs_chunk
-        with contextlib.ExitStack() as afterwards, self._database.write() as db:
-            # Until the deletion is committed: nobody leans on what others can still see.
-            afterwards.enter_context(self._store.leaning)
-            self._mark_noted(db)
-            gone = [hash for hash in hashes if not needs(hash)]
-            if not self.report.dry_run:
-                db.many(statement, [(hash,) for hash in gone])
-        return gone
+        while True:
+            with contextlib.ExitStack() as afterwards, self._database.write() as db:
+                # Until the deletion is committed: nobody leans on what others can still see.
+                afterwards.enter_context(self._store.leaning)
+                self._take_notes(db)
+                if self._commits.work(_FEW_NODES) and not self._noted_diffs:
+                    gone = [hash for hash in hashes if not needs(hash)]
+                    if not self.report.dry_run:
+                        db.many(statement, [(hash,) for hash in gone])
+                    return gone
+            self._mark_noted()
 
     def _needs_node(self, hash: bytes) -> bool:
         return hash in self._commits.nodes
@@ -324,6 +342,7 @@ class _Collection:
                 moves = mover.move_out(number)
             except Corrupt:
                 self.report.kept[DAMAGED] += garbage
+                self._damaged_chunks |= mover.damaged
                 continue
             except Unavailable:
                 self.report.kept[NO_SPACE] += garbage
@@ -336,6 +355,11 @@ class _Collection:
                 self.report.packs_rewritten += 1
             else:  # a record's head is damaged, and what lies behind it was not found
                 self.report.kept[DAMAGED] += garbage
+
+    def _name_damage(self) -> Iterator[str]:
+        """Yield what is damaged, as far as we came upon it, with the commits and files that it hurts."""
+        if self._commits.damaged or self._damaged_chunks:
+            yield from name_losses(self._database, self._commits.damaged, self._damaged_chunks)
 
     def _disk(self) -> int:
         packs = sum(path.stat().st_size for path in self._store.directory.iterdir())

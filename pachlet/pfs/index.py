@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pachlet.errors import Corrupt
-from pachlet.metadb.connect import Database
+from pachlet.metadb.connect import Database, Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.storage.chunks import ChunkRow
 from pachlet.storage.leases import Lease
@@ -27,7 +27,7 @@ class DatabaseIndex:
     def find_chunk(self, hash: bytes) -> Location | None:
         """Return where a chunk lies, or None."""
         row = self._database.look_up("find_chunk", hash=hash)
-        return Location(row["pack"], row["offset"], row["stored"], row["length"]) if row else None
+        return location_of(row) if row else None
 
     def last_pack(self) -> int:
         """Return the highest number of a pack that chunks are said to lie in; 0 if there are none."""
@@ -61,6 +61,11 @@ class LeasedNodes:
     def put_nodes(self, nodes: Iterable[tuple[bytes, bytes]]) -> None:
         """Refuse, as the index does."""
         self._index.put_nodes(nodes)
+
+
+def location_of(row: Row) -> Location:
+    """Return where the index says that a chunk lies."""
+    return Location(row["pack"], row["offset"], row["stored"], row["length"])
 
 
 def add_chunks(db: Statements, rows: Iterable[ChunkRow]) -> None:

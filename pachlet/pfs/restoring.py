@@ -1,9 +1,11 @@
 """Restore a backup into a new data directory, and check every byte of it before it gets its name.
 
 The files are copied to a folder beside the target, checked there, and renamed in one step: a restore that is
-broken off leaves nothing that could be taken for a data directory.
+broken off leaves nothing that could be taken for a data directory. Where the backup is damaged, all that is whole is
+restored, and the rest is told by commit and file. The index forgets chunks that are damaged, so that files which have
+lost them are healed by putting them again.
 
-Read next: backing_up.py, checking.py.
+Read next: backing_up.py, checking.py, losses.py.
 """
 
 from __future__ import annotations
@@ -12,29 +14,38 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from pachlet.config import DataDir
-from pachlet.errors import Corrupt, FailedPrecondition, NotFound, Unavailable
+from pachlet.errors import FailedPrecondition, NotFound, Unavailable
 from pachlet.ids import new_id
 from pachlet.metadb.connect import Database
 from pachlet.pfs.backing_up import LINEAGE
 from pachlet.pfs.checking import Checker
 from pachlet.pfs.index import DatabaseIndex
+from pachlet.pfs.losses import name_losses
 from pachlet.storage.chunks import ChunkStore
 from pachlet.storage.packs import sync_directory
 
 _BLOCK = 4 << 20
 
 
-def restore(source: Path, target: Path, report: Callable[[str, int, int], None]) -> int:
-    """Make the data directory `target` of the backup `source`; return how many chunks were checked.
+class Restored(NamedTuple):
+    """What came back: how many chunks were checked, and what of the backup is damaged."""
+
+    chunks: int
+    faults: list[str]
+
+
+def restore(source: Path, target: Path, report: Callable[[str, int, int], None]) -> Restored:
+    """Make the data directory `target` of the backup `source`, as far as that is whole.
 
     `report` gets a step, how far it is and its total. The target must not exist, or be empty.
 
     Raises:
         NotFound: `source` holds no whole backup.
         FailedPrecondition: the target holds something, or the backup is of a newer format.
-        Corrupt: the backup is damaged; it says where. Nothing is left of the restore.
+        Corrupt: the backup's database can't be opened. Nothing is left of the restore.
     """
     backup, folder = DataDir(source), target.with_name(target.name + ".restoring")
     if not backup.database.is_file():
@@ -47,7 +58,8 @@ def restore(source: Path, target: Path, report: Callable[[str, int, int], None])
     shutil.rmtree(folder, ignore_errors=True)
     try:
         _copy(backup, folder, report)
-        count = _check(DataDir(folder), report)
+        restored = _check(DataDir(folder), report)
+        restored.faults[:] = [each.replace(str(folder), str(source)) for each in restored.faults]
         if target.exists():
             target.rmdir()
         folder.rename(target)
@@ -58,7 +70,7 @@ def restore(source: Path, target: Path, report: Callable[[str, int, int], None])
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return count
+    return restored
 
 
 def _copy(backup: DataDir, folder: Path, report: Callable[[str, int, int], None]) -> None:
@@ -83,28 +95,28 @@ def _copy(backup: DataDir, folder: Path, report: Callable[[str, int, int], None]
         sync_directory(each)
 
 
-def _check(paths: DataDir, report: Callable[[str, int, int], None]) -> int:
-    """Check a copied data directory, give it a lineage of its own and return its number of chunks."""
+def _check(paths: DataDir, report: Callable[[str, int, int], None]) -> Restored:
+    """Check a copied data directory, give it a lineage of its own and forget the chunks that are damaged."""
     database = Database(paths.database)
     try:
         store = ChunkStore(paths.packs, DatabaseIndex(database))
         try:
             checker = Checker(database, store)
-            report("checking trees", 0, 0)
-            faults = list(checker.check())
-            if faults:
-                raise Corrupt("the backup is damaged: " + "; ".join(faults[:5]), hint="use another backup")
-            count = 0
+            report("checking the database and trees", 0, 0)
+            faults = list(checker.check_database())
+            nodes, lost = checker.find_losses()
             with database.read() as db:
                 total = db.value("count_chunks")
-            for first in range(256):  # in slices of their hashes, to tell how far it is
-                end = bytes([first + 1]) if first < 255 else None
-                count += checker.check_chunks(bytes([first]), end, read=True)
-                report("checking chunks", count, total)
+            damaged: dict[bytes, str] = {}
+            count = checker.find_damaged_chunks(
+                damaged, read=True, report=lambda done: report("checking chunks", done, total)
+            )
+            faults += name_losses(database, nodes, lost | damaged)
         finally:
             store.close()
         with database.write() as db:
+            db.many("delete_chunk", [(hash,) for hash in damaged])
             db.run("put_setting", key=LINEAGE, value=new_id())
     finally:
         database.close()
-    return count
+    return Restored(count - len(damaged), faults)

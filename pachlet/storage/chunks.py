@@ -44,6 +44,7 @@ from pachlet.storage.packs import (
     pack_numbers,
     pack_path,
     record_end,
+    split_pack,
     sync_directory,
 )
 
@@ -179,6 +180,19 @@ class ChunkStore:
                 self._damaged[hash] = location
             raise
         return data
+
+    def is_sound(self, number: int, end: int) -> bool:
+        """Tell whether every chunk of a pack up to an offset is as it was written; reads the pack at one go."""
+        try:
+            data = pack_path(self.directory, number).read_bytes()[:end]
+        except OSError:  # missing, or a bad sector
+            return False
+        records = split_pack(data) if len(data) == end else None
+        return records is not None and all(
+            (found := self._decode(codec, payload, length)) is not None
+            and hashing.chunk_hash(found) == digest
+            for digest, codec, length, payload in records
+        )
 
     def is_damaged(self, hash: bytes, location: Location) -> bool:
         """Tell whether the chunk was found damaged at this place."""

@@ -170,6 +170,23 @@ class PackReader:
             offset = end
 
 
+def split_pack(data: bytes) -> Iterator[tuple[bytes, int, int, bytes]] | None:
+    """Return (hash, codec, length, payload) of each record of a pack in memory, None if it is no row of records."""
+    if data[: len(MAGIC)] != MAGIC:
+        return None
+    heads, at = [], len(MAGIC)
+    while at < len(data):
+        start = at + _RECORD.size
+        if start > len(data):
+            return None
+        magic, codec, stored, length, digest = _RECORD.unpack_from(data, at)
+        at = start + stored
+        if magic != _RECORD_MAGIC or at > len(data):
+            return None
+        heads.append((digest, codec, length, start, at))
+    return ((digest, codec, length, data[start:end]) for digest, codec, length, start, end in heads)
+
+
 def record_end(location: Location) -> int:
     """Return the offset behind a record."""
     return location.offset + _RECORD.size + location.stored

@@ -43,6 +43,8 @@ class Mover:
     def __init__(self, store: ChunkStore) -> None:
         self._store = store
         self._target: Pack | None = None
+        self.damaged: dict[bytes, str] = {}
+        """The chunks that were found damaged, and how."""
 
     def move_out(self, number: int) -> list[Move]:
         """Copy every chunk for which the index names this pack; the copies are durable on return.
@@ -66,7 +68,11 @@ class Mover:
         for digest, codec, location in reader.records():
             if self._store.find_published(digest) != location:
                 continue
-            self._store.read_at(digest, location)  # never copy damage: the old pack may be all there is
+            try:  # never copy damage: the old pack may be all there is
+                self._store.read_at(digest, location)
+            except errors.Corrupt as error:
+                self.damaged[digest] = error.message
+                raise
             _, payload = reader.read(digest, location)
             target = self._pack()
             moves.append(Move(digest, location, target.append(digest, codec, payload, location.length)))

@@ -5,20 +5,24 @@ from __future__ import annotations
 import io
 import json
 import random
-import shutil
+import sqlite3
 from collections.abc import Callable
 from concurrent import futures
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from pachlet import testing
+from pachlet.api import stalls
 from pachlet.cli import main
 from pachlet.cli.session import Session
 from pachlet.client.backup import back_up
 from pachlet.client.connection import Connection
 from pachlet.client.put_file import from_bytes, put_file
+from pachlet.errors import PachletError
+from pachlet.storage import chunks
 from pachlet.testing import RunningServer
 
 Type = Callable[..., "Ran"]
@@ -149,7 +153,9 @@ def test_a_second_backup_sends_only_what_is_new(type: Type, tmp_path: Path, serv
     assert not list((tmp_path / "backup" / "packs").iterdir())
 
 
-def test_a_restore_refuses_what_is_damaged_or_in_the_way(type: Type, tmp_path: Path) -> None:
+def test_a_restore_refuses_what_is_in_the_way_and_a_database_that_does_not_open(
+    type: Type, tmp_path: Path
+) -> None:
     folder, target = tmp_path / "backup", tmp_path / "restored"
     assert type("create", "repo", "r").status == 0
     put(type, "r@master:/a", noise(1))
@@ -160,18 +166,121 @@ def test_a_restore_refuses_what_is_damaged_or_in_the_way(type: Type, tmp_path: P
     (target / "mine").touch()
     assert "is there already" in type("restore", str(folder), "--data-dir", str(target)).err
     (target / "mine").unlink()
-    [pack] = (folder / "packs").iterdir()
-    data = bytearray(pack.read_bytes())
-    data[5000] ^= 1
-    pack.write_bytes(data)
+    (folder / "pachlet.db").write_bytes(b"no database" * 1000)
     damaged = type("restore", str(folder), "--data-dir", str(target))
     assert damaged.status == 1
-    assert "is damaged" in damaged.err
+    assert "can't be opened" in damaged.err
     assert not list(target.iterdir())
     assert not target.with_name("restored.restoring").exists()
-    shutil.rmtree(target)
-    pack.unlink()
-    assert "is missing: 1 chunks are lost" in type("restore", str(folder), "--data-dir", str(target)).err
+
+
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def test_what_is_damaged_is_told_by_backup_and_restore_and_all_the_rest_comes_back(
+    at: Callable[[str], Type], tmp_path: Path
+) -> None:
+    data, folder, target = tmp_path / "data", tmp_path / "backup", tmp_path / "restored"
+    files = {"r": ("/a", "/b"), "cut": ("/c", "/d"), "gone": ("/e",), "tree": ("/f",)}
+    contents = {path: noise(seed) for seed, path in enumerate(path for own in files.values() for path in own)}
+    with testing.server(data) as server:
+        type = at(server.address)
+        for repo, paths in files.items():
+            assert type("create", "repo", repo).status == 0
+            for path in paths:
+                put(type, f"{repo}@master:{path}", contents[path])
+            type("gc")  # each repo has a pack of its own
+        assert type("backup", str(tmp_path / "before")).status == 0
+    r, cut, gone, _ = sorted((data / "packs").iterdir())
+    flip(r, r.stat().st_size - 1)  # of /b
+    cut.write_bytes(cut.read_bytes()[:150_000])  # in the middle of /d
+    gone.unlink()
+    with sqlite3.connect(data / "pachlet.db") as database:
+        query = "SELECT root FROM commits c JOIN repos r ON r.key = c.repo WHERE r.name = 'tree'"
+        [(root,)] = database.execute(query)
+        database.execute("UPDATE nodes SET data = x'4c' WHERE hash = ?", (root,))
+    database.close()
+    lost = [f"/{name}: " for name in "bde"] + [": all files: "]
+    with testing.server(data) as server:
+        saved = at(server.address)("backup", str(folder))
+        assert saved.status == 1
+        told = [line for line in saved.out.splitlines() if line.startswith("Error: commit default/")]
+        assert [sum(part in line for line in told) for part in lost] == [1] * 4
+        # What an earlier backup has whole is not sent again, and so is no loss to the next one.
+        [only] = [
+            line
+            for line in at(server.address)("backup", str(tmp_path / "before")).out.splitlines()
+            if line.startswith("Error: commit")
+        ]
+        assert ": all files: " in only
+    restored = at("127.0.0.1:1")("restore", str(folder), "--data-dir", str(target))
+    assert restored.status == 1
+    assert [sum(part in line for line in restored.out.splitlines()) for part in lost] == [1] * 4
+    assert ".restoring" not in restored.out
+    with testing.server(target) as server:
+        type = at(server.address)
+        for path, where in (("/a", "r"), ("/c", "cut")):
+            assert type("get", "file", f"{where}@master:{path}").raw == contents[path]
+        for path, where in (("/b", "r"), ("/d", "cut"), ("/e", "gone")):
+            assert type("get", "file", f"{where}@master:{path}").status == 1
+            put(type, f"{where}@master:{path}", contents[path])
+            assert type("get", "file", f"{where}@master:{path}").raw == contents[path]
+        type("create", "repo", "tree2")
+        put(type, "tree2@master:/f", contents["/f"])
+        assert type("get", "file", "tree@master:/f").raw == contents["/f"]
+        assert type("fsck", "--read").out == "No errors found.\n"
+    whole = at("127.0.0.1:1")("restore", str(tmp_path / "before"), "--data-dir", str(tmp_path / "whole"))
+    assert whole.status == 1
+    assert ": all files: " in whole.out
+    assert "/b" not in whole.out
+
+
+def test_gc_and_du_meet_a_damaged_tree_and_say_so(type: Type, server: RunningServer) -> None:
+    for repo in ("r", "s", "drop"):
+        assert type("create", "repo", repo).status == 0
+        put(type, f"{repo}@master:/{repo}", noise(len(repo)))
+    type("delete", "repo", "drop")
+    with sqlite3.connect(server.data_dir / "pachlet.db") as database:
+        query = "SELECT root FROM commits c JOIN repos r ON r.key = c.repo WHERE r.name = 'r'"
+        [(root,)] = database.execute(query)
+        database.execute("UPDATE nodes SET data = substr(data, 1, length(data) - 1) WHERE hash = ?", (root,))
+    database.close()
+    ran = type("gc")
+    assert ran.status == 1
+    assert "chunks forgotten: 1 " in ran.out
+    assert "Error: commit default/r@" in ran.out
+    used = type("du")
+    assert used.status == 1
+    assert "1 pieces of trees are damaged" in used.err
+    assert type("get", "file", "s@master:/s").raw == noise(1)
+
+
+def unread(connection: Connection, method: str, request: dict[str, Any]) -> Any:
+    """Call a method of pachlet's own and read the first answer only."""
+    answers = connection.call("pachlet.v1.Storage", method, request)
+    next(answers)
+    return answers
+
+
+def test_a_client_that_stalls_holds_nobody_up(
+    type: Type, server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stalls, "PATIENCE", 0.2)
+    monkeypatch.setattr(chunks, "UPKEEP_PATIENCE", 10.0)
+    assert type("create", "repo", "r").status == 0
+    put(type, "r@master:/a", noise(1, 20_000_000))
+    with Connection(server.address) as connection:
+        backup = unread(connection, "Backup", {})  # more than what fits into gRPC's window is to come
+        assert type("gc").status == 0
+        with pytest.raises(PachletError):
+            list(backup)
+        # These are answered out of memory, so there is nothing to hold up.
+        usage = unread(connection, "DiskUsage", {})
+        assert type("gc", "--grace", "0s").status == 0
+        assert usage.__next__() is not None
 
 
 def test_a_backup_goes_into_no_folder_that_holds_other_things(type: Type, tmp_path: Path) -> None:

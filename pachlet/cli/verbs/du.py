@@ -11,6 +11,7 @@ from pachlet.cli import flags
 from pachlet.cli.output import Table, show_raw, size, wants_raw
 from pachlet.cli.session import Session
 from pachlet.client import storage
+from pachlet.errors import Corrupt
 
 
 def du_arguments(parser: ArgumentParser) -> None:
@@ -34,3 +35,8 @@ def du(session: Session, arguments: Namespace) -> None:
         f"files and trees: {size(totals.stored_bytes)} stored, {size(totals.other_bytes)} that no repo needs; "
         f"on disk: packs {size(totals.pack_bytes)}, database {size(totals.database_bytes)}"
     )
+    if totals.damaged_nodes:
+        raise Corrupt(
+            f"{totals.damaged_nodes} pieces of trees are damaged; what lies below them counts as needed by no repo",
+            hint="`pachctl fsck` says which commits they belong to",
+        )

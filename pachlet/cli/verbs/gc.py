@@ -13,6 +13,9 @@ from pachlet.cli.output import show_one, size
 from pachlet.cli.session import Session
 from pachlet.client import storage
 from pachlet.client.connection import Message
+from pachlet.errors import Corrupt
+
+gc_status = "0 when all is well, 1 when damage was met or the collection failed, 2 when the words are off."
 
 
 def gc_arguments(parser: ArgumentParser) -> None:
@@ -42,6 +45,11 @@ def gc(session: Session, arguments: Namespace) -> None:
     )
     session.progress.close()
     show_one(session, arguments, report, _lines)
+    if report.faults:
+        raise Corrupt(
+            f"{len(report.faults)} faults were found; what they concern was left alone",
+            hint="restore what is lost from a backup, or put it again",
+        )
 
 
 def _step(progress: Message) -> str:
@@ -60,3 +68,5 @@ def _lines(report: Message) -> Iterator[str]:
         yield "kept:"
     for each in report.kept:
         yield f"  {each.reason}: {size(each.bytes)}"
+    for fault in report.faults:
+        yield f"Error: {fault}"

@@ -13,5 +13,6 @@ SELECT max(pack) FROM chunks
 -- get_node: one node of a file tree
 SELECT data FROM nodes WHERE hash = :hash
 
--- add_node: a node; the same bytes may come twice
-INSERT OR IGNORE INTO nodes (hash, data) VALUES (?, ?)
+-- add_node: a node; the same bytes may come twice, and where they differ those that were there are damaged
+INSERT INTO nodes (hash, data) VALUES (?, ?)
+ON CONFLICT (hash) DO UPDATE SET data = excluded.data WHERE data <> excluded.data

@@ -13,6 +13,9 @@ SELECT key, project, name, type FROM repos ORDER BY project, name, type
 -- ends_of_packs: up to where the index knows chunks in each pack
 SELECT pack, max(offset + stored) AS end FROM chunks GROUP BY pack ORDER BY pack
 
+-- chunks_of_pack: what the index says lies in one pack, in order; it reads all of the index
+SELECT hash, pack, offset, stored, length FROM chunks WHERE pack = :pack ORDER BY offset
+
 -- finished_trees: the tree of every finished commit, with its name
 SELECT c.id, c.root, r.project, r.name, r.type FROM commits c JOIN repos r ON r.key = c.repo
 WHERE c.root IS NOT NULL ORDER BY c.key

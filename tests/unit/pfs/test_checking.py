@@ -12,6 +12,7 @@ from pachlet import errors
 from pachlet.paths import META, USER, Branch, Repo
 from pachlet.pfs import commits
 from pachlet.pfs.checking import Checker
+from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.repos import create_repo
 from pachlet.storage.hashing import chunk_hash
 from tests.pfs_rooms import Rooms
@@ -35,6 +36,12 @@ def checker(rooms: Rooms) -> Checker:
     return Checker(rooms.database, rooms.store)
 
 
+def parents(rooms: Rooms) -> list[CommitRecord]:
+    with rooms.database.read() as db:
+        head = rooms.head("r")
+        return [head, *commits.ancestors(db, head)]
+
+
 def test_nothing_is_wrong_with_what_is_whole(checker: Checker) -> None:
     assert list(checker.check()) == []
     assert list(checker.check_datums()) == []
@@ -52,20 +59,44 @@ def test_a_lost_row_of_the_index_names_the_commits(rooms: Rooms, checker: Checke
     with rooms.database.write() as db:
         db.many("delete_chunk", [(chunk_hash(DATA[0]),), (chunk_hash(b"open"),)])
     finished, still_open = checker.check()
-    assert finished.startswith("commit default/r@")
-    assert "1 chunks of its files are not in the index" in finished
-    assert still_open.startswith(
-        f"commit default/r@{rooms.head('r').commit.id}: 1 chunks that were written to it"
-    )
+    [commit] = [each for each in parents(rooms) if not each.is_open]
+    assert finished == f"commit default/r@{commit.commit.id}: /0: the index does not know the chunk"
+    head = rooms.head("r").commit.id
+    assert still_open == f"commit default/r@{head}: /open: the index does not know the chunk"
 
 
-def test_a_lost_pack_is_named(rooms: Rooms, checker: Checker) -> None:
+def test_a_lost_pack_is_named_with_its_files(rooms: Rooms, checker: Checker) -> None:
     pack = min(rooms.store.directory.iterdir())
     pack.unlink()
-    [fault] = checker.check()
-    assert fault == f"pack {pack} is missing: 5 chunks are lost"
-    with pytest.raises(errors.Corrupt, match="missing or cut short"):
+    first, hurt = checker.check()
+    assert first == f"pack {pack} is missing: 5 chunks are lost"
+    assert hurt.endswith(": /0, /1, /2, /3, /4: the pack that holds it is missing or cut short")
+    with pytest.raises(
+        errors.Corrupt, match=r"5 chunks are damaged: commit default/r@\w+: /0, /1, /2, /3, /4: "
+    ):
         checker.check_chunks(b"", None, read=False)
+
+
+def test_many_files_of_a_commit_are_counted(rooms: Rooms, checker: Checker) -> None:
+    with rooms.database.write() as db:
+        db.many("delete_chunk", [(chunk_hash(data),) for data in DATA])
+    [fault] = checker.check()
+    assert "/0, /1, /10, /11, /12, /13, /14, /15, /16, /17 and 10 more: the index does not know" in fault
+
+
+def test_a_long_list_of_chunks_that_is_damaged_hurts_one_file(tmp_path: Path) -> None:
+    rooms = Rooms(tmp_path)
+    rooms.create_repo("r")
+    upload = rooms.upload([("/small", b"1")])
+    upload.add("/large", (random.Random(i).randbytes(1 << 20) for i in range(30)))
+    record = rooms.write("r", upload)
+    [lists] = [hash for hash in rooms.hashes("nodes") if hash != record.root]
+    with rooms.database.write() as db:
+        db.many("delete_node", [(lists,)])
+    [fault] = Checker(rooms.database, rooms.store).check()
+    assert fault.startswith(f"commit default/r@{record.commit.id}: /large: ")
+    assert rooms.collect().faults == [fault]
+    rooms.close()
 
 
 def test_a_lost_node_is_told_for_each_commit(rooms: Rooms, checker: Checker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -12,9 +13,13 @@ from pathlib import Path
 import pytest
 
 from pachlet import errors
+from pachlet.metadb.connect import Database, Transaction
+from pachlet.pfs import collecting
+from pachlet.pfs.checking import Checker
 from pachlet.pfs.collecting import NO_SPACE, OPEN_COMMITS, SLACK_KEPT, UPLOADS, Progress
 from pachlet.pfs.index import DatabaseIndex
 from pachlet.storage import chunks
+from pachlet.storage.marking import Marks
 from tests.pfs_rooms import Rooms
 
 NO_GRACE = timedelta(0)
@@ -227,17 +232,115 @@ def test_one_collection_at_a_time(rooms: Rooms, monkeypatch: pytest.MonkeyPatch)
     rooms.collect()
 
 
-def test_a_damaged_tree_ends_the_collection_before_anything_goes(rooms: Rooms) -> None:
-    record = rooms.put("keep", [("/a", noise(1))])
-    rooms.put("drop", [("/b", noise(2))])
-    rooms.delete_repo("drop")
+def damage(rooms: Rooms, hash: bytes, at: int = -1) -> None:
+    """Flip a bit of a node."""
     with rooms.database.write() as db:
-        db.many("delete_node", [(record.root,)])
-        db.many("add_node", [(record.root, b"L damaged")])
-    chunks = rooms.hashes("chunks")
-    with pytest.raises(errors.Corrupt, match="is damaged"):
-        rooms.collect()
-    assert rooms.hashes("chunks") == chunks
+        data = bytearray(db.value("get_node", hash=hash))
+        data[at] ^= 1
+        db.many("delete_node", [(hash,)])
+        db.many("add_node", [(hash, bytes(data))])
+
+
+def test_a_damaged_tree_is_named_and_everything_else_collected(rooms: Rooms) -> None:
+    bad = rooms.put("keep", [("/a", noise(1)), ("/b", noise(2))])
+    rooms.create_repo("other")
+    good = rooms.put("other", [("/c", noise(3))])
+    rooms.put("drop", [("/d", noise(4))])
+    rooms.delete_repo("drop")
+    assert bad.root is not None
+    damage(rooms, bad.root, 1)
+    report = rooms.collect()
+    assert report.faults == [
+        f"commit default/keep@{bad.commit.id}: all files: node {bad.root.hex()} of a file tree is damaged"
+    ]
+    assert (report.chunks, report.nodes) == (1, 1)
+    assert rooms.read(good) == {"/c": noise(3)}
+    # What the damaged node still names is there.
+    damage(rooms, bad.root, 1)
+    assert rooms.read(bad) == {"/a": noise(1), "/b": noise(2)}
+
+
+def test_what_lies_below_a_damaged_branch_stays(rooms: Rooms) -> None:
+    files = [(f"/{i:04}", b"%d" % i) for i in range(1500)]
+    record = rooms.put("keep", files)
+    rooms.put("drop", [("/d", noise(4))])
+    rooms.delete_repo("drop")
+    assert record.root is not None
+    damage(rooms, record.root, 1)  # the level of a branch: all its references are right
+    nodes = rooms.hashes("nodes")
+    assert rooms.collect().nodes == 1
+    assert len(nodes - rooms.hashes("nodes")) == 1
+    damage(rooms, record.root, 1)
+    assert rooms.read(record) == dict(files)
+
+
+def test_a_damaged_leaf_is_told_as_a_range_of_paths_and_healed_by_a_put(rooms: Rooms) -> None:
+    files = [(f"/{i:04}", b"%d" % i) for i in range(1500)]
+    first = rooms.put("keep", files)
+    rooms.put("keep", [("/9999", b"last")])
+    tree = rooms.files.open_finished(first.root).tree
+    root = tree.load(first.root or b"")
+    hash = root.refs[1].hash
+    ends = [key.partition(b"\0")[0].decode() for key in root.keys[:2]]
+    damage(rooms, hash)
+    [fault] = rooms.collect().faults
+    assert fault == (
+        f"commit default/keep@{first.commit.id}: the files after {ends[0]} up to {ends[1]} "
+        f"(and of 1 more commits of the repo): node {hash.hex()} of a file tree is damaged"
+    )
+    rooms.create_repo("again")
+    rooms.put("again", files)
+    assert rooms.collect().faults == []
+    assert list(Checker(rooms.database, rooms.store).check()) == []
+
+
+def test_large_commits_that_come_meanwhile_are_marked_in_nobodys_way(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writers waited 4.5 s for the marks of a commit of 100,000 files, which were made in a write transaction."""
+    monkeypatch.setattr(collecting, "_FEW_NODES", 2)
+    counts = {"read in transactions": 0, "diffs in transactions": 0, "most": 0, "all": 0}
+    get_node, add_diff, write = DatabaseIndex.get_node, Marks.add_diff, Database.write
+    is_writing = False
+
+    @contextlib.contextmanager
+    def watched(self: Database) -> Iterator[Transaction]:
+        nonlocal is_writing
+        with write(self) as db:
+            is_writing, counts["read in transactions"] = True, 0
+            yield db
+        is_writing = False
+        counts["most"] = max(counts["most"], counts["read in transactions"])
+
+    def counted(self: DatabaseIndex, hash: bytes) -> bytes:
+        counts["read in transactions"] += is_writing
+        counts["all"] += 1
+        return get_node(self, hash)
+
+    def counted_diff(self: Marks, data: bytes) -> None:
+        counts["diffs in transactions"] += is_writing
+        add_diff(self, data)
+
+    files = [(f"/{i:05}", b"%d" % i) for i in range(5000)]
+    rooms.put("drop", [("/d", noise(4))])
+    rooms.delete_repo("drop")
+    is_first = True
+    for step in rooms.collector.collect(grace=NO_GRACE):
+        if isinstance(step, Progress) and step.step == "marking" and is_first:
+            is_first = False
+            rooms.put("keep", files)
+            rooms.create_repo("open")
+            rooms.start("open")
+            rooms.put("open", files)
+            monkeypatch.setattr(DatabaseIndex, "get_node", counted)
+            monkeypatch.setattr(Marks, "add_diff", counted_diff)
+            monkeypatch.setattr(Database, "write", watched)
+    assert counts["all"] > 30
+    assert counts["most"] <= 2
+    assert counts["diffs in transactions"] == 0
+    monkeypatch.undo()
+    assert rooms.read(rooms.head("keep")) == dict(files)
+    assert rooms.read(rooms.head("open")) == dict(files)
 
 
 def test_a_pack_with_a_damaged_chunk_is_not_thrown_away(rooms: Rooms) -> None:
@@ -249,7 +352,8 @@ def test_a_pack_with_a_damaged_chunk_is_not_thrown_away(rooms: Rooms) -> None:
     data[-10] ^= 1
     pack.write_bytes(data)
     rooms.delete_repo("drop")
-    rooms.collect()
+    [fault] = rooms.collect().faults
+    assert fault.startswith(f"commit default/keep@{kept.commit.id}: /1: the chunk at offset")
     assert pack.exists()
     with rooms.database.read() as db:
         files_now = rooms.files.open_commit(db, kept)
