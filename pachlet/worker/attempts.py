@@ -12,13 +12,13 @@ from __future__ import annotations
 import pwd
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from pachlet.errors import InvalidArgument
 from pachlet.worker.host import PATH
-from pachlet.worker.interface import Prepared, Transform
+from pachlet.worker.interface import SERVER_PORT, Network, Prepared, Transform
 from pachlet.worker.launching import Request
 from pachlet.worker.machine import make_root
 from pachlet.worker.sandbox import Root
@@ -38,8 +38,10 @@ class Place:
     transform: Transform
     folder: Path
     environ: Mapping[str, str]
-    network: bool
+    network: Network
     sandboxed: bool
+    server: str = ""
+    shown: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def pfs(self) -> Path:
@@ -65,14 +67,15 @@ class Place:
         if not self.sandboxed:
             env[ROOT_VARIABLE] = str(self.pfs)
             return Request(cmd, f"{prepared.files}{cwd}", env, None, network=True)
-        return Request(cmd, cwd, env, self._root, self.network)
+        server_port = SERVER_PORT if self.network == "inner" else 0
+        return Request(cmd, cwd, env, self._root, self.network == "host", server_port=server_port)
 
     @cached_property
     def _root(self) -> Root:
         shown = [folder for folder in (self.prepared.python, self.prepared.environment) if folder]
         ids = _who(self.transform.user)
         at = self.folder / "root"
-        return make_root(at, self.prepared.files, shown, self.pfs, ids, self.network)
+        return make_root(at, self.prepared.files, shown, self.pfs, ids, self.network == "host", self.shown)
 
     def datum_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return what the spec, the engine and the datum add to the image's environment."""

@@ -10,7 +10,6 @@ Read next: process.py (when a datum is handed over), ../step.py (the user code's
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import tempfile
@@ -23,9 +22,9 @@ from typing import Any
 import grpc
 
 from pachlet.wire import schema
+from pachlet.worker.relaying import relay
 
 _SERVICE = "pachyderm.worker.Worker"
-_CHUNK = 64 * 1024
 _SOCKET_PATH_MAX = 107
 
 
@@ -102,7 +101,7 @@ class Door:
     def let_in(self, listener: socket.socket) -> None:
         """Serve those who connect to `listener`, until it is shut."""
         address = self._open()
-        threading.Thread(target=_accept, args=(listener, address), daemon=True).start()
+        relay(listener, lambda: _connect(address))
 
     def close(self) -> None:
         """Stop serving."""
@@ -138,30 +137,11 @@ class Door:
         return schema.message("pachyderm.worker.NextDatumResponse")(env=environ)
 
 
-def _accept(listener: socket.socket, address: str) -> None:
-    while True:
-        try:
-            inside, _ = listener.accept()
-        except OSError:
-            return  # shut: the process that had this door is gone
-        threading.Thread(target=_connect, args=(inside, address), daemon=True).start()
-
-
-def _connect(inside: socket.socket, address: str) -> None:
-    with inside, socket.socket(socket.AF_UNIX) as outside:
-        outside.connect(address)
-        answers = threading.Thread(target=_hand_on, args=(outside, inside), daemon=True)
-        answers.start()
-        _hand_on(inside, outside)
-        answers.join()
-
-
-def _hand_on(source: socket.socket, target: socket.socket) -> None:
+def _connect(address: str) -> socket.socket:
+    outside = socket.socket(socket.AF_UNIX)
     try:
-        while chunk := source.recv(_CHUNK):
-            target.sendall(chunk)
+        outside.connect(address)
     except OSError:
-        pass  # one side broke off, which ends the connection as well as an orderly end does
-    for end in (source, target):
-        with contextlib.suppress(OSError):  # it may be the side that broke off
-            end.shutdown(socket.SHUT_RDWR)
+        outside.close()
+        raise
+    return outside

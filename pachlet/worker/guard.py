@@ -10,6 +10,7 @@ Read next: sandbox.py (the root that the step gets), launcher.py (who clones the
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -25,16 +26,22 @@ _NOT_FOUND, _NOT_RUN = 127, 126
 
 
 def guard(
-    request: dict[str, Any], stdio: Sequence[int], control: socket.socket, owner: tuple[int, int]
+    request: dict[str, Any],
+    stdio: Sequence[int],
+    control: socket.socket,
+    owner: tuple[int, int],
+    inlet: int | None = None,
 ) -> NoReturn:
     """Do all that a guard does, and end the process. `request` has the fields that launching.py writes."""
     status = 1
     try:
-        _let_go_of_all_but([*stdio, control.fileno()])
+        _let_go_of_all_but([*stdio, control.fileno(), *([] if inlet is None else [inlet])])
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # until there is a step to end
         os.setsid()
         if request["root"]:
             sandbox.die_with_parent(signal.SIGKILL)
+            if request["server_port"]:
+                sandbox.open_low_ports()
             sandbox.enter(sandbox.Root(**request["root"]), owner)
             if not request["network"]:
                 sandbox.raise_loopback()
@@ -44,9 +51,14 @@ def guard(
         port = 0 if request["network"] or not request["root"] else request["port"]
         with socket.create_server(("127.0.0.1", port)) as listener:
             request["env"]["PPS_WORKER_GRPC_PORT"] = str(listener.getsockname()[1])
-            tell(control, {"door": True}, listener.fileno())
+            tell(control, {"door": "worker"}, listener.fileno())
+        if request["server_port"]:
+            with socket.create_server(("127.0.0.1", request["server_port"])) as listener:
+                tell(control, {"door": "server"}, listener.fileno())
         if request["root"]:
             sandbox.drop_privileges()
+        if inlet is not None:
+            _start_connector(inlet, [*stdio, control.fileno()])
         status = _run(request, stdio, control)
     except (sandbox.SandboxError, OSError) as problem:
         tell(control, {"error": f"the sandbox can't be made: {problem}"})
@@ -60,6 +72,37 @@ def tell(control: socket.socket, message: dict[str, Any], *descriptors: int) -> 
         socket.send_fds(control, [json.dumps(message).encode()], descriptors)
     except (BrokenPipeError, ConnectionResetError):
         os._exit(1)  # nobody waits for this attempt any more
+
+
+def _start_connector(inlet: int, others: Sequence[int]) -> None:
+    """Start a process that makes connections to the step's ports and passes them out.
+
+    A socket belongs to the network that it was made in, whoever holds it: so one that is made here leads to the
+    step's ports, and the server, which could never enter this network, can use it. The process never waits for a
+    connection to be made, so a step that accepts none holds up nothing.
+    """
+    if os.fork() != 0:
+        os.close(inlet)
+        return
+    try:
+        sandbox.die_with_parent(signal.SIGKILL)
+        for descriptor in others:
+            os.close(descriptor)
+        with socket.socket(fileno=inlet) as server:
+            while asked := server.recv(16):
+                _connect(server, int(asked))
+    finally:
+        os._exit(0)
+
+
+def _connect(server: socket.socket, port: int) -> None:
+    with socket.socket() as inside:
+        inside.setblocking(False)
+        problem = inside.connect_ex(("127.0.0.1", port))
+        if problem in (0, errno.EINPROGRESS):
+            socket.send_fds(server, [b"0"], [inside.fileno()])
+        else:
+            server.send(str(problem).encode())
 
 
 def _let_go_of_all_but(kept: Sequence[int]) -> None:

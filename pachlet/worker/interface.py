@@ -8,10 +8,22 @@ Read next: process.py (the runner that needs no container engine), images.py (ho
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
+
+Network = Literal["none", "inner", "host"]
+"""What a step can reach.
+
+`none`: a loopback interface of its own and nothing else. `inner`: the same, but the server can connect to the step's
+ports, and the step to the server, at SERVER_PORT. `host`: all that this machine can.
+"""
+
+SERVER_PORT = 30653
+"""Where a step with an `inner` network finds the server, on its own loopback interface."""
 
 Log = Callable[[str], None]
 """Takes one line of the user's output, without its newline; called from the thread that runs the attempt."""
@@ -144,6 +156,16 @@ class Session(Protocol):
     def run_err_cmd(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
         """Run the transform's err_cmd on the same folders. Only call it if there is one."""
 
+    def connect(self, port: int) -> socket.socket:
+        """Begin to connect to a port of the attempt in hand; may be called from another thread.
+
+        Only for a session with an `inner` network. The socket does not block, and the connection may not be made
+        yet: wait until it can be written to, and look at SO_ERROR.
+
+        Raises:
+            ConnectionError: there is no attempt, or nobody listens on that port.
+        """
+
     def kill(self, reason: str = "killed", *, for_good: bool = False) -> None:
         """Stop the attempt in hand, if there is one: its outcome is not ok, for `reason`. Returns at once.
 
@@ -187,11 +209,17 @@ class Runner(Protocol):
         folder: Path,
         environ: Mapping[str, str],
         *,
-        network: bool = False,
+        network: Network = "none",
+        server: str = "",
+        shown: Mapping[str, Path] = MappingProxyType({}),
     ) -> Session:
         """Open one worker; `folder` (made if absent) is its scratch, `environ` holds for all its datums.
 
-        Without `network` the step has a loopback interface of its own and nothing else.
+        With an `inner` network the step reaches `server` (`host:port`). `shown` are more files and folders that it
+        sees, read-only, each at the path that is its key.
+
+        Raises:
+            FailedPrecondition: without a sandbox there is no `inner` network.
         """
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ def serve(door: socket.socket) -> None:
     while True:
         for key, _ in selector.select():
             if key.fileobj is door:
-                message, descriptors, _, _ = socket.recv_fds(door, 1, 5)
+                message, descriptors, _, _ = socket.recv_fds(door, 1, 6)
                 if not message:
                     return  # the guards die with their parent
                 _start(selector, descriptors)
@@ -66,7 +66,11 @@ def serve(door: socket.socket) -> None:
 
 
 def _start(selector: selectors.BaseSelector, descriptors: list[int]) -> None:
-    """Clone a guard; `descriptors` are the request, the step's stdin, stdout and stderr, and the control."""
+    """Clone a guard.
+
+    `descriptors` are the request, the step's stdin, stdout and stderr, the control, and, for a step that the server
+    connects to, the socket on which it asks for connections.
+    """
     with open(descriptors[0], "rb", closefd=False) as file:
         file.seek(0)
         request = json.load(file)
@@ -78,11 +82,11 @@ def _start(selector: selectors.BaseSelector, descriptors: list[int]) -> None:
         control.close()
     else:
         if pid == 0:
-            guard(request, descriptors[1:4], control, _OWNER)
+            guard(request, descriptors[1:4], control, _OWNER, *descriptors[5:])
         attempt = Attempt(pid, control, signal.SIGKILL if request["root"] else signal.SIGTERM)
         selector.register(os.pidfd_open(pid), selectors.EVENT_READ, attempt)
         selector.register(control, selectors.EVENT_READ, attempt)
-    for descriptor in descriptors[:4]:
+    for descriptor in (*descriptors[:4], *descriptors[5:]):
         os.close(descriptor)
 
 

@@ -10,6 +10,7 @@ Read next: process.py (what is asked for), launcher.py (the other end).
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -37,6 +38,7 @@ _CHUNK = 64 * 1024
 """A line that is longer is passed on in pieces of about this size."""
 _READ = 16 * 1024
 """What is passed on in one turn: between two turns the clock and the other descriptors are looked at."""
+_ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,21 @@ class Request:
     root: Root | None
     network: bool = False
     port: int = WORKER_PORT
+    server_port: int = 0
+    """Where the step finds the server on its own loopback interface; with it, the server can connect to the step."""
+
+
+@dataclass(frozen=True)
+class Doors:
+    """What to do with the listening sockets that are made for a step in its own network."""
+
+    worker: Callable[[socket.socket], None] = lambda listener: None
+    """Gets that of the worker's service, once someone connects to it."""
+    server: Callable[[socket.socket], None] = lambda listener: None
+    """Gets that behind which the step expects the server, at once; a thread of its own serves it until it is shut."""
+
+
+_NO_DOORS = Doors()
 
 
 @dataclass(frozen=True)
@@ -85,13 +102,17 @@ class Launcher:
         """Tell whether the program is still there."""
         return self._program.poll() is None
 
-    def start(self, request: Request, stdin: str | None, at_door: Callable[[socket.socket], None]) -> Process:
-        """Start a process; `at_door` gets the step's listening socket once someone connects to it."""
+    def start(self, request: Request, stdin: str | None, doors: Doors = _NO_DOORS) -> Process:
+        """Start a process."""
         control, far_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         out, far_out = os.pipe()
         err, far_err = os.pipe()
         text = json.dumps(asdict(request)).encode()
         given = [_memory_file(text), _stdin(stdin), far_out, far_err, far_control.detach()]
+        inlet: socket.socket | None = None
+        if request.server_port:
+            inlet, far_inlet = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            given.append(far_inlet.detach())
         try:
             with self._lock:
                 socket.send_fds(self._door, [b"+"], given)
@@ -102,7 +123,7 @@ class Launcher:
         finally:
             for descriptor in given:
                 os.close(descriptor)
-        return Process(control, out, err, at_door)
+        return Process(control, out, err, doors, inlet)
 
     def close(self) -> None:
         """End the program and every process that it started."""
@@ -111,13 +132,16 @@ class Launcher:
 
 
 class Process:
-    """One process and its descendants. `kill` may be called from any thread, the rest from one."""
+    """One process and its descendants. `kill` and `connect` may be called from any thread, the rest from one."""
 
     def __init__(
-        self, control: socket.socket, out: int, err: int, at_door: Callable[[socket.socket], None]
+        self, control: socket.socket, out: int, err: int, doors: Doors, inlet: socket.socket | None
     ) -> None:
         self._control = control
-        self._at_door = at_door
+        self._doors = doors
+        self._inlet = inlet
+        self._asking = threading.Lock()
+        self._server_door: socket.socket | None = None
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._ended: Ending | None = None
@@ -136,6 +160,25 @@ class Process:
                 self._killed_for = reason
                 with contextlib.suppress(OSError):  # it is just ending, and nobody is left to be told
                     self._control.send(b"-")
+
+    def connect(self, port: int) -> socket.socket:
+        """Begin to connect to a port of the step's own network (interface.py has the promises)."""
+        with self._asking:
+            if self._inlet is None:
+                raise ConnectionError("the step is not running")
+            # The step may have stopped the process that answers, which has the step's rights.
+            self._inlet.settimeout(_ANSWER_SECONDS)
+            try:
+                self._inlet.send(str(port).encode())
+                answer, descriptors, _, _ = socket.recv_fds(self._inlet, 16, 1)
+            except OSError as problem:
+                self._inlet.close()  # a late answer must not be taken for that to the next question
+                self._inlet = None
+                raise ConnectionError(f"the step can't be reached: {problem}") from None
+        if not descriptors:
+            problem_number = int(answer or errno.ECONNRESET)
+            raise ConnectionError(os.strerror(problem_number))
+        return socket.socket(fileno=descriptors[0])
 
     def watch(self, log: Log, timeout: float | None, wake: int | None = None) -> Ending | None:
         """Pass on lines until the process and all that it started are gone; after `timeout` seconds, kill it.
@@ -186,7 +229,10 @@ class Process:
         if not message:
             return False
         report = json.loads(message)
-        if descriptors:
+        if report.get("door") == "server":
+            self._server_door = socket.socket(fileno=descriptors[0])
+            self._doors.server(self._server_door)
+        elif descriptors:
             self._listener = socket.socket(fileno=descriptors[0])
             self._selector.register(self._listener, selectors.EVENT_READ)
         self._report = {**report, **self._report}  # what was said first counts
@@ -195,7 +241,7 @@ class Process:
     def _let_in(self) -> None:
         assert self._listener is not None
         self._selector.unregister(self._listener)
-        self._at_door(self._listener)
+        self._doors.worker(self._listener)
 
     def _read_all(self, log: Log) -> None:
         """Pass on what was printed until now, also a line that has no end yet.
@@ -232,10 +278,15 @@ class Process:
         for source in list(self._rest):
             self._close(source)
         self._selector.close()
-        if self._listener is not None:
-            with contextlib.suppress(OSError):  # the door's thread may have met its end first
-                self._listener.shutdown(socket.SHUT_RDWR)
-            self._listener.close()
+        for listener in (self._listener, self._server_door):
+            if listener is not None:
+                with contextlib.suppress(OSError):  # the door's thread may have met its end first
+                    listener.shutdown(socket.SHUT_RDWR)
+                listener.close()
+        with self._asking:
+            if self._inlet is not None:
+                self._inlet.close()
+                self._inlet = None
         with self._lock:
             self._control.close()
             self._ended = self._judge(self._report)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pachlet.worker.sandbox import Root
 
@@ -33,18 +34,27 @@ _LINKS = (
 
 
 def make_root(
-    at: Path, files: Path | None, shown: list[Path], pfs: Path, ids: tuple[int, int] | None, network: bool
+    at: Path,
+    files: Path | None,
+    shown: list[Path],
+    pfs: Path,
+    ids: tuple[int, int] | None,
+    network: bool,
+    extra: Mapping[str, Path] = MappingProxyType({}),
 ) -> Root:
     """Return the root for a session: the machine's parts, an image's `files` and the datum's `pfs`.
 
     The places for all these are made in the folder `at`. `shown` are folders that keep their path (an
-    interpreter, an environment); `ids` is who the step seems to be, the server's own user if None.
+    interpreter, an environment), `extra` what is seen at the path that is its key; `ids` is who the step seems to
+    be, the server's own user if None.
     """
     binds, links = (list(pairs) for pairs in _machine(network))
     kept = [str(folder) for folder in shown if not folder.is_relative_to("/usr")]
+    added = {target: str(source) for target, source in extra.items() if not target.startswith("/usr/")}
     if files is not None:
-        binds += [(str(source), target) for source, target in _spread(files, "", kept)]
+        binds += [(str(source), target) for source, target in _spread(files, "", [*kept, *added])]
     binds += [(folder, folder) for folder in kept if not folder.startswith("/tmp/")]
+    binds += [(source, target) for target, source in added.items() if not target.startswith("/tmp/")]
     binds.append((str(pfs), "/pfs"))
     for folder in ("/tmp", "/dev/shm", "/proc", "/var"):
         Path(f"{at}{folder}").mkdir(parents=True, exist_ok=True)
@@ -57,7 +67,10 @@ def make_root(
     return Root(
         at=str(at),
         binds=binds,
-        below_tmp=[(folder, folder) for folder in kept if folder.startswith("/tmp/")],
+        below_tmp=[
+            *((folder, folder) for folder in kept if folder.startswith("/tmp/")),
+            *((source, target) for target, source in added.items() if target.startswith("/tmp/")),
+        ],
         writable=[(str(pfs / "out"), "/pfs/out")],
         uid=uid,
         gid=gid,

@@ -12,13 +12,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from pachlet.errors import FailedPrecondition
 from pachlet.worker.attempts import ROOT_VARIABLE, Place
 from pachlet.worker.environments import make_environment, only_one
 from pachlet.worker.host import PATH
 from pachlet.worker.images import Recipe, code_digest
-from pachlet.worker.interface import Image, Prepared, Session, Transform
+from pachlet.worker.interface import Image, Network, Prepared, Session, Transform
 from pachlet.worker.launching import Launcher, Request
 from pachlet.worker.machine import make_root
 from pachlet.worker.scratch import remove
@@ -71,10 +72,19 @@ class ProcessRunner:
         folder: Path,
         environ: Mapping[str, str],
         *,
-        network: bool = False,
+        network: Network = "none",
+        server: str = "",
+        shown: Mapping[str, Path] = MappingProxyType({}),
     ) -> Session:
-        sandboxed = not self.probe()
-        place = Place(prepared, transform, folder.resolve(), dict(environ), network, sandboxed)
+        problem = self.probe()
+        if problem and network == "inner":
+            raise FailedPrecondition(
+                f"a step can't be reached on this machine: it would need a network of its own; {problem}",
+                hint="allow user namespaces",
+            )
+        place = Place(
+            prepared, transform, folder.resolve(), dict(environ), network, not problem, server, dict(shown)
+        )
         return ProcessSession(place, self._launcher)
 
     def probe(self) -> str:
@@ -95,7 +105,7 @@ class ProcessRunner:
         (folder / "pfs" / "out").mkdir(parents=True)
         root = make_root(folder / "root", None, [], folder / "pfs", None, network=False)
         request = Request(["true"], "/", {"PATH": PATH}, root)
-        process = self._launcher().start(request, None, lambda listener: None)
+        process = self._launcher().start(request, None)
         ending = process.watch(lambda line: None, timeout=None)
         assert ending is not None, "without `wake` a process is watched to its end"
         return ending.problem

@@ -78,7 +78,7 @@ def enter(root: Root, owner: tuple[int, int]) -> None:
     for folder in ("/tmp", "/dev/shm"):
         _mount("tmpfs", root.at + folder, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
     for source, target in root.below_tmp:
-        os.makedirs(root.at + target)
+        _make_place(source, root.at + target)
         _mount(source, root.at + target, None, _MS_BIND | _MS_REC)
         _set_attributes(root.at + target, _ATTR_RDONLY | _ATTR_NOSUID)
     for source, target in root.writable:
@@ -94,6 +94,14 @@ def raise_loopback() -> None:
     """Switch on `lo` in a network namespace that was just made."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
+
+
+def open_low_ports() -> None:
+    """Let everyone use the ports below 1024 in a network namespace that was just made; call it before `enter`.
+
+    Images are made for container engines, which allow that as well: a web server in one listens on port 80.
+    """
+    _write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
 
 
 def drop_privileges() -> None:
@@ -116,6 +124,14 @@ def die_with_parent(signal_number: int) -> None:
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose own parent ends."""
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "become a subreaper")
+
+
+def _make_place(source: str, target: str) -> None:
+    if os.path.isdir(source):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        open(target, "a").close()
 
 
 def _mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:

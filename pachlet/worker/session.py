@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,8 @@ from pachlet.errors import InvalidArgument
 from pachlet.worker.attempts import Place
 from pachlet.worker.batching import Door, Handover, refuse
 from pachlet.worker.interface import Log, Outcome
-from pachlet.worker.launching import Ending, Launcher, Process
+from pachlet.worker.launching import Doors, Ending, Launcher, Process
+from pachlet.worker.relaying import relay
 from pachlet.worker.scratch import empty, remove
 
 _NOT_FOUND = 127
@@ -75,6 +77,13 @@ class ProcessSession:
         transform = self._place.transform
         with self._attempt():
             return self._run_once(transform.err_cmd, transform.err_stdin, environ, log, timeout)
+
+    def connect(self, port: int) -> socket.socket:
+        with self._lock:
+            process = self._process
+        if process is None:
+            raise ConnectionError("the step is not running")
+        return process.connect(port)
 
     def kill(self, reason: str = "killed", *, for_good: bool = False) -> None:
         with self._lock:
@@ -182,7 +191,12 @@ class ProcessSession:
         if not cmd:
             raise InvalidArgument("invalid pipeline transform, no command specified")
         text = None if stdin is None else "\n".join(stdin) + "\n"
-        return self._launcher().start(self._place.request(cmd, environ), text, door.let_in)
+        doors = Doors(worker=door.let_in, server=self._lead_to_server)
+        return self._launcher().start(self._place.request(cmd, environ), text, doors)
+
+    def _lead_to_server(self, listener: socket.socket) -> None:
+        host, _, port = self._place.server.rpartition(":")
+        relay(listener, lambda: socket.create_connection((host.strip("[]"), int(port))))
 
     def _judge(self, ending: Ending) -> Outcome:
         code = ending.code if ending.code is None or ending.code >= 0 else None

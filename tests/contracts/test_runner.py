@@ -68,12 +68,10 @@ def open_session(
     """Open sessions for shell scripts (or for `cmd`) with one input file, /pfs/in/f."""
     opened: list[Session] = []
 
-    def open_one(script: str = "", network: bool = False, **fields: Any) -> Session:
+    def open_one(script: str = "", **fields: Any) -> Session:
         fields = {"cmd": ("sh", "-c", script), **fields}
         folder = tmp_path / f"session-{len(opened)}"
-        session = runner.open(
-            prepared, Transform("pachlet/copy", **fields), folder, {"JOB": "j"}, network=network
-        )
+        session = runner.open(prepared, Transform("pachlet/copy", **fields), folder, {"JOB": "j"})
         opened.append(session)
         (session.pfs / "in").mkdir()
         (session.pfs / "in" / "f").write_text("hello\n")

@@ -27,7 +27,7 @@ root = make_root(folder / "root", None, [], folder / "pfs", None, False)
 launcher = Launcher()
 lines = []
 request = Request(["sh", "-c", sys.argv[2]], "/", {"PATH": "/usr/bin:/bin"}, root)
-ending = launcher.start(request, None, lambda listener: None).watch(lines.append, 60)
+ending = launcher.start(request, None).watch(lines.append, 60)
 launcher.close()
 print(json.dumps([ending.code, ending.problem, lines, (folder / "pfs" / "in").read_text()]))
 """
