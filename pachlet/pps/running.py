@@ -223,7 +223,7 @@ class JobRun:
             transform_of(pipeline.spec),
             folder,
             self._engine.worker_environ(pipeline, name),
-            network=may_use_network(pipeline.spec, self._engine.network),
+            network="host" if may_use_network(pipeline.spec, self._engine.network) else "none",
         )
         with self._lock:
             self._sessions.append(session)

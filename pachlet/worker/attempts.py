@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pachlet.errors import InvalidArgument
 from pachlet.worker.host import PATH
-from pachlet.worker.interface import SERVER_PORT, Network, Prepared, Transform
+from pachlet.worker.interface import SERVER_PORT, Prepared, Reach, Transform
 from pachlet.worker.launching import Request
 from pachlet.worker.machine import make_root
 from pachlet.worker.sandbox import Root
@@ -38,7 +38,7 @@ class Place:
     transform: Transform
     folder: Path
     environ: Mapping[str, str]
-    network: Network
+    network: Reach
     sandboxed: bool
     server: str = ""
     shown: Mapping[str, Path] = field(default_factory=dict)

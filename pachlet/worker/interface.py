@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-Network = Literal["none", "inner", "host"]
+Reach = Literal["none", "inner", "host"]
 """What a step can reach.
 
 `none`: a loopback interface of its own and nothing else. `inner`: the same, but the server can connect to the step's
@@ -209,7 +209,7 @@ class Runner(Protocol):
         folder: Path,
         environ: Mapping[str, str],
         *,
-        network: Network = "none",
+        network: Reach = "none",
         server: str = "",
         shown: Mapping[str, Path] = MappingProxyType({}),
     ) -> Session:

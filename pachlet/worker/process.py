@@ -19,7 +19,7 @@ from pachlet.worker.attempts import ROOT_VARIABLE, Place
 from pachlet.worker.environments import make_environment, only_one
 from pachlet.worker.host import PATH
 from pachlet.worker.images import Recipe, code_digest
-from pachlet.worker.interface import Image, Network, Prepared, Session, Transform
+from pachlet.worker.interface import Image, Prepared, Reach, Session, Transform
 from pachlet.worker.launching import Launcher, Request
 from pachlet.worker.machine import make_root
 from pachlet.worker.scratch import remove
@@ -72,7 +72,7 @@ class ProcessRunner:
         folder: Path,
         environ: Mapping[str, str],
         *,
-        network: Network = "none",
+        network: Reach = "none",
         server: str = "",
         shown: Mapping[str, Path] = MappingProxyType({}),
     ) -> Session:

@@ -26,7 +26,7 @@ def declared() -> set[str]:
     """Return what the project and its images ask for by name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lists = [project["project"]["dependencies"], project["build-system"]["requires"]]
-    lists += project["dependency-groups"].values()
+    lists += [*project["dependency-groups"].values(), *project["project"]["optional-dependencies"].values()]
     sources = [*ROOT.glob("images/*/requirements.in"), *ROOT.glob("tests/clients/*.in")]
     lists += [path.read_text().splitlines() for path in sources]
     return {name for each in lists for name in named(each)}
