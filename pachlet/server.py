@@ -63,9 +63,13 @@ from pachlet.pfs.restoring import restore as restore_backup
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import create_jobs, end_finished_jobs, remove_jobs
+from pachlet.pps.leases import Leases
+from pachlet.pps.local_head import LocalHead
 from pachlet.pps.logbook import Logbook
 from pachlet.pps.permits import Network
 from pachlet.pps.pipelines import refuse_pipeline_repo
+from pachlet.pps.pool import Pool
+from pachlet.pps.recording import Recorder
 from pachlet.pps.running import JobRun
 from pachlet.pps.runs import Kind
 from pachlet.pps.scheduler import Scheduler
@@ -74,6 +78,7 @@ from pachlet.worker.process import ProcessRunner
 
 MESSAGE_LIMIT = 20 * 1024 * 1024
 _THREADS = 256  # each stream that waits holds one
+_STEPS = 32  # a step may wait minutes for an environment to be made
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
@@ -121,6 +126,7 @@ class Server:
         finisher.settle_all()
         files = Files(self._database, self._store)
         self._logbook = Logbook(self._database, clock)
+        self._steps = ThreadPoolExecutor(_STEPS, thread_name_prefix="job")
         engine = Engine(
             database=self._database,
             transactions=transactions,
@@ -131,9 +137,13 @@ class Server:
             scratch=self._paths.scratch,
             workers=workers or default_workers(),
             network=network,
+            leases=Leases(clock),
+            steps=self._steps,
         )
-        slots = threading.BoundedSemaphore(engine.workers)
-        self._scheduler = Scheduler(engine, {Kind.TRANSFORM: lambda job: JobRun(engine, job, slots)})
+        self._recorder = Recorder(transactions, engine.leases, self._logbook)
+        head = LocalHead(files, engine.leases, self._recorder, self._logbook)
+        self._pool = Pool(engine.workers, head, engine.leases, self._runner, engine.scratch)
+        self._scheduler = Scheduler(engine, {Kind.TRANSFORM: lambda job: JobRun(engine, job)})
         self._cron_triggers = CronTriggers(self._database, transactions, clock)
         open_transactions = OpenTransactions(self._database, transactions, clock)
         nonces = Nonces(self._paths.nonces)
@@ -187,6 +197,8 @@ class Server:
     def start(self) -> None:
         """Answer calls and run jobs."""
         self._grpc.start()
+        self._recorder.start()
+        self._pool.start()
         self._scheduler.start()
         self._cron_triggers.start()
         self._expiry.start()
@@ -203,6 +215,9 @@ class Server:
         self._expiry.close()
         self._chunk_door.close()
         self._scheduler.close()
+        self._pool.close()
+        self._recorder.close()
+        self._steps.shutdown()
         self._paths.server.unlink(missing_ok=True)
         self._close_rooms()
 

@@ -32,6 +32,11 @@ class Changes:
         """The number of changes so far; take it before reading, pass it to `wait` after."""
         return self._count
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether the engine stops."""
+        return self._closed
+
     def announce(self) -> None:
         """Wake everyone who waits."""
         with self._condition:

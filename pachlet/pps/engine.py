@@ -5,12 +5,14 @@ Read next: running.py.
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 from pachlet.metadb.connect import Database
 from pachlet.pfs.files import Files
 from pachlet.pfs.transactions import Transactions
+from pachlet.pps.leases import Leases
 from pachlet.pps.logbook import Logbook
 from pachlet.pps.permits import Network
 from pachlet.pps.pipelines import PipelineRecord
@@ -32,11 +34,15 @@ class Engine:
     """Where workers lay out datums; emptied at start."""
     workers: int
     """How many datums may run at the same time."""
+    leases: Leases
+    """Who runs which datum."""
+    steps: Executor
+    """Threads for the steps of runs, each of which may wait for the disk or for an environment to be made."""
     network: Network = "ask"
     """Whose steps reach the network; see permits.py."""
 
-    def worker_environ(self, pipeline: PipelineRecord, worker: str) -> dict[str, str]:
-        """Return the variables that hold for everything a worker runs."""
+    def worker_environ(self, pipeline: PipelineRecord) -> dict[str, str]:
+        """Return the variables that hold for everything that workers run for a pipeline; each adds its name."""
         return {
             "PACH_ROOT": "/pach",
             "PACH_NAMESPACE": "default",
@@ -44,7 +50,6 @@ class Engine:
             "PPS_PIPELINE_NAME": pipeline.name,
             "PPS_PROJECT_NAME": pipeline.project,
             "PPS_SPEC_COMMIT": pipeline.spec_commit,
-            "PPS_POD_NAME": worker,
             "PPS_WORKER_IP": "127.0.0.1",
             "PPS_ETCD_PREFIX": "pachyderm_pps",
             "PEER_PORT": "1653",

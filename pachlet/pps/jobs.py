@@ -17,7 +17,7 @@ from pachlet.paths import USER, Branch, Commit
 from pachlet.pfs import commits
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transaction
-from pachlet.pps.states import JobState, PipelineState
+from pachlet.pps.states import JobState
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,6 @@ def start_job(txn: Transaction, job: JobRecord) -> None:
     txn.db.run(
         "set_job_state", key=job.key, state=JobState.RUNNING, reason="", started=txn.now, finished=None
     )
-    txn.db.run("set_pipeline_state", key=job.pipeline, state=PipelineState.RUNNING, reason="")
 
 
 def finish_job(txn: Transaction, job: JobRecord) -> None:

@@ -1,88 +1,113 @@
-"""Run one job: plan it, run its datums over a few workers, record each, and finish it.
+"""Run one job: plan it, let workers have its datums, and finish it when all are recorded.
 
 Everything that is decided is written down before the next thing begins: the plan, then every datum with its output in
 one transaction. So a job that was interrupted goes on from its rows, and what they say is never done again.
 
-Read next: scheduler.py (who starts runs), datum_run.py (one datum).
+A run is a few steps, each done by a thread of a common pool: to begin, and to complete it. Between them it is only an
+offer in the lease table, so a thousand jobs that wait for workers cost no thread.
+
+Read next: scheduler.py (who starts runs), leases.py (who has its datums), recording.py (how they are recorded).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import queue
 import threading
-from pathlib import Path
+from collections import deque
+from collections.abc import Callable
 
 from pachlet.errors import PachletError
 from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
+from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
 from pachlet.pps import jobs
-from pachlet.pps.datum_run import DatumRun, Settled
+from pachlet.pps.datum_sets import datum_sets
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import JobRecord
+from pachlet.pps.leases import Offer
 from pachlet.pps.logbook import Source
 from pachlet.pps.permits import limits_of, may_use_network
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import JobInputs, Plan, PlannedDatum, made_by_older_code, make_plan, store_plan
 from pachlet.pps.states import JobState, PipelineState
-from pachlet.worker.interface import Image, Prepared, Session, Transform
+from pachlet.worker.head import Work
+from pachlet.worker.interface import Image, Prepared, Transform
 
 log = logging.getLogger(__name__)
+DEFAULT_TRIES = 3
 
 
 class JobRun:
     """The Run of a pipeline that transforms files (runs.py has the promises)."""
 
-    def __init__(self, engine: Engine, job: JobRecord, slots: threading.Semaphore) -> None:
+    def __init__(self, engine: Engine, job: JobRecord) -> None:
         self._engine = engine
         self._job = job
-        self._slots = slots
-        self._sessions: list[Session] = []
         self._lock = threading.Lock()
-        self._is_cancelled = threading.Event()
+        self._steps = 0  # that are being done, or will be without anybody's doing
+        self._is_waiting = False  # for the last datum to be recorded
         self._is_stopped = False  # by `cancel`: whatever goes wrong from then on is no fault of the job
-        self._todo: queue.SimpleQueue[PlannedDatum] = queue.SimpleQueue()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name=f"job-{job.id[:8]}", daemon=True)
+        self._over = threading.Event()
 
     def start(self) -> None:
-        self._thread.start()
+        self._do(self._begin)
 
     def is_alive(self) -> bool:
-        return self._thread.is_alive()
+        return not self._over.is_set()
 
     def join(self) -> None:
-        self._thread.join()
+        self._over.wait()
+
+    def cancel(self, reason: str) -> None:
+        with self._lock:
+            self._is_stopped = True
+        self._engine.leases.withdraw(self._job.key, reason)
+        self._look_whether_over()
 
     @property
     def _source(self) -> Source:
         return Source(self._job.pipeline, self._job.id)
 
-    def cancel(self, reason: str) -> None:
-        self._is_stopped = True
-        self._is_cancelled.set()
+    def _do(self, step: Callable[[], None]) -> None:
+        """Have a step done by another thread."""
         with self._lock:
-            for session in self._sessions:
-                session.kill(reason, for_good=True)
+            if self._over.is_set():
+                return
+            self._steps += 1
+        self._engine.steps.submit(self._try, step)
 
-    def _run(self) -> None:
+    def _try(self, step: Callable[[], None]) -> None:
         try:
-            if self._begin():
-                self._work()
+            if not self._is_stopped:
+                step()
         except Closed:
-            return
-        except PachletError as error:
-            self._end(error.message, error.hint)
-        except OSError as error:
-            self._end(f"a file of the server's could not be used: {error}", "look at the disk's space")
+            pass
         except Exception as error:
-            log.exception("job %s failed; this is a bug of pachlet", self._job.id)
+            self._fail(error)
+        finally:
+            with self._lock:
+                self._steps -= 1
+            self._look_whether_over()
+
+    def _look_whether_over(self) -> None:
+        with self._lock:
+            if not self._steps and (self._is_stopped or not self._is_waiting):
+                self._over.set()
+
+    def _fail(self, error: Exception) -> None:
+        """End the job with what went wrong."""
+        if isinstance(error, PachletError):
+            self._end(error.message, error.hint)
+        elif isinstance(error, OSError):
+            self._end(f"a file of the server's could not be used: {error}", "look at the disk's space")
+        else:
+            log.error("job %s failed; this is a bug of pachlet", self._job.id, exc_info=error)
             self._end(f"{type(error).__name__}: {error} (a bug of pachlet; the server's log has more)", "")
 
     def _end(self, reason: str, hint: str) -> None:
-        if self._is_stopped:
+        if self._is_stopped or self._engine.database.changes.is_closed:
             return
         self._engine.logbook.master(self._source, f"job failed: {reason}" + (f" ({hint})" if hint else ""))
         self._engine.logbook.flush()
@@ -95,30 +120,37 @@ class JobRun:
                 "set_pipeline_state", key=self._job.pipeline, state=PipelineState.CRASHING, reason=reason
             )
 
-    def _begin(self) -> bool:
-        """Say that the work on the job begins or goes on; return False if the job was ended meanwhile."""
-        with self._engine.transactions.start() as txn:
-            self._job = jobs.get_job(txn.db, self._job.key)
-            if self._job.state == JobState.CREATED:
-                jobs.start_job(txn, self._job)
-                return True
-            if self._job.state != JobState.RUNNING:
-                return False
-            txn.db.run("count_restart", key=self._job.key)
-            reason = "the server was stopped in the middle of a job, which goes on"
-            state = PipelineState.RESTARTING
-            txn.db.run("set_pipeline_state", key=self._job.pipeline, state=state, reason=reason)
-        self._engine.logbook.master(self._source, "going on where the server stopped")
-        return True
-
-    def _work(self) -> None:
+    def _begin(self) -> None:
         with self._engine.database.read() as db:
+            self._job = jobs.get_job(db, self._job.key)
             pipeline = get_pipeline(db, self._job.pipeline, self._job.version)
+        if self._job.state not in (JobState.CREATED, JobState.RUNNING):
+            return
+        if self._job.state == JobState.RUNNING:
+            reason = "the server was stopped in the middle of a job, which goes on"
+            with self._engine.database.write() as database:
+                database.run("count_restart", key=self._job.key)
+                state = PipelineState.RESTARTING
+                database.run("set_pipeline_state", key=self._job.pipeline, state=state, reason=reason)
+            self._engine.logbook.master(self._source, "going on where the server stopped")
         prepared = self._prepare(pipeline)
-        todo, inputs = self._plan(pipeline, prepared)
-        self._run_datums(pipeline, prepared, inputs, todo)
-        if not self._is_cancelled.is_set() and self._judge():
-            self._finish()
+        found = self._plan(pipeline, prepared)
+        if found is None:
+            return
+        todo, inputs = found
+        if todo:
+            self._offer(pipeline, prepared, inputs, todo)
+        else:
+            self._complete()
+
+    def _start(self) -> None:
+        """Say that the work on the job begins, unless it has begun."""
+        if self._job.state == JobState.CREATED:
+            with self._engine.transactions.start() as txn:
+                self._job = jobs.get_job(txn.db, self._job.key)
+                if self._job.state == JobState.CREATED:
+                    jobs.start_job(txn, self._job)
+                    self._job = jobs.get_job(txn.db, self._job.key)
 
     def _prepare(self, pipeline: PipelineRecord) -> Prepared:
         """Make the image runnable: the one that the job began with, or the code as it is now."""
@@ -131,26 +163,44 @@ class JobRun:
         if image.warning:
             self._engine.logbook.master(source, image.warning)
         snapshot = self._engine.snapshots / image.digest.removeprefix("sha256:")
-        prepared = runner.prepare(image, snapshot, lambda line: self._engine.logbook.master(source, line))
-        with self._engine.database.write() as db:
-            db.run("set_pipeline_state", key=pipeline.key, state=PipelineState.RUNNING, reason=image.warning)
-        return prepared
 
-    def _plan(self, pipeline: PipelineRecord, prepared: Prepared) -> tuple[list[PlannedDatum], JobInputs]:
+        def say(line: str) -> None:
+            self._start()  # what takes time is seen to be at work
+            self._engine.logbook.master(source, line)
+
+        return runner.prepare(image, snapshot, say)
+
+    def _plan(
+        self, pipeline: PipelineRecord, prepared: Prepared
+    ) -> tuple[list[PlannedDatum], JobInputs] | None:
+        """Return what is to be run; None if the job was ended meanwhile."""
         with self._engine.database.read() as db:
             inputs = JobInputs(self._engine.files, commits.upstream(db, self._job.output))
             plan = make_plan(db, inputs, pipeline, self._job)
             settled = {row["id"] for row in db.all("list_datums", job=self._job.key)}
-        if not self._job.is_planned:
+        if self._job.is_planned:
+            with self._engine.database.write() as database:
+                _say_running(database, self._job, prepared)
+        else:
+            if not self._store(plan, prepared):
+                return None
             self._announce(plan, prepared)
-            image = json.dumps(image_facts(prepared))
-            with self._engine.transactions.start() as txn:
-                if jobs.get_job(txn.db, self._job.key).state != JobState.RUNNING:
-                    self._is_cancelled.set()
-                    raise Rollback
-                store_plan(txn, self._engine.files, self._job, plan, image)
             settled = {each.datum.id for each, _ in plan.kept}
         return [each for each in plan.datums if each.datum.id not in settled], inputs
+
+    def _store(self, plan: Plan, prepared: Prepared) -> bool:
+        image = json.dumps(image_facts(prepared))
+        with self._engine.transactions.start() as txn:
+            self._job = jobs.get_job(txn.db, self._job.key)
+            if self._job.state == JobState.CREATED:
+                jobs.start_job(txn, self._job)
+            elif self._job.state != JobState.RUNNING:
+                raise Rollback
+            store_plan(txn, self._engine.files, self._job, plan, image)
+            _say_running(txn.db, self._job, prepared)
+            self._job = jobs.get_job(txn.db, self._job.key)
+            return True
+        return False
 
     def _announce(self, plan: Plan, prepared: Prepared) -> None:
         todo = len(plan.datums) - len(plan.kept)
@@ -166,78 +216,51 @@ class JobRun:
                 "`pachctl update pipeline --reprocess` makes them again",
             )
 
-    def _run_datums(
+    def _offer(
         self, pipeline: PipelineRecord, prepared: Prepared, inputs: JobInputs, todo: list[PlannedDatum]
     ) -> None:
-        for each in todo:
-            self._todo.put(each)
-        threads = [
-            threading.Thread(
-                target=self._run_worker,
-                args=(number, pipeline, prepared, inputs),
-                name=f"worker-{number}",
-                daemon=True,
-            )
-            for number in range(min(pipeline.parallelism, self._engine.workers, len(todo)))
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self._failure is not None:
-            raise self._failure
-
-    def _run_worker(
-        self, number: int, pipeline: PipelineRecord, prepared: Prepared, inputs: JobInputs
-    ) -> None:
-        name = f"pipeline-{pipeline.name}-v{pipeline.version}-{number}"
-        session: Session | None = None
-        try:
-            while not self._is_cancelled.is_set():
-                try:
-                    planned = self._todo.get_nowait()
-                except queue.Empty:
-                    break
-                with self._slots:
-                    if self._is_cancelled.is_set():
-                        break
-                    if session is None:
-                        session = self._open(name, number, pipeline, prepared)
-                    run = DatumRun(self._engine, self._job, pipeline, prepared, inputs, planned, name)
-                    settled = run.settle(session, self._is_cancelled)
-                if settled is not None:
-                    self._record(settled)
-        except Closed:
-            self._is_cancelled.set()
-        except Exception as error:
-            self._failure = error
-            self._is_cancelled.set()
-        finally:
-            if session is not None:
-                session.close()
-
-    def _open(self, name: str, number: int, pipeline: PipelineRecord, prepared: Prepared) -> Session:
-        folder = Path(self._engine.scratch) / f"{self._job.key}-{number}"
-        session = self._engine.runner.open(
-            prepared,
-            transform_of(pipeline.spec),
-            folder,
-            self._engine.worker_environ(pipeline, name),
-            network="host" if may_use_network(pipeline.spec, self._engine.network) else "none",
+        """Let workers have the datums; the run goes on when all are recorded."""
+        sets = datum_sets(todo, pipeline.spec.get("datum_set_spec") or {}, pipeline.parallelism)
+        offer = Offer(
+            job=self._job,
+            pipeline=pipeline,
+            work=self._work(pipeline, prepared),
+            prepared=prepared,
+            inputs=inputs,
+            sets=deque(sets),
+            limit=pipeline.parallelism,
+            done=lambda: self._go_on(self._complete),
+            failed=lambda problem: self._go_on(lambda: self._fail(problem)),
         )
         with self._lock:
-            self._sessions.append(session)
-            if self._is_cancelled.is_set():
-                session.kill("the job was stopped", for_good=True)
-        return session
+            if self._is_stopped:
+                return
+            self._is_waiting = True
+            self._engine.leases.offer(offer)
 
-    def _record(self, settled: Settled) -> None:
-        self._engine.logbook.flush()
-        with self._engine.transactions.start() as txn:
-            if jobs.get_job(txn.db, self._job.key).state != JobState.RUNNING:
-                self._is_cancelled.set()
-                raise Rollback
-            settled.store(txn, self._job)
+    def _go_on(self, step: Callable[[], None]) -> None:
+        self._do(step)
+        with self._lock:
+            self._is_waiting = False
+
+    def _work(self, pipeline: PipelineRecord, prepared: Prepared) -> Work:
+        return Work(
+            job=self._job.id,
+            project=pipeline.project,
+            pipeline=pipeline.name,
+            version=pipeline.version,
+            image=prepared.image,
+            transform=transform_of(pipeline.spec),
+            environ=self._engine.worker_environ(pipeline),
+            tries=int(pipeline.spec.get("datum_tries") or DEFAULT_TRIES),
+            timeout=pipeline.datum_timeout,
+            stays_warm=not pipeline.spec.get("autoscaling"),
+            network="host" if may_use_network(pipeline.spec, self._engine.network) else "none",
+        )
+
+    def _complete(self) -> None:
+        if self._judge():
+            self._finish()
 
     def _judge(self) -> bool:
         """Say what became of the datums; end the job and return False if one failed."""
@@ -263,6 +286,11 @@ class JobRun:
             if job.state != JobState.RUNNING:
                 raise Rollback
             jobs.finish_job(txn, job)
+
+
+def _say_running(db: Statements, job: JobRecord, prepared: Prepared) -> None:
+    state, reason = PipelineState.RUNNING, prepared.image.warning
+    db.run("set_pipeline_state", key=job.pipeline, state=state, reason=reason)
 
 
 def image_facts(prepared: Prepared) -> dict[str, object]:

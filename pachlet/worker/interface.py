@@ -143,8 +143,15 @@ class Session(Protocol):
         `path` is absolute and as the step sees it. Links are not followed: a step may have put them there.
         """
 
-    def clear(self) -> None:
-        """Empty `pfs`, `out` and /tmp, between datums. The folders themselves stay: a process may hold them."""
+    @property
+    def protects_inputs(self) -> bool:
+        """Whether a step can't change what lies in `pfs`, so that it may lie there for the next datum, too."""
+
+    def clear(self, *, keep_inputs: bool = False) -> None:
+        """Empty `pfs`, `out` and /tmp, between datums, or all but the input files that lie in `pfs`.
+
+        The folders themselves stay: a process may hold them.
+        """
 
     def run(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
         """Run the transform's cmd on the datum that lies in `pfs`, once; `timeout` is in seconds.

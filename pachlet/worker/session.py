@@ -61,8 +61,13 @@ class ProcessSession:
         parts = Path(os.path.normpath(path)).parts
         return self.pfs.joinpath(*parts[2:]) if parts[:2] == ("/", "pfs") else None
 
-    def clear(self) -> None:
-        empty(self.pfs, keep="out")
+    @property
+    def protects_inputs(self) -> bool:
+        return self._place.sandboxed
+
+    def clear(self, *, keep_inputs: bool = False) -> None:
+        if not keep_inputs:
+            empty(self.pfs, keep="out")
         empty(self.out)
 
     def run(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:

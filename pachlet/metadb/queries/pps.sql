@@ -73,11 +73,10 @@ UPDATE jobs SET state = :state, reason = :reason, started = coalesce(started, :s
 -- plan_job: its datums are known from here on, and so is its code
 UPDATE jobs SET is_planned = 1, image = :image, total = :total, skipped = :skipped WHERE key = :key
 
--- count_in_job: one more datum of it that ran is settled
-UPDATE jobs SET processed = processed + (:state = 'success'), failed = failed + (:state = 'failed'),
-    recovered = recovered + (:state = 'recovered'),
-    failed_datum = CASE WHEN :state = 'failed' AND (failed_datum = '' OR :id < failed_datum) THEN :id
-        ELSE failed_datum END,
+-- count_in_job: more datums of it that ran are settled; failed_datum is '' or one of those that failed
+UPDATE jobs SET processed = processed + :processed, failed = failed + :failed, recovered = recovered + :recovered,
+    failed_datum = CASE WHEN failed_datum = '' OR :failed_datum <> '' AND :failed_datum < failed_datum
+        THEN :failed_datum ELSE failed_datum END,
     download_time = download_time + :download_time, process_time = process_time + :process_time,
     upload_time = upload_time + :upload_time, download_bytes = download_bytes + :download_bytes,
     upload_bytes = upload_bytes + :upload_bytes

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pachlet.pps import datum_folder
+from pachlet.worker.outputs import find_outputs
 from pachlet.worker.scratch import empty
 
 _VERSION = 0x20080522
@@ -50,7 +51,7 @@ def test_closed_folders_and_files_are_read_and_removed(pfs: Path, closed: list[s
     for path in reversed(closed):
         (pfs / path).chmod(mode)
     writer: Any = None
-    found: list[Any] = datum_folder.bring_in(writer, pfs)
+    found: list[Any] = datum_folder.bring_in(writer, find_outputs(pfs))
     assert found == [("/a/b/c", b"c"), ("/d", b"d")]
     for path in reversed(closed):
         (pfs / path).chmod(mode)

@@ -11,9 +11,10 @@ import pytest
 from pachlet import testing
 from pachlet.client import pipelines, repos
 from pachlet.client.connection import Connection
+from pachlet.metadb.changes import Closed
 from pachlet.pps import running
-from pachlet.pps.datum_run import DatumRun
 from pachlet.worker.process import ProcessRunner
+from pachlet.worker.working import DatumRun
 from tests.acceptance.words import create, ended, last_job, pfs_input, put, shell
 
 
@@ -42,9 +43,9 @@ def fail_with(error: Exception) -> Any:
 def test_worker_that_breaks_ends_its_job(
     connection: Connection, monkeypatch: pytest.MonkeyPatch, error: Exception, reason: str
 ) -> None:
-    monkeypatch.setattr(running.log, "exception", lambda *_: None)
+    monkeypatch.setattr(running.log, "error", lambda *_, **__: None)
     with monkeypatch.context() as broken:
-        broken.setattr(DatumRun, "settle", fail_with(error))
+        broken.setattr(DatumRun, "run", fail_with(error))
         info = create(connection, shell("p", "cp /pfs/in/* /pfs/out/", pfs_input("in")))
         assert ended(info)[0] == "FAILURE"
         assert info.reason.startswith(reason)
@@ -53,7 +54,7 @@ def test_worker_that_breaks_ends_its_job(
 
 
 def test_runner_that_breaks_ends_its_job(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running.log, "exception", lambda *_: None)
+    monkeypatch.setattr(running.log, "error", lambda *_, **__: None)
     monkeypatch.setattr(ProcessRunner, "open", fail_with(RuntimeError("no session")))
     info = create(connection, shell("p", "true", pfs_input("in")))
     assert (ended(info)[0], "no session" in info.reason) == ("FAILURE", True)
@@ -67,11 +68,12 @@ def test_job_that_breaks_while_the_server_stops_is_not_failed(
 
     def prepare(self: Any, pipeline: Any) -> None:
         reached.set()
-        self._is_cancelled.wait(10)
+        with pytest.raises(Closed):
+            self._engine.database.changes.until(lambda: None)
         raise RuntimeError("interrupted")
 
     with monkeypatch.context() as stopping:
-        stopping.setattr(running.log, "exception", lambda *_: None)
+        stopping.setattr(running.log, "error", lambda *_, **__: None)
         stopping.setattr(running.JobRun, "_prepare", prepare)
         with testing.server(tmp_path / "data") as server, Connection(server.address) as connection:
             repos.create_repo(connection, "in")

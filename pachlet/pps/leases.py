@@ -1,0 +1,328 @@
+"""The lease table: which datums are to be run, who runs which of them now, and who is next.
+
+It lives in memory. After a restart every token is void, and what is left to do follows from what is recorded; so the
+table needs no recovery, and what was recorded is never run again. A datum is in one of four places: to do, in the
+hands of one lease, being recorded, or recorded. Only a live lease moves it from its hands to being recorded, once;
+that makes "exactly once" of a worker that comes too late, or tells the same thing twice.
+
+Workers are few and jobs may be many, so the one that has the fewest workers is served first, and of those the one
+that has waited longest. A pipeline of slow datums then has what the others leave over.
+
+Who may take leases: whoever reaches the server, which listens on this machine's loopback alone. Once it listens to
+others, a worker will have to show a token that the server made for it, as a cluster's workers do with PACH_TOKEN.
+
+Read next: ../worker/head.py (what is promised), recording.py (how datums are recorded).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from pachlet.clock import Clock
+from pachlet.metadb.changes import Closed
+from pachlet.pps.jobs import JobRecord
+from pachlet.pps.logbook import Source
+from pachlet.pps.pipelines import PipelineRecord
+from pachlet.pps.planning import JobInputs, PlannedDatum
+from pachlet.worker.head import Hold, LeaseLost, Work
+from pachlet.worker.interface import Prepared
+
+_NANOS = 1_000_000_000
+SLICE = 0.25
+"""Seconds that a worker stays with a job, when datums are short, before it looks whether others wait."""
+
+
+@dataclass(eq=False)
+class Offer:
+    """What is left to do of a job."""
+
+    job: JobRecord
+    pipeline: PipelineRecord
+    work: Work
+    prepared: Prepared
+    inputs: JobInputs
+    sets: deque[list[PlannedDatum]]
+    """The datum sets that nobody has."""
+    limit: int
+    """How many workers it may have."""
+    done: Callable[[], None]
+    """Called once all is recorded."""
+    failed: Callable[[Exception], None]
+    """Called once if it can't go on; nothing is recorded after that."""
+    left: int = 0
+    """How many datums are not recorded."""
+    workers: int = 0
+    served: int = 0
+    """When a worker last turned to it, counted in such events."""
+
+    def __post_init__(self) -> None:
+        self.left = sum(map(len, self.sets))
+
+    @property
+    def wants_workers(self) -> bool:
+        """Tell whether one more worker would find something to do."""
+        return bool(self.sets) and self.workers < self.limit
+
+    @property
+    def source(self) -> Source:
+        """Whose log lines those about it are."""
+        return Source(self.job.pipeline, self.job.id)
+
+
+@dataclass(eq=False)
+class Held:
+    """A lease that is in somebody's hands."""
+
+    token: str
+    offer: Offer
+    worker: str
+    todo: dict[str, PlannedDatum]
+    """What is not settled, by id."""
+    seconds: float | None
+    deadline: int | None
+    """By the engine's clock; None for a worker that dies with the server."""
+    began: float = field(default_factory=time.monotonic)
+    in_hand: str = ""
+    hold: Hold | None = None
+    restarts: set[str] = field(default_factory=set)
+    """Datums to begin anew, for a worker that asks."""
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What a worker is told when it says that it is still there."""
+
+    restarts: list[str]
+    should_yield: bool
+
+
+class Leases:
+    """Every offer and every lease; safe from any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._offers: dict[int, Offer] = {}
+        self._held: dict[str, Held] = {}
+        self._waiting = 0
+        self._served = 0
+        self._closed = False
+        clock.on_jump(self._look_again)
+
+    def offer(self, offer: Offer) -> None:
+        """Let workers have the datums of a job."""
+        with self._changed:
+            if self._closed:
+                raise Closed
+            self._offers[offer.job.key] = offer
+            self._changed.notify_all()
+
+    def withdraw(self, job: int, reason: str) -> None:
+        """End all work on a job: it was ended, or can't go on."""
+        with self._changed:
+            self._offers.pop(job, None)
+            ended = [each for each in self._held.values() if each.offer.job.key == job]
+            for each in ended:
+                del self._held[each.token]
+            self._changed.notify_all()
+        for each in ended:
+            if each.hold is not None:
+                each.hold.cancel(reason)
+
+    def close(self) -> None:
+        """Give out no more leases: every worker that waits for one gets Closed."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def take(
+        self,
+        worker: str,
+        patience: float,
+        *,
+        seconds: float | None = None,
+        may_run: Callable[[Work], bool] = lambda work: True,
+    ) -> Held | None:
+        """Give a worker a datum set, waiting for one at most `patience` seconds; None if there was none.
+
+        A lease of `seconds` has to be renewed before they are over; without, it lives as long as its worker.
+        """
+        until = time.monotonic() + patience
+        with self._changed:
+            while not self._closed:
+                self._expire()
+                if (offer := self._next(may_run)) is not None:
+                    return self._give(offer, worker, seconds)
+                left = until - time.monotonic()
+                if left <= 0:
+                    return None
+                self._waiting += 1
+                try:
+                    self._changed.wait(min(left, self._next_deadline()))
+                finally:
+                    self._waiting -= 1
+            raise Closed
+
+    def hold(self, token: str, hold: Hold) -> None:
+        """Remember whom to tell when a lease is void."""
+        with self._changed:
+            held = self._held.get(token)
+            if held is not None:
+                held.hold = hold
+        if held is None:
+            hold.cancel("the lease is void")
+
+    def begin(self, token: str, datum: str) -> tuple[Held, PlannedDatum]:
+        """Note that a datum of a lease is begun; return it."""
+        with self._changed:
+            held, planned = self._find(token, datum)
+            held.in_hand = datum
+            return held, planned
+
+    def find(self, token: str, datum: str) -> tuple[Held, PlannedDatum]:
+        """Return a lease and a datum that is not settled under it; raise LeaseLost."""
+        with self._changed:
+            return self._find(token, datum)
+
+    def claim(self, token: str, datum: str) -> None:
+        """Take a datum out of the hands of a live lease to record it; nobody else can from then on.
+
+        Raises:
+            LeaseLost: the lease is void, or the datum is settled under it already.
+        """
+        with self._changed:
+            held, _ = self._find(token, datum)
+            del held.todo[datum]
+            if held.in_hand == datum:
+                held.in_hand = ""
+
+    def recorded(self, offer: Offer, number: int) -> None:
+        """Note that so many more datums of an offer are recorded."""
+        with self._changed:
+            offer.left -= number
+            is_done = not offer.left and self._offers.get(offer.job.key) is offer
+            if is_done:
+                del self._offers[offer.job.key]
+        if is_done:
+            offer.done()
+
+    def fail(self, offer: Offer, problem: Exception) -> None:
+        """Give up an offer that can't go on."""
+        with self._changed:
+            is_first = self._offers.get(offer.job.key) is offer
+        self.withdraw(offer.job.key, "the job failed")
+        if is_first:
+            offer.failed(problem)
+
+    def renew(self, token: str) -> Renewal:
+        """Let a lease live on; raise LeaseLost if it does not live any more."""
+        with self._changed:
+            held = self._live(token)
+            if held.seconds is not None:
+                held.deadline = self._clock.now() + int(held.seconds * _NANOS)
+            restarts = sorted(held.restarts)
+            held.restarts.clear()
+            return Renewal(restarts, self._should_yield(held))
+
+    def should_yield(self, token: str) -> bool:
+        """Tell whether a worker better gives back the rest of its lease, because others have none."""
+        with self._changed:
+            held = self._held.get(token)
+            return held is None or self._should_yield(held)
+
+    def give_back(self, token: str) -> None:
+        """End a lease; what is not settled of it is to do again. Void ones are ended already."""
+        with self._changed:
+            held = self._held.pop(token, None)
+            if held is not None:
+                self._put_back(held)
+
+    def restart(self, job: int, matches: Callable[[PlannedDatum], bool]) -> bool:
+        """Have the datums of a job that are in hand and match begun anew; tell whether there was any."""
+        with self._changed:
+            found = [
+                (each, each.in_hand)
+                for each in self._held.values()
+                if each.offer.job.key == job and each.in_hand and matches(each.todo[each.in_hand])
+            ]
+            for held, datum in found:
+                if held.hold is None:
+                    held.restarts.add(datum)
+        for held, datum in found:
+            if held.hold is not None:
+                held.hold.restart(datum, "it is begun anew")
+        return bool(found)
+
+    def _find(self, token: str, datum: str) -> tuple[Held, PlannedDatum]:
+        held = self._live(token)
+        planned = held.todo.get(datum)
+        if planned is None:
+            raise LeaseLost(
+                f"datum {datum} is not to be settled under lease {token}: it was, or it never was"
+            )
+        return held, planned
+
+    def _live(self, token: str) -> Held:
+        self._expire()
+        held = self._held.get(token)
+        if held is None:
+            raise LeaseLost(
+                f"lease {token} is void: it was not renewed in time, its job has ended, or the server was restarted",
+                hint="take a new lease; what was not settled under this one is run again",
+            )
+        return held
+
+    def _next(self, may_run: Callable[[Work], bool]) -> Offer | None:
+        fit = [each for each in self._offers.values() if each.wants_workers and may_run(each.work)]
+        return min(fit, key=lambda each: (each.workers, each.served), default=None)
+
+    def _give(self, offer: Offer, worker: str, seconds: float | None) -> Held:
+        todo = {each.datum.id: each for each in offer.sets.popleft()}
+        deadline = None if seconds is None else self._clock.now() + int(seconds * _NANOS)
+        held = Held(secrets.token_hex(16), offer, worker, todo, seconds, deadline)
+        self._held[held.token] = held
+        offer.workers += 1
+        self._served += 1
+        offer.served = self._served
+        return held
+
+    def _put_back(self, held: Held) -> None:
+        held.offer.workers -= 1
+        if held.todo:
+            held.offer.sets.appendleft(list(held.todo.values()))
+        if held.offer.wants_workers:
+            self._changed.notify_all()
+
+    def _should_yield(self, held: Held) -> bool:
+        if self._waiting or time.monotonic() - held.began < SLICE:
+            return False
+        mine = held.offer.workers
+        return any(each.wants_workers and each.workers < mine for each in self._others(held.offer))
+
+    def _others(self, offer: Offer) -> Iterable[Offer]:
+        return (each for each in self._offers.values() if each is not offer)
+
+    def _expire(self) -> None:
+        """End the leases whose time is over."""
+        if any(each.deadline is not None for each in self._held.values()):
+            now = self._clock.now()
+            for each in list(self._held.values()):
+                if each.deadline is not None and each.deadline < now:
+                    del self._held[each.token]
+                    self._put_back(each)
+
+    def _next_deadline(self) -> float:
+        """Return in how many seconds the next lease expires."""
+        deadlines = [each.deadline for each in self._held.values() if each.deadline is not None]
+        if not deadlines:
+            return threading.TIMEOUT_MAX
+        return max(0.0, (min(deadlines) - self._clock.now()) / _NANOS) + 0.001
+
+    def _look_again(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,56 @@
+"""The workers of the server's own process: as many as datums may run at the same time.
+
+Read next: ../worker/working.py (what each does), leases.py (who gives them work).
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from pachlet.metadb.changes import Closed
+from pachlet.pps.leases import Leases
+from pachlet.worker.head import Head
+from pachlet.worker.interface import Runner
+from pachlet.worker.warm import Sessions
+from pachlet.worker.working import Worker
+
+_IDLE_EACH = 8
+"""So many unused sessions for each worker are kept warm at most."""
+
+
+class Pool:
+    """Threads that work."""
+
+    def __init__(self, workers: int, head: Head, leases: Leases, runner: Runner, scratch: Path) -> None:
+        self._leases = leases
+        self._sessions = Sessions(scratch, _IDLE_EACH * workers)
+        self._threads = [
+            threading.Thread(
+                target=_run,
+                args=(Worker(f"local-{number}", head, runner, self._sessions),),
+                name=f"worker-{number}",
+                daemon=True,
+            )
+            for number in range(workers)
+        ]
+
+    def start(self) -> None:
+        """Begin to work."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop working; leases that are in hand must have been withdrawn, or it waits for their datums."""
+        self._leases.close()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join()
+        self._sessions.close_idle(0.0)
+
+
+def _run(worker: Worker) -> None:
+    try:
+        worker.run()
+    except Closed:
+        return

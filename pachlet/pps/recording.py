@@ -1,0 +1,255 @@
+"""Record settled datums: what ran on what, what came of it, and the files that were written.
+
+A record answers later what ran on what: image and code digest, command, input files with their commits and hashes,
+times. It goes to the database and, as Pachyderm does, to the meta repo. It is written in one transaction with the
+datum's output, so a datum happened, or it did not.
+
+Every transaction waits for the disk, and so does every worker that waits for one. So workers hand over what they
+settled and go on; a thread of its own records all that has come together meanwhile in one transaction. When datums
+are rare it records each at once, and when they come fast dozens share a write.
+
+Read next: running.py (what happens when all are recorded), local_head.py (who hands over).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from pachlet.pfs.index import add_chunks
+from pachlet.pfs.transactions import Transaction, Transactions
+from pachlet.pps.datum_folder import Found
+from pachlet.pps.jobs import JobRecord
+from pachlet.pps.leases import Leases, Offer
+from pachlet.pps.logbook import Logbook
+from pachlet.pps.planning import PlannedDatum, output_prefix
+from pachlet.pps.states import DatumState, JobState
+from pachlet.storage.chunks import ChunkWriter
+from pachlet.storage.content import Content, write_content
+from pachlet.storage.fileset import Diff
+from pachlet.worker.head import LeaseLost, Result
+
+log = logging.getLogger(__name__)
+_MOST_WAITING = 256
+"""So many datums wait to be recorded before workers have to wait with them."""
+
+
+@dataclass(eq=False)
+class Settled:
+    """A datum that was settled under a live lease, and is to be recorded."""
+
+    offer: Offer
+    planned: PlannedDatum
+    result: Result
+    inputs: list[Found]
+    outputs: list[tuple[str, Content]]
+    upload_seconds: float
+    writer: ChunkWriter
+    """Keeps the garbage collector off what is referred to until it is stored."""
+    record: str = ""
+    meta: Content = field(init=False)
+    recorded: Future[None] = field(default_factory=Future)
+
+    def __post_init__(self) -> None:
+        self.record = json.dumps(_record(self))
+        self.meta = write_content(self.writer, [self.record.encode()])
+        for found in self.inputs:
+            for entry in found.entries:
+                self.writer.lean_on(digest for digest, _ in entry.content.chunks)
+
+    @property
+    def stats(self) -> dict[str, int]:
+        """What the job's row sums up, times in nanoseconds."""
+        seconds = {**self.result.seconds, "upload": self.upload_seconds}
+        return {
+            **{f"{each}_time": int(seconds[each] * 1e9) for each in ("download", "process", "upload")},
+            "download_bytes": self.result.download_bytes,
+            "upload_bytes": sum(content.size for _, content in self.outputs),
+        }
+
+
+class Recorder:
+    """Records settled datums, in a thread of its own."""
+
+    def __init__(self, transactions: Transactions, leases: Leases, logbook: Logbook) -> None:
+        self._transactions = transactions
+        self._leases = leases
+        self._logbook = logbook
+        self._changed = threading.Condition()
+        self._waiting: list[Settled] = []
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to record."""
+        self._thread.start()
+
+    def add(self, settled: Settled) -> None:
+        """Hand over a datum; its `recorded` says when it is on disk, or why not."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._waiting) < _MOST_WAITING or self._closed)
+            self._waiting.append(settled)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Record what was handed over, and stop."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                batch, self._waiting = self._waiting, []
+                self._changed.notify_all()
+            if not batch:
+                return
+            by_offer: dict[Offer, list[Settled]] = defaultdict(list)
+            for each in batch:
+                by_offer[each.offer].append(each)
+            self._record(by_offer)
+
+    def _record(self, by_offer: dict[Offer, list[Settled]]) -> None:
+        try:
+            gone = self._store(by_offer)
+        except Exception as problem:
+            if len(by_offer) > 1:  # it may be the fault of one of them
+                for offer, some in by_offer.items():
+                    self._record({offer: some})
+                return
+            self._fail(by_offer, problem)
+            return
+        for offer, some in by_offer.items():
+            if offer in gone:
+                self._leases.withdraw(offer.job.key, "the job was ended")
+            for each in some:
+                if offer in gone:
+                    each.recorded.set_exception(LeaseLost(f"job {offer.job.id} was ended"))
+                else:
+                    each.recorded.set_result(None)
+            if offer not in gone:
+                self._leases.recorded(offer, len(some))
+
+    def _fail(self, by_offer: dict[Offer, list[Settled]], problem: Exception) -> None:
+        for offer, some in by_offer.items():
+            for each in some:
+                each.recorded.set_exception(problem)
+            self._leases.fail(offer, problem)
+
+    def _store(self, by_offer: dict[Offer, list[Settled]]) -> set[Offer]:
+        """Record datums in one transaction; return the offers whose jobs were ended, of which nothing is recorded."""
+        self._logbook.flush()
+        rows = [each.writer.seal() for some in by_offer.values() for each in some]
+        gone = set()
+        with self._transactions.start() as txn:
+            for each in rows:
+                add_chunks(txn.db, each)
+            for offer, some in by_offer.items():
+                row = txn.db.first("get_job_by_key", key=offer.job.key)
+                if row is None or row["state"] != JobState.RUNNING:
+                    gone.add(offer)
+                else:
+                    _store(txn, offer.job, some)
+        return gone
+
+
+def _store(txn: Transaction, job: JobRecord, some: Iterable[Settled]) -> None:
+    output, meta = Diff(), Diff()
+    sums: dict[str, int] = defaultdict(int)
+    failed = ""
+    for each in some:
+        id, state = each.planned.datum.id, DatumState(each.result.state)
+        _add_output(output, id, each)
+        _add_meta(meta, id, each)
+        txn.db.run(
+            "add_datum",
+            job=job.key,
+            id=id,
+            position=each.planned.position,
+            hash=each.planned.hash,
+            state=state,
+            made_by=job.id,
+            record=each.record,
+        )
+        sums["processed" if state == DatumState.SUCCESS else str(state)] += 1
+        for name, value in each.stats.items():
+            sums[name] += value
+        if state == DatumState.FAILED:
+            failed = min(failed or id, id)
+    counts = {each: sums[each] for each in ("processed", "failed", "recovered", *_STATS)}
+    txn.db.run("count_in_job", job=job.key, failed_datum=failed, **counts)
+    txn.db.run("add_staged", commit=job.output, diff=output.encode())
+    txn.db.run("add_staged", commit=job.meta, diff=meta.encode())
+
+
+_STATS = ("download_time", "process_time", "upload_time", "download_bytes", "upload_bytes")
+
+
+def _add_output(diff: Diff, id: str, settled: Settled) -> None:
+    for path, content in settled.outputs:
+        diff.append(path, id, content)
+
+
+def _add_meta(diff: Diff, id: str, settled: Settled) -> None:
+    """Mirror a datum in the meta repo: its record, its inputs and its output, by reference."""
+    diff.append(f"/meta/{id}/meta", id, settled.meta)
+    for found in settled.inputs:
+        for entry in found.entries:
+            diff.append(f"/pfs/{id}/{found.path}", id, entry.content)
+    prefix = output_prefix(id)
+    for path, content in settled.outputs:
+        diff.append(prefix + path[1:], id, content)
+
+
+def _record(settled: Settled) -> dict[str, Any]:
+    offer, result, datum = settled.offer, settled.result, settled.planned.datum
+    pipeline, image = offer.pipeline, offer.work.image
+    stats = settled.stats
+    return {
+        "datum": datum.id,
+        "job": offer.job.id,
+        "pipeline": {"project": pipeline.project, "name": pipeline.name},
+        "version": pipeline.version,
+        "spec_commit": pipeline.spec_commit,
+        "hash": settled.planned.hash,
+        "index": settled.planned.position,
+        "state": result.state,
+        "reason": result.reason,
+        "tries": result.tries,
+        "image": {
+            "reference": image.reference,
+            "digest": image.digest,
+            "kind": image.kind,
+            "provenance": dict(result.provenance),
+        },
+        "cmd": list(pipeline.spec["transform"].get("cmd", [])),
+        "inputs": [
+            {
+                "name": file.name,
+                "project": file.repo.project,
+                "repo": file.repo.name,
+                "type": file.repo.type,
+                "branch": file.branch,
+                "commit": offer.inputs.commit(file.repo).commit.id,
+                "path": file.path,
+                "hash": file.hash.hex(),
+                "size": file.size,
+            }
+            for file in datum.files
+        ],
+        "stats": {
+            **{f"{each}_seconds": stats[f"{each}_time"] / 1e9 for each in ("download", "process", "upload")},
+            "download_bytes": stats["download_bytes"],
+            "upload_bytes": stats["upload_bytes"],
+            "peak_memory": result.peak_memory,
+        },
+    }

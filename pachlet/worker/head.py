@@ -1,0 +1,159 @@
+"""Say what a worker asks of its server, and what the two promise each other.
+
+A worker takes a *lease*: a few datums of one job, for it alone and for a while. It runs them with a session of its
+runner, one after the other, and *settles* each: tells how the datum ended and hands over what it wrote. The server
+promises that a settled datum is recorded once and whole. The worker promises to say in time that it is still there;
+when it falls silent, its lease is void, and what it had not settled goes to another.
+
+A `Head` is the server as a worker sees it. One lies in the server's own process, next to the store
+(pps/local_head.py); the worker need not know.
+
+Read next: working.py (the worker), ../pps/leases.py (the server's side).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pachlet.errors import FailedPrecondition
+from pachlet.worker.interface import Image, Prepared, Reach, Transform
+
+
+class LeaseLost(FailedPrecondition):
+    """The lease is void: its time is over, or its job has ended; whatever is told under it is refused."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is the same for all datums of a job."""
+
+    job: str
+    """The job's id."""
+    project: str
+    pipeline: str
+    version: int
+    image: Image
+    transform: Transform
+    environ: Mapping[str, str]
+    """Holds for all that a worker runs for the pipeline, the worker's name left out."""
+    tries: int
+    timeout: float | None
+    """Seconds that one attempt may take."""
+    stays_warm: bool = True
+    """Whether a session is worth keeping while there is nothing to do; not so for a pipeline that scales to zero."""
+    network: Reach = "none"
+
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        """What a session serves: it may go on with other jobs of the same key."""
+        return self.project, self.pipeline, self.version, self.image.digest
+
+
+@dataclass(frozen=True)
+class Task:
+    """A datum of a lease: its id, and the variables that tell the step what it works on."""
+
+    id: str
+    environ: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A datum set in a worker's hands."""
+
+    token: str
+    work: Work
+    tasks: Sequence[Task]
+    seconds: float | None
+    """How long it lives unless it is renewed; None if it needs no renewing, as the worker dies with its server."""
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """A file that a step is to see."""
+
+    path: str
+    """Below /pfs, without a slash at its beginning."""
+    key: bytes
+    """Equal keys mean equal bytes."""
+    size: int
+    read: Callable[[], Iterator[bytes]] = field(compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a datum ended."""
+
+    state: str
+    """success, failed or recovered."""
+    reason: str
+    """Why it did not succeed, as a sentence; empty if it did."""
+    tries: int
+    provenance: Mapping[str, Any]
+    """What it ran on: the facts of the prepared image; JSON-able."""
+    seconds: Mapping[str, float]
+    """Of download, process and upload, all attempts together."""
+    download_bytes: int
+    peak_memory: int | None
+
+
+class Hold(Protocol):
+    """A worker's hand on a lease, for the server to reach; called from any thread, each returns at once."""
+
+    def cancel(self, reason: str) -> None:
+        """Stop working on the lease: it is void."""
+
+    def restart(self, datum: str, reason: str) -> None:
+        """Begin anew with a datum, if it is the one in hand; the attempt does not count."""
+
+
+class AttemptLines(Protocol):
+    """Takes what the user's code prints in one attempt."""
+
+    def add(self, line: str) -> None:
+        """Take one line."""
+
+
+class Head(Protocol):
+    """The server of a worker. Safe to use from many threads."""
+
+    def take(self, worker: str, seconds: float) -> Lease | None:
+        """Wait for a lease; None if there was nothing to do for so long.
+
+        Raises:
+            Closed: there will be no more.
+        """
+
+    def hold(self, lease: Lease, hold: Hold) -> None:
+        """Say whom to tell when the lease is void or a datum is to be begun anew; at once, if it is void already."""
+
+    def prepare(self, lease: Lease, say: Callable[[str], None]) -> Prepared:
+        """Make the lease's image runnable on the worker's machine."""
+
+    def inputs(self, lease: Lease, task: Task) -> list[InputFile]:
+        """Return the files of a datum that is begun, no path twice, sorted. Raises LeaseLost."""
+
+    def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
+        """Tell how a datum ended, with the files that it wrote, by path; they may be gone once this returns.
+
+        It is recorded as a whole, or not at all. Twice is once: the second time is refused.
+
+        Raises:
+            LeaseLost: the lease is void; the datum is, or was, another's to run.
+        """
+
+    def should_yield(self, lease: Lease) -> bool:
+        """Tell whether others wait, so that the rest of the lease is better given back before the next datum."""
+
+    def attempt(self, lease: Lease, task: Task, worker: str) -> AbstractContextManager[AttemptLines]:
+        """Log what an attempt at a datum prints while the block runs."""
+
+    def say(self, lease: Lease, task: Task, worker: str, line: str) -> None:
+        """Log a line about the work on a datum."""
+
+    def give_back(self, lease: Lease, problem: Exception | None = None) -> None:
+        """End a lease; what is not settled goes to another worker. With a `problem` there is no use in that."""

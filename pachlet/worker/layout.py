@@ -1,0 +1,100 @@
+"""Lay out the input files of a datum, and leave where they are those that lie there already.
+
+A session is used for datum after datum. What the next one reads is often what the last one read: a model, a table of
+parameters, or all but ten of a thousand files where a job goes on with what changed. In a sandbox a step can't write
+to its inputs, so what was laid out is still what it was. Without one it could have, and everything is written anew.
+
+Read next: head.py (where the files come from), session.py (whose folder it is).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from pachlet.worker.head import InputFile
+from pachlet.worker.scratch import remove
+
+_OURS = ("out", ".env")
+KEPT_BYTES = 1 << 30
+"""No more than this is left lying in a session that has nothing to do."""
+
+
+class Layout:
+    """What lies in the folder that a session shows as /pfs."""
+
+    def __init__(self, pfs: Path) -> None:
+        self._pfs = str(pfs)
+        self._lying: dict[str, bytes] = {}
+        self._folders: set[str] = set()
+        self._size = 0
+
+    def forget(self) -> None:
+        """Trust nothing that lies there any more; somebody emptied the folder, or may have written to it."""
+        self._lying.clear()
+        self._folders.clear()
+        self._size = 0
+
+    def lay_out(self, wanted: Iterable[InputFile]) -> int:
+        """Make the folder hold these files and no others; return how many bytes were written."""
+        files = {each.path: each for each in wanted}
+        stale = [path for path, key in self._lying.items() if path not in files or files[path].key != key]
+        for path in stale:
+            os.unlink(f"{self._pfs}/{path}")
+            del self._lying[path]
+        self._drop_empty_folders(files)
+        written = sum(self._write(each) for path, each in files.items() if path not in self._lying)
+        self._size = sum(each.size for each in files.values())
+        return written
+
+    def rest(self) -> None:
+        """Get ready to be unused for a while."""
+        if self._size > KEPT_BYTES:
+            self.clear()
+
+    def _drop_empty_folders(self, files: dict[str, InputFile]) -> None:
+        needed = {folder for path in files for folder in _above(path)}
+        for folder in sorted(self._folders - needed, reverse=True):
+            os.rmdir(f"{self._pfs}/{folder}")
+            self._folders.discard(folder)
+
+    def _write(self, file: InputFile) -> int:
+        for folder in reversed(_above(file.path)):
+            if folder not in self._folders:
+                os.mkdir(f"{self._pfs}/{folder}")
+                self._folders.add(folder)
+        written = 0
+        try:
+            descriptor = os.open(
+                f"{self._pfs}/{file.path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
+            )
+            try:
+                for block in file.read():
+                    written += len(block)
+                    view = memoryview(block)
+                    while view:
+                        view = view[os.write(descriptor, view) :]
+            finally:
+                os.close(descriptor)
+        except BaseException:
+            self.clear()  # half a file must not be taken for a whole one
+            raise
+        self._lying[file.path] = file.key
+        return written
+
+    def clear(self) -> None:
+        """Remove everything but what is the session's own."""
+        self.forget()
+        for name in os.listdir(self._pfs):
+            if name not in _OURS:
+                remove(Path(self._pfs, name))
+
+
+def _above(path: str) -> list[str]:
+    """Return the folders above a path, the nearest first."""
+    found = []
+    while (at := path.rfind("/")) > 0:
+        path = path[:at]
+        found.append(path)
+    return found

@@ -1,0 +1,239 @@
+"""The worker: take a lease, run its datums one after the other, settle each, take the next.
+
+It decides what is decided at the datum: how often it is tried, whether what failed was recovered, which session it
+runs in. Everything else is its head's (head.py), so the same loop runs beside the store and on another machine.
+
+Read next: head.py (what is promised), warm.py (sessions), outputs.py (what a step wrote).
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pachlet.errors import PachletError
+from pachlet.worker.head import Head, Lease, LeaseLost, Result, Task, Work
+from pachlet.worker.interface import Outcome, Prepared, Runner, Session
+from pachlet.worker.outputs import find_outputs
+from pachlet.worker.warm import Sessions, Warm
+
+log = logging.getLogger(__name__)
+_PATIENCE = 30.0  # seconds that one question for work waits at most
+
+
+class Worker:
+    """Takes leases from a head until there are no more; `run` is the body of its thread."""
+
+    def __init__(self, name: str, head: Head, runner: Runner, sessions: Sessions) -> None:
+        self._name = name
+        self._head = head
+        self._runner = runner
+        self._sessions = sessions
+
+    def run(self) -> None:
+        """Work until the head raises `Closed`."""
+        while True:
+            patience = self._sessions.next_end()
+            lease = self._head.take(self._name, _PATIENCE if patience is None else min(patience, _PATIENCE))
+            if lease is not None:
+                self._work(lease)
+            self._sessions.close_idle()
+
+    def _work(self, lease: Lease) -> None:
+        holding = Holding()
+        problem: Exception | None = None
+        warm: Warm | None = None
+        try:
+            self._head.hold(lease, holding)
+            prepared = self._head.prepare(lease, lambda line: None)
+            warm = self._open(lease, prepared)
+            holding.use(warm.session)
+            for task in lease.tasks:
+                if holding.is_void or (task is not lease.tasks[0] and self._head.should_yield(lease)):
+                    break
+                DatumRun(self._head, lease, task, prepared, warm, holding).run()
+        except LeaseLost:
+            holding.cancel("the lease is void")
+        except Exception as error:
+            problem = error
+        finally:
+            if warm is not None:
+                self._part_with(warm, is_fit=not holding.is_void and problem is None)
+            self._head.give_back(lease, problem)
+
+    def _open(self, lease: Lease, prepared: Prepared) -> Warm:
+        work = lease.work
+
+        def open_session(number: int, folder: Path) -> Session:
+            environ = {**work.environ, "PPS_POD_NAME": worker_name(work, number)}
+            return self._runner.open(prepared, work.transform, folder, environ, network=work.network)
+
+        return self._sessions.take(work.key, work.stays_warm, open_session)
+
+    def _part_with(self, warm: Warm, *, is_fit: bool) -> None:
+        if is_fit:
+            warm.layout.rest()
+            self._sessions.put_back(warm)
+        else:
+            self._sessions.drop(warm)
+
+
+class Holding:
+    """A worker's hand on a lease (head.py: Hold): what reaches it ends the attempt that is in hand."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._session: Session | None = None
+        self._datum = ""
+        self._restarts = False
+        self._void_for = ""
+
+    @property
+    def is_void(self) -> bool:
+        """Tell whether nobody wants to hear of the lease any more."""
+        return bool(self._void_for)
+
+    def use(self, session: Session) -> None:
+        """Say which session the lease is worked on with."""
+        with self._lock:
+            self._session = session
+            if self._void_for:
+                session.kill(self._void_for, for_good=True)
+
+    def begin(self, datum: str) -> None:
+        """Say which datum is in hand."""
+        with self._lock:
+            self._datum, self._restarts = datum, False
+
+    def cancel(self, reason: str) -> None:
+        with self._lock:
+            self._void_for = self._void_for or reason
+            if self._session is not None:
+                self._session.kill(reason, for_good=True)
+
+    def restart(self, datum: str, reason: str) -> None:
+        with self._lock:
+            if datum == self._datum and self._session is not None:
+                self._restarts = True
+                self._session.kill(reason)
+
+    def was_restarted(self) -> bool:
+        """Tell, once, whether the datum in hand is to be begun anew."""
+        with self._lock:
+            restarts, self._restarts = self._restarts, False
+            return restarts
+
+
+@dataclass
+class _Spent:
+    """What a datum took so far."""
+
+    seconds: dict[str, float] = field(
+        default_factory=lambda: {"download": 0.0, "process": 0.0, "upload": 0.0}
+    )
+    download_bytes: int = 0
+    peak_memory: int | None = None
+
+    def add(self, outcome: Outcome) -> None:
+        self.seconds["process"] += outcome.seconds
+        if outcome.peak_memory is not None:
+            self.peak_memory = max(self.peak_memory or 0, outcome.peak_memory)
+
+
+class DatumRun:
+    """One datum in a worker's hands."""
+
+    def __init__(
+        self, head: Head, lease: Lease, task: Task, prepared: Prepared, warm: Warm, holding: Holding
+    ) -> None:
+        self._head = head
+        self._lease = lease
+        self._task = task
+        self._prepared = prepared
+        self._session = warm.session
+        self._layout = warm.layout
+        self._holding = holding
+        self._worker = worker_name(lease.work, warm.number)
+        self._spent = _Spent()
+
+    def run(self) -> None:
+        """Try the datum until it succeeds or its tries are used up, and settle it.
+
+        Raises:
+            LeaseLost: it is another's now.
+        """
+        self._holding.begin(self._task.id)
+        tries, attempt, reason, state = self._lease.work.tries, 0, "", "failed"
+        outputs: list[tuple[str, Path]] = []
+        while attempt < tries and state != "success":
+            outcome, outputs = self._attempt()
+            if self._holding.is_void:
+                raise LeaseLost(f"the lease of datum {self._task.id} is void")
+            if not outcome.ok and self._holding.was_restarted():
+                self._say("begun anew, as was asked for")
+                continue
+            attempt += 1
+            if outcome.ok:
+                reason, state = "", "success"
+            else:
+                reason = outcome.reason
+                self._say(f"attempt {attempt} of {tries} failed: {reason}")
+                state = "recovered" if self._recovers() else "failed"
+        result = Result(
+            state=state,
+            reason=reason,
+            tries=attempt,
+            provenance=self._prepared.provenance,
+            seconds=self._spent.seconds,
+            download_bytes=self._spent.download_bytes,
+            peak_memory=self._spent.peak_memory,
+        )
+        self._head.settle(self._lease, self._task, result, outputs if state == "success" else [])
+        self._session.clear(keep_inputs=True)
+
+    def _attempt(self) -> tuple[Outcome, list[tuple[str, Path]]]:
+        """Run the user's code once, on fresh inputs; return what it wrote, too."""
+        started = time.monotonic()
+        self._lay_out()
+        self._spent.seconds["download"] += time.monotonic() - started
+        self._say("beginning to run user code")
+        work = self._lease.work
+        with self._head.attempt(self._lease, self._task, self._worker) as lines:
+            outcome = self._session.run(self._task.environ, lines.add, work.timeout)
+        self._spent.add(outcome)
+        self._say(f"finished running user code after {outcome.seconds:.3f} seconds")
+        if outcome.ok and not self._holding.is_void:
+            try:
+                return outcome, find_outputs(self._session.pfs)
+            except PachletError as error:
+                return Outcome(False, error.message, None, 0.0, None), []
+        return outcome, []
+
+    def _lay_out(self) -> None:
+        files = self._head.inputs(self._lease, self._task)
+        if not self._session.protects_inputs:
+            self._layout.clear()
+        self._session.clear(keep_inputs=True)
+        self._spent.download_bytes = sum(each.size for each in files)
+        self._layout.lay_out(files)
+
+    def _recovers(self) -> bool:
+        """Run err_cmd, if there is one, after a failed attempt; tell whether it succeeded."""
+        work = self._lease.work
+        if not work.transform.err_cmd:
+            return False
+        with self._head.attempt(self._lease, self._task, self._worker) as lines:
+            outcome = self._session.run_err_cmd(self._task.environ, lines.add, work.timeout)
+        self._spent.add(outcome)
+        return outcome.ok
+
+    def _say(self, line: str) -> None:
+        self._head.say(self._lease, self._task, self._worker, line)
+
+
+def worker_name(work: Work, number: int) -> str:
+    """Return what a step and the log call a worker of a pipeline."""
+    return f"pipeline-{work.pipeline}-v{work.version}-{number}"
