@@ -1,5 +1,8 @@
 """The part of pps_v2.API that looks at jobs, waits for them and follows them.
 
+A listing is read in pages of its own, each in a snapshot of its own: whoever reads a hundred thousand jobs slowly
+neither holds the database nor has them all in memory.
+
 Read next: pps_messages.py, job_service.py (what ends jobs).
 """
 
@@ -10,14 +13,19 @@ from typing import Any
 
 from pachlet.api import messages, pps_messages
 from pachlet.api.handlers import Context
-from pachlet.api.message_filter import refuse_filter
+from pachlet.api.message_filter import open_filter
 from pachlet.api.names import at_most, commit_name, nanoseconds, pipeline_name, project_name
+from pachlet.api.pps_messages import Owners
 from pachlet.api.pps_part import PpsPart
 from pachlet.errors import InvalidArgument, NotFound
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
 from pachlet.pps import jobs, pipelines
 from pachlet.pps.jobs import JobRecord
+
+_PAGE = 500
+_LAST = 2**62
+"""Later than any time, and above any key."""
 
 
 class JobListService(PpsPart):
@@ -55,80 +63,120 @@ class JobListService(PpsPart):
             raise InvalidArgument("must specify a job set")
         with self.engine.database.read() as db:
             records = [JobRecord.of(row) for row in db.all("jobs_of_set", id=id)]
-            if not records and not commits.commits_of_set(db, id):
-                raise NotFound(f"no commits found for commitset {id}")
         for record in records:
             settled = self._wait(record, context) if request.wait else record
             with self.engine.database.read() as db:
                 info = pps_messages.job_info(db, settled, details=request.details)
             yield info
+        if request.wait:
+            self._wait_for_commits(id, context)
+
+    def _wait_for_commits(self, id: str, context: Context) -> None:
+        """Return when every commit of a set is finished: those without a job, too."""
+
+        def look() -> bool | None:
+            with self.engine.database.read() as db:
+                found = commits.commits_of_set(db, id)
+            return True if all(each.finished is not None for each in found) else None
+
+        self.engine.database.changes.until(look, context.is_active)
 
     def ListJob(self, request: Any, context: Context) -> Iterator[Any]:
-        refuse_filter(request.jqFilter)
         projects = {project_name(each) for each in request.projects}
         with self.engine.database.read() as db:
-            key = None
-            if request.HasField("pipeline") and request.pipeline.name:
-                name = pipeline_name(request.pipeline)
-                key = pipelines.inspect_pipeline(db, name.project, name.name).key
-            records = [JobRecord.of(row) for row in db.all("list_jobs", pipeline=key, number=-1)]
-            chosen = _page(self._select_jobs(db, records, request, projects), request)
-            infos = [pps_messages.job_info(db, each, details=request.details) for each in chosen]
-        yield from infos
+            key = _pipeline_key(db, request)
+            sets = [_sets_below(db, each) for each in request.input_commit if each.id]
+        number = at_most(request.number)
+        with open_filter(request.jqFilter) as keeps:
+            for owner, record in self._jobs(request, key):
+                if projects and owner.project not in projects:
+                    continue
+                if not all(record.id in each for each in sets):
+                    continue
+                info = pps_messages.job_info_of(owner, record, details=request.details)
+                if not keeps(info):
+                    continue
+                yield info
+                if number is not None:
+                    number -= 1
+                    if number == 0:
+                        return
 
-    def _select_jobs(
-        self, db: Statements, records: list[JobRecord], request: Any, projects: set[str]
-    ) -> Iterator[JobRecord]:
-        sets = [self._sets_below(db, each) for each in request.input_commit if each.id]
-        for record in records:
-            owner = pipelines.get_pipeline(db, record.pipeline)
-            if projects and owner.project not in projects:
-                continue
-            is_old = request.history >= 0 and record.version < owner.version - request.history
-            if is_old and request.HasField("pipeline") and not sets:
-                continue
-            if all(record.id in each for each in sets):
-                yield record
+    def _jobs(
+        self, request: Any, pipeline: int | None
+    ) -> Iterator[tuple[pipelines.PipelineRecord, JobRecord]]:
+        """Yield jobs of the versions that a request's history asks for, in its order, each with its pipeline."""
+        for page in self._pages(request, pipeline):
+            with self.engine.database.read() as db:
+                owners = Owners(db)
+                newest = {each.key: owners.current_version(each) for each in page}
+                oldest = {
+                    key: 0 if request.history < 0 else each - request.history for key, each in newest.items()
+                }
+                found = [
+                    (owners.of(each), each)
+                    for each in page
+                    if newest[each.key] >= each.version >= oldest[each.key]
+                ]
+            yield from found
 
-    def _sets_below(self, db: Statements, message: Any) -> set[str]:
-        """Return the ids of the commit sets that hold a commit downstream of the one that a message names."""
-
-        todo = [commit_name(message).resolve(db)]
-        found: set[str] = set()
-        seen = {todo[0].key}
-        while todo:
-            record = todo.pop()
-            found.add(record.commit.id)
-            for each in commits.downstream(db, record.key):
-                if each.key not in seen:
-                    seen.add(each.key)
-                    todo.append(each)
-        return found
+    def _pages(self, request: Any, pipeline: int | None) -> Iterator[list[JobRecord]]:
+        """Yield jobs in pages, newest first or reversed, from a request's paginationMarker on."""
+        statement = "jobs" if pipeline is None else "jobs_of_pipeline"
+        values: dict[str, Any] = {"number": _PAGE}
+        if pipeline is not None:
+            values["pipeline"] = pipeline
+        has_mark = request.HasField("paginationMarker")
+        time = nanoseconds(request.paginationMarker)
+        if request.reverse:
+            statement += "_beyond"
+            values |= {"after": time if has_mark else -_LAST, "mark": 0}
+        else:
+            statement += "_before"
+            values |= {"before": time if has_mark else _LAST, "mark": _LAST}
+        while True:
+            with self.engine.database.read() as db:
+                page = [JobRecord.of(row) for row in db.all(statement, **values)]
+            yield page
+            if len(page) < _PAGE:
+                return
+            values["mark"] = page[-1].key
 
     def ListJobSet(self, request: Any, context: Context) -> Iterator[Any]:
-        refuse_filter(request.jqFilter)
         projects = {project_name(each) for each in request.projects}
-        infos, number = [], at_most(request.number)
-        with self.engine.database.read() as db:
-            for row in db.all("list_job_sets", number=-1):
-                records = [JobRecord.of(each) for each in db.all("jobs_of_set", id=row["id"])]
-                owners = {pipelines.get_pipeline(db, each.pipeline).project for each in records}
-                if projects and not owners & projects:
+        number, seen = at_most(request.number), set[str]()
+        with open_filter(request.jqFilter) as keeps:
+            for first in (each for page in self._pages(request, None) for each in page):
+                if first.id in seen:
                     continue
-                infos.append(
-                    messages.make(
-                        "pps_v2.JobSetInfo",
-                        job_set=messages.make("pps_v2.JobSet", id=row["id"]),
-                        jobs=[pps_messages.job_info(db, each, details=request.details) for each in records],
-                    )
-                )
-                if number and not request.reverse and len(infos) >= number:
-                    break
-        if request.reverse:
-            infos = infos[::-1][:number]
-        yield from infos
+                seen.add(first.id)
+                infos = [each for each in self._set(first, projects, request) if keeps(each)]
+                if not infos:
+                    continue
+                named = messages.make("pps_v2.JobSet", id=first.id)
+                yield messages.make("pps_v2.JobSetInfo", job_set=named, jobs=infos)
+                if number is not None:
+                    number -= 1
+                    if number == 0:
+                        return
+
+    def _set(self, first: JobRecord, projects: set[str], request: Any) -> list[Any]:
+        """Return the JobInfos of a set, or none where a page before had it: a set's place is that of its first job."""
+        with self.engine.database.read() as db:
+            owners = Owners(db)
+            records = [JobRecord.of(row) for row in db.all("jobs_of_set", id=first.id)]
+            at = 0 if request.reverse else -1
+            if request.HasField("paginationMarker") and records and first.key != records[at].key:
+                return []
+            return [
+                pps_messages.job_info_of(owners.of(each), each, details=request.details)
+                for each in records
+                if not projects or owners.of(each).project in projects
+            ]
 
     def SubscribeJob(self, request: Any, context: Context) -> Iterator[Any]:
+        if not request.pipeline.name:
+            raise InvalidArgument("pipeline must be specified")
         name = pipeline_name(request.pipeline)
         with self.engine.database.read() as db:
             key = pipelines.inspect_pipeline(db, name.project, name.name).key
@@ -153,12 +201,15 @@ class JobListService(PpsPart):
             is_first = False
 
 
-def _page(records: Iterator[JobRecord], request: Any) -> list[JobRecord]:
-    """Apply paginationMarker (a time, exclusive), number and reverse to jobs that come newest first."""
-    found = list(records)
-    if request.reverse:
-        found.reverse()
-    if request.HasField("paginationMarker"):
-        mark = nanoseconds(request.paginationMarker)
-        found = [each for each in found if (each.created > mark if request.reverse else each.created < mark)]
-    return found[: at_most(request.number)]
+def _pipeline_key(db: Statements, request: Any) -> int | None:
+    """Return the key of the pipeline that a request is about; None for all."""
+    if not request.HasField("pipeline") or not request.pipeline.name:
+        return None
+    name = pipeline_name(request.pipeline)
+    return pipelines.inspect_pipeline(db, name.project, name.name).key
+
+
+def _sets_below(db: Statements, message: Any) -> set[str]:
+    """Return the ids of the commit sets with a commit that was made directly from the one that a message names."""
+    record = commit_name(message).resolve(db)
+    return {row["id"] for row in db.all("sets_directly_below", commit=record.key)}

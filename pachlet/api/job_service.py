@@ -1,4 +1,4 @@
-"""The part of pps_v2.API that ends jobs from outside, and the call that auth would make.
+"""The part of pps_v2.API that ends and deletes jobs from outside, and the call that auth would make.
 
 Read next: open_transactions.py, pachlet/pps/jobs.py.
 """
@@ -25,7 +25,7 @@ _ENDS = {f"JOB_{state.upper()}": state for state in (JobState.FAILURE, JobState.
 
 
 class JobService(PpsPart):
-    """Answers the RPCs of pps_v2.API that end jobs."""
+    """Answers the RPCs of pps_v2.API that end and delete jobs."""
 
     def __init__(self, engine: Engine, clock: Clock, open_transactions: OpenTransactions) -> None:
         super().__init__(engine, clock, open_transactions)
@@ -34,6 +34,14 @@ class JobService(PpsPart):
 
     def StopJob(self, request: Any, context: Context) -> Any:
         self.open_transactions.write(context, "stop_job", request)
+        return messages.empty()
+
+    def DeleteJob(self, request: Any, context: Context) -> Any:
+        with self.engine.transactions.start() as txn:
+            record = _find_job(txn, request)
+            if not record.state.is_terminal:
+                jobs.end_job(txn, record, JobState.KILLED, "job deleted")
+            jobs.delete_job(txn, record)
         return messages.empty()
 
     def ActivateAuth(self, request: Any, context: Context) -> Any:

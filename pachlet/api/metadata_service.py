@@ -77,8 +77,7 @@ def _find(db: Statements, kind: str, edit: Any) -> tuple[Any, str, str]:
         raise InvalidArgument("pipeline picker cannot be nil")
     picked = edit.pipeline.name
     record = inspect_pipeline(db, pick_project(db, picked.project)["name"], picked.name)
-    before = db.value("metadata_of_pipeline", key=record.key)
-    return record.key, before, f'pipeline "{record.project}/{record.name}"'
+    return record.key, record.metadata, f'pipeline "{record.project}/{record.name}"'
 
 
 def _change(metadata: dict[str, str], edit: Any, name: str) -> dict[str, str]:

@@ -1,27 +1,32 @@
 """The part of pps_v2.API about pipelines: made, changed, looked at, deleted.
 
-Read next: pps_messages.py, pachlet/pps/pipelines.py.
+Read next: pipeline_messages.py, pachlet/pps/pipelines.py.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from pachlet.api import messages, pps_messages
 from pachlet.api.handlers import Context
-from pachlet.api.message_filter import refuse_filter
+from pachlet.api.message_filter import open_filter
 from pachlet.api.names import PipelineName, pipeline_name, project_name
 from pachlet.api.open_transactions import OpenTransactions
+from pachlet.api.pipeline_messages import pipeline_info, pipeline_infos
 from pachlet.api.pps_part import PpsPart
 from pachlet.api.specs import as_json, only_spec, parse_one
 from pachlet.clock import Clock
 from pachlet.errors import InvalidArgument, NotFound, Refused
+from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs.transactions import Transaction
 from pachlet.pps import pipelines, secrets, stopping
 from pachlet.pps.engine import Engine
 from pachlet.pps.pipelines import PipelineRecord
+from pachlet.pps.states import JobState
 
 
 class PipelineService(PpsPart):
@@ -85,29 +90,24 @@ class PipelineService(PpsPart):
                 )
             if steps:
                 record = pipelines.get_pipeline(db, record.key, record.version - steps)
-            return pps_messages.pipeline_info(db, record, details=request.details)
+            return pipeline_info(db, record, details=request.details)
 
     def ListPipeline(self, request: Any, context: Context) -> Iterator[Any]:
-        refuse_filter(request.jqFilter)
         projects = {project_name(each) for each in request.projects}
-        with self.engine.database.read() as db:
-            if request.HasField("pipeline") and request.pipeline.name:
-                name = pipeline_name(request.pipeline)
-                one = pipelines.inspect_pipeline(db, name.project, name.name)
-                versions = range(one.version, 0, -1) if request.history else [one.version]
-                found = [pipelines.get_pipeline(db, one.key, version) for version in versions]
-                found = found[: request.history + 1] if request.history >= 0 else found
+        size, index = request.page.page_size, request.page.page_index
+        if size < 0 or index < 0:
+            raise InvalidArgument("page size and index cannot be negative")
+        first, last = (size * index, size * (index + 1)) if size else (0, None)
+        with open_filter(request.jqFilter) as keeps, self.engine.database.read() as db:
+            found = [each for each in _wanted(db, request) if not projects or each.project in projects]
+            if not request.jqFilter:
+                infos = list(pipeline_infos(db, found[first:last]))
             else:
-                found = pipelines.list_pipelines(db, history=request.history)
-            if request.HasField("commit_set") and request.commit_set.id:
-                rows = db.all("jobs_of_set", id=request.commit_set.id)
-                keys = {(row["pipeline"], row["version"]) for row in rows}
-                found = [each for each in found if (each.key, each.version) in keys]
-            infos = [
-                pps_messages.pipeline_info(db, each, details=True)
-                for each in found
-                if not projects or each.project in projects
-            ]
+                chosen = (each for each in pipeline_infos(db, found) if keeps(each))
+                infos = list(itertools.islice(chosen, first, last))
+            if request.commit_set.id:
+                for each in infos:
+                    each.last_job_state = _last_job_state(db, each)
         yield from infos
 
     def StartPipeline(self, request: Any, context: Context) -> Any:
@@ -167,8 +167,29 @@ class PipelineService(PpsPart):
         return messages.empty()
 
 
+def _wanted(db: Statements, request: Any) -> list[PipelineRecord]:
+    """Return the pipelines that a ListPipelineRequest names, newest first."""
+    key = None
+    if request.pipeline.name:
+        name = pipeline_name(request.pipeline)
+        key = pipelines.inspect_pipeline(db, name.project, name.name).key
+    if request.commit_set.id:
+        found = pipelines.pipelines_of_set(db, request.commit_set.id)
+        return [each for each in found if key is None or each.key == key]
+    return pipelines.list_pipelines(db, key, request.history)
+
+
+def _last_job_state(db: Statements, info: Any) -> int:
+    """Return the state of the newest job that a pipeline had in a version."""
+    record = pipelines.inspect_pipeline(db, info.pipeline.project.name, info.pipeline.name)
+    state = db.value("last_job_of_version", pipeline=record.key, version=info.version)
+    return pps_messages.job_state(JobState(state)) if state else 0
+
+
 def _split_ancestry(name: str) -> tuple[str, int]:
     """Split `edges^2` or `edges~` into the name and how many versions to go back."""
+    if re.fullmatch(r".*\.[0-9]+", name):
+        raise Refused("cannot inspect future pipelines", hint="`edges^` is the version before the last")
     base = name.rstrip("0123456789").rstrip("^~") if "^" in name or "~" in name else name
     steps = name[len(base) :]
     if not steps:

@@ -1,15 +1,15 @@
-"""Make the messages of PPS out of what the database holds.
+"""Make the messages about jobs, datums and logs out of what the database holds.
 
 Specs are kept as JSON with the schema's field names, so the parts of a spec that a message repeats are parsed into it
 as they stand.
 
-Read next: pps_service.py.
+Read next: pipeline_messages.py, pps_service.py.
 """
 
 from __future__ import annotations
 
-import copy
 import json
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf import json_format
@@ -20,12 +20,12 @@ from pachlet.api.names import NANOS
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Commit, Repo
-from pachlet.pfs import commits
 from pachlet.pps.datums import Datum
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import JobInputs
-from pachlet.pps.states import JobState, PipelineState
+from pachlet.pps.states import JobState
+from pachlet.spec.defaults import COMBINED
 from pachlet.wire import schema
 
 _STATS = ("download", "process", "upload")
@@ -41,88 +41,89 @@ def job(project: str, name: str, id: str) -> Any:
     return make("pps_v2.Job", pipeline=pipeline(project, name), id=id)
 
 
-def _parse_fields(message: Any, spec: dict[str, Any]) -> None:
+def parse_fields(message: Any, spec: dict[str, Any]) -> None:
     """Fill a message with those parts of a spec that it has fields for."""
     known = {field.name for field in message.DESCRIPTOR.fields}
     json_format.ParseDict({key: value for key, value in spec.items() if key in known}, message)
 
 
-def pipeline_info(db: Statements, record: PipelineRecord, *, details: bool) -> Any:
-    """Return a pps_v2.PipelineInfo."""
-    last = db.first("list_jobs", pipeline=record.key, number=1)
-    state = record.state
-    if record.spec.get("autoscaling") and state == PipelineState.RUNNING and _is_idle(last):
-        state = PipelineState.STANDBY
-    info = make(
-        "pps_v2.PipelineInfo",
-        pipeline=pipeline(record.project, record.name),
-        version=record.version,
-        stopped=record.is_stopped,
-        spec_commit=messages.commit(Commit(record.repo.spec, record.spec_commit), "master"),
-        state=schema.enum_value("pps_v2.PipelineState", f"PIPELINE_{state.upper()}"),
-        reason=record.reason,
-        last_job_state=_job_state(JobState(last["state"])) if last else 0,
-        parallelism=record.parallelism,
-        type=1,
-        user_spec_json=json.dumps(record.user_spec),
-        effective_spec_json=json.dumps(record.spec),
-        metadata=json.loads(db.value("metadata_of_pipeline", key=record.key) or "{}"),
-    )
-    if details:
-        _parse_fields(info.details, record.spec)
-        info.details.salt = record.salt
-        info.details.reason = record.reason
-        info.details.workers_requested = record.parallelism
-        if state not in (PipelineState.STANDBY, PipelineState.PAUSED):
-            info.details.workers_available = record.parallelism
-        info.details.created_at.CopyFrom(messages.timestamp(record.created))
-        info.details.updated_at.CopyFrom(messages.timestamp(record.updated))
-    return info
-
-
-def _is_idle(last: Row | None) -> bool:
-    return last is None or JobState(last["state"]).is_terminal
-
-
-def _job_state(state: JobState) -> int:
+def job_state(state: JobState) -> int:
+    """Return the number of a job's state on the wire."""
     return schema.enum_value("pps_v2.JobState", f"JOB_{state.upper()}")
+
+
+class Owners:
+    """The pipelines that jobs of a listing are of, each read once."""
+
+    def __init__(self, db: Statements) -> None:
+        self._db = db
+        self._found: dict[tuple[int, int], PipelineRecord] = {}
+        self._versions: dict[int, int] = {}
+
+    def of(self, record: JobRecord) -> PipelineRecord:
+        """Return the pipeline of a job, in the job's version."""
+        key = record.pipeline, record.version
+        if key not in self._found:
+            self._found[key] = get_pipeline(self._db, *key)
+        return self._found[key]
+
+    def current_version(self, record: JobRecord) -> int:
+        """Return the version that a job's pipeline is at; -1 if it was deleted meanwhile."""
+        key = record.pipeline
+        if key not in self._versions:
+            row = self._db.first("get_pipeline_by_key", key=key)
+            self._versions[key] = row["version"] if row else -1
+        return self._versions[key]
 
 
 def job_info(db: Statements, record: JobRecord, *, details: bool) -> Any:
     """Return a pps_v2.JobInfo."""
-    owner = get_pipeline(db, record.pipeline, record.version)
+    return job_info_of(Owners(db).of(record), record, details=details)
+
+
+def job_info_of(owner: PipelineRecord, record: JobRecord, *, details: bool) -> Any:
+    """Return the pps_v2.JobInfo of a job whose pipeline is known."""
     info = make(
         "pps_v2.JobInfo",
         job=job(owner.project, owner.name, record.id),
         pipeline_version=record.version,
-        output_commit=messages.commit_of(commits.get_commit(db, record.output)),
+        output_commit=messages.commit(Commit(owner.repo, record.id), owner.output_branch.name),
         restart=record.restarts,
         data_processed=record.processed,
         data_skipped=record.skipped,
         data_total=record.total,
         data_failed=record.failed,
         data_recovered=record.recovered,
-        stats=_job_stats(record) if details else make("pps_v2.ProcessStats"),
-        state=_job_state(record.state),
+        stats=_job_stats(record),
+        state=job_state(record.state),
         reason=record.reason,
         created=messages.timestamp(record.created),
         started=messages.timestamp(record.started),
         finished=messages.timestamp(record.finished),
     )
     if details:
-        spec = copy.deepcopy(owner.spec)
-        _set_commits(spec.get("input") or {}, record.id)
-        _parse_fields(info.details, spec)
+        info.details.CopyFrom(_job_details(json.dumps(owner.spec)))
         info.details.salt = owner.salt
+        if info.details.HasField("input"):
+            _set_commits(info.details.input, record.id)
     return info
 
 
-def _set_commits(spec: dict[str, Any], commit_set: str) -> None:
+@lru_cache(maxsize=2048)
+def _job_details(spec: str) -> Any:
+    """Return what an effective spec says as the details of a job; to be copied, not changed."""
+    details = make("pps_v2.JobInfo.Details")
+    parse_fields(details, json.loads(spec))
+    return details
+
+
+def _set_commits(tree: Any, commit_set: str) -> None:
+    """Write into each leaf of a pps_v2.Input the commit set that a job reads it from."""
     for leaf in ("pfs", "cron"):
-        if leaf in spec:
-            spec[leaf]["commit"] = commit_set
-    for kind in ("cross", "union", "join", "group"):
-        for each in spec.get(kind, []):
+        if tree.HasField(leaf):
+            getattr(tree, leaf).commit = commit_set
+    for kind in COMBINED:
+        for each in getattr(tree, kind):
             _set_commits(each, commit_set)
 
 

@@ -30,6 +30,10 @@ from pachlet.spec.defaults import fill_input
 from pachlet.spec.validate import validate_input
 from pachlet.wire import schema
 
+_PAGE = 1000
+_AFTER_ALL = "~"
+"""After every id of a datum: they are hexadecimal."""
+
 
 class PpsService(PipelineService, JobListService, JobService, LogService, SecretService):
     """Answers pps_v2.API."""
@@ -61,21 +65,27 @@ class PpsService(PipelineService, JobListService, JobService, LogService, Secret
             yield from self._list_planned(request)
             return
         record = self._job(request)
-        number, states = at_most(request.number), set(request.filter.state)
+        number = at_most(request.number)
         with self.engine.database.read() as db:
             owner = pipelines.get_pipeline(db, record.pipeline, record.version)
-            rows = sorted(
-                db.all("list_datums", job=record.key), key=lambda row: row["id"], reverse=request.reverse
-            )
-            marker = request.paginationMarker
-            rows = [
-                row
-                for row in rows
-                if (not states or _datum_state(row, record) in states)
-                and (not marker or (row["id"] < marker if request.reverse else row["id"] > marker))
-            ]
-            infos = [pps_messages.datum_info(owner, record, row) for row in itertools.islice(rows, number)]
-        yield from infos
+        for row in self._datums(request, record, number):
+            yield pps_messages.datum_info(owner, record, row)
+
+    def _datums(self, request: Any, record: JobRecord, number: int | None) -> Iterator[Row]:
+        """Yield the settled datums of a job by id, or reversed, from a request's paginationMarker on."""
+        statement = "datums_before" if request.reverse else "datums_beyond"
+        marker = request.paginationMarker or (_AFTER_ALL if request.reverse else "")
+        states = set(request.filter.state)
+        while number is None or number > 0:
+            with self.engine.database.read() as db:
+                page = db.all(statement, job=record.key, marker=marker, number=_PAGE)
+            wanted = [row for row in page if not states or _datum_state(row, record) in states]
+            yield from wanted[:number]
+            if number is not None:
+                number -= len(wanted)
+            if len(page) < _PAGE:
+                return
+            marker = page[-1]["id"]
 
     def _list_planned(self, request: Any) -> Iterator[Any]:
         """Yield the datums that an input would make now, without any job."""

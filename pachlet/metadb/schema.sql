@@ -107,6 +107,9 @@ CREATE TABLE jobs (
     upload_time INTEGER NOT NULL DEFAULT 0, download_bytes INTEGER NOT NULL DEFAULT 0,
     upload_bytes INTEGER NOT NULL DEFAULT 0, UNIQUE (pipeline, id));
 CREATE INDEX jobs_of_set ON jobs (id);
+CREATE INDEX jobs_of_pipeline ON jobs (pipeline, key);
+CREATE INDEX jobs_of_output ON jobs (output);
+CREATE INDEX jobs_of_meta ON jobs (meta);
 CREATE INDEX jobs_unfinished ON jobs (pipeline, key)
     WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing');
 

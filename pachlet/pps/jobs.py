@@ -139,8 +139,13 @@ def remove_jobs(txn: Transaction) -> None:
     for key in txn.deleted:
         row = txn.db.first("job_of_commit", commit=key)
         if row is not None:
-            txn.db.run("delete_datums_of_job", job=row["key"])
-            txn.db.run("delete_job", key=row["key"])
+            delete_job(txn, JobRecord.of(row))
+
+
+def delete_job(txn: Transaction, job: JobRecord) -> None:
+    """Delete what is kept of a job, but for its log; its output commit stays as it is."""
+    txn.db.run("delete_datums_of_job", job=job.key)
+    txn.db.run("delete_job", key=job.key)
 
 
 def start_job(txn: Transaction, job: JobRecord) -> None:

@@ -44,6 +44,7 @@ class PipelineRecord:
     created: int
     updated: int
     is_stopped: bool
+    metadata: str
     spec_commit: str
     user_spec: dict[str, Any]
     spec: dict[str, Any]
@@ -71,32 +72,30 @@ class PipelineRecord:
         return float(str(text).removesuffix("s")) if text else None
 
 
-def _record(db: Statements, row: Row, version: int | None = None) -> PipelineRecord:
-    number = row["version"] if version is None else version
-    found = db.first("get_pipeline_version", pipeline=row["key"], version=number)
-    if found is None:
-        raise NotFound(f'pipeline "{row["name"]}" has no version {number}')
+def _record(row: Row) -> PipelineRecord:
+    """Make a record of a row of `pipelines` joined with one of its versions."""
     return PipelineRecord(
         key=row["key"],
         project=row["project"],
         name=row["name"],
-        version=number,
+        version=row["shown"],
         state=PipelineState.PAUSED if row["stopped"] else PipelineState(row["state"]),
         reason=row["reason"],
         created=row["created"],
-        updated=found["created"],
+        updated=row["updated"],
         is_stopped=bool(row["stopped"]),
-        spec_commit=found["spec_commit"],
-        user_spec=json.loads(found["user_spec"]),
-        spec=json.loads(found["effective_spec"]),
-        salt=found["salt"],
+        metadata=row["metadata"],
+        spec_commit=row["spec_commit"],
+        user_spec=json.loads(row["user_spec"]),
+        spec=json.loads(row["effective_spec"]),
+        salt=row["salt"],
     )
 
 
 def find_pipeline(db: Statements, project: str, name: str) -> PipelineRecord | None:
     """Return a pipeline, or None."""
-    row = db.first("get_pipeline", project=project, name=name)
-    return _record(db, row) if row else None
+    row = db.first("get_pipeline_version_by_name", project=project, name=name)
+    return _record(row) if row else None
 
 
 def inspect_pipeline(db: Statements, project: str, name: str) -> PipelineRecord:
@@ -112,19 +111,26 @@ def inspect_pipeline(db: Statements, project: str, name: str) -> PipelineRecord:
 
 def get_pipeline(db: Statements, key: int, version: int | None = None) -> PipelineRecord:
     """Return the pipeline with a key that is known to exist, in its current version or another."""
-    row = db.first("get_pipeline_by_key", key=key)
+    row = db.first("get_pipeline_version", key=key, version=version)
     if row is None:
-        raise NotFound("a pipeline in use was deleted")
-    return _record(db, row, version)
+        raise NotFound("a pipeline in use, or a version of it, was deleted")
+    return _record(row)
 
 
-def list_pipelines(db: Statements, project: str = "", history: int = 0) -> list[PipelineRecord]:
-    """Return pipelines, newest first; with `history` so many older versions of each too (-1 is all)."""
-    found: list[PipelineRecord] = []
-    for row in db.all("list_pipelines", project=project):
-        oldest = 1 if history < 0 else max(1, row["version"] - history)
-        found += [_record(db, row, version) for version in range(row["version"], oldest - 1, -1)]
-    return found
+def list_pipelines(db: Statements, pipeline: int | None = None, history: int = 0) -> list[PipelineRecord]:
+    """Return all pipelines (or the one with a key), newest first.
+
+    With `history` so many older versions of each come after it (-1 is all).
+    """
+    return [_record(row) for row in db.all("list_pipeline_versions", pipeline=pipeline, history=history)]
+
+
+def pipelines_of_set(db: Statements, commit_set: str) -> list[PipelineRecord]:
+    """Return the pipelines that a commit set has work of, each in the version that it had then, newest first."""
+    specs: dict[Repo, str] = {}
+    for each in commits.commits_behind_set(db, commit_set):
+        specs.setdefault(each.commit.repo, each.commit.id)
+    return [each for each in list_pipelines(db, history=-1) if specs.get(each.repo.spec) == each.spec_commit]
 
 
 def refuse_pipeline_repo(db: Statements, repo: Repo) -> None:

@@ -126,12 +126,15 @@ def store_plan(txn: Transaction, files: Files, job: JobRecord, plan: Plan, image
             for each, row in plan.kept
         ],
     )
-    if not plan.dropped:
-        return
     meta_base = commits.content_base(txn.db, commits.get_commit(txn.db, job.meta))
     recorded = files.open_finished(meta_base.root if meta_base else None)
+    dropped = plan.dropped
+    if find_base(txn.db, job) is None:  # the base's job was deleted: what it made stays for nobody
+        dropped = [each.path.rstrip("/").rpartition("/")[2] for each in recorded.list_dir("/meta")]
+    if not dropped:
+        return
     output, meta = Diff(), Diff()
-    for id in plan.dropped:
+    for id in dropped:
         prefix = output_prefix(id)
         for entry in recorded.entries(prefix):
             output.delete_file("/" + entry.path[len(prefix) :], id)

@@ -35,3 +35,8 @@ CREATE TABLE secret_values (
 CREATE TABLE project_defaults (
     project TEXT PRIMARY KEY REFERENCES projects ON DELETE CASCADE, json TEXT NOT NULL,
     created INTEGER NOT NULL) WITHOUT ROWID;
+
+-- Jobs are found by pipeline in the order made, and by either of their commits.
+CREATE INDEX jobs_of_pipeline ON jobs (pipeline, key);
+CREATE INDEX jobs_of_output ON jobs (output);
+CREATE INDEX jobs_of_meta ON jobs (meta);

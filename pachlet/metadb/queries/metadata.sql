@@ -10,8 +10,5 @@ UPDATE branches SET metadata = :metadata WHERE key = :key
 -- set_commit_metadata: what users hang on a commit
 UPDATE commits SET metadata = :metadata WHERE key = :key
 
--- metadata_of_pipeline: the same for all its versions
-SELECT metadata FROM pipelines WHERE key = :key
-
 -- set_pipeline_metadata: what users hang on a pipeline
 UPDATE pipelines SET metadata = :metadata WHERE key = :key

@@ -1,5 +1,9 @@
--- list_pipelines: all of the given project ('' is any), newest first
-SELECT * FROM pipelines WHERE :project = '' OR project = :project ORDER BY key DESC
+-- list_pipeline_versions: each pipeline (NULL) or one, newest first, with :history older versions (-1 is all)
+SELECT p.*, v.version AS shown, v.spec_commit, v.user_spec, v.effective_spec, v.salt, v.created AS updated
+FROM pipelines p JOIN pipeline_versions v ON v.pipeline = p.key
+WHERE (:pipeline IS NULL OR p.key = :pipeline) AND v.version <= p.version
+    AND (:history < 0 OR v.version >= p.version - :history)
+ORDER BY p.key DESC, v.version DESC
 
 -- get_pipeline: one by its name
 SELECT * FROM pipelines WHERE project = :project AND name = :name
@@ -27,8 +31,15 @@ DELETE FROM pipelines WHERE key = :key
 INSERT INTO pipeline_versions (pipeline, version, spec_commit, user_spec, effective_spec, salt, created)
 VALUES (:pipeline, :version, :spec_commit, :user_spec, :effective_spec, :salt, :created)
 
--- get_pipeline_version: one version
-SELECT * FROM pipeline_versions WHERE pipeline = :pipeline AND version = :version
+-- get_pipeline_version: a pipeline in one version (NULL is the current one)
+SELECT p.*, v.version AS shown, v.spec_commit, v.user_spec, v.effective_spec, v.salt, v.created AS updated
+FROM pipelines p JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = ifnull(:version, p.version)
+WHERE p.key = :key
+
+-- get_pipeline_version_by_name: a pipeline in its current version
+SELECT p.*, v.version AS shown, v.spec_commit, v.user_spec, v.effective_spec, v.salt, v.created AS updated
+FROM pipelines p JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = p.version
+WHERE p.project = :project AND p.name = :name
 
 -- delete_pipeline_versions: all of them
 DELETE FROM pipeline_versions WHERE pipeline = :pipeline
@@ -46,17 +57,35 @@ SELECT * FROM jobs WHERE key = :key
 -- job_of_commit: the one whose output or meta commit this is
 SELECT * FROM jobs WHERE output = :commit OR meta = :commit
 
--- list_jobs: of a pipeline (NULL is all), newest first, at most :number
-SELECT * FROM jobs WHERE :pipeline IS NULL OR pipeline = :pipeline ORDER BY key DESC LIMIT :number
+-- jobs_before: of all pipelines, with keys below :mark and made before :before, newest first
+SELECT * FROM jobs WHERE key < :mark AND created < :before ORDER BY key DESC LIMIT :number
+
+-- jobs_beyond: of all pipelines, with keys above :mark and made after :after, oldest first
+SELECT * FROM jobs WHERE key > :mark AND created > :after ORDER BY key LIMIT :number
+
+-- jobs_of_pipeline_before: the same of one pipeline
+SELECT * FROM jobs WHERE pipeline = :pipeline AND key < :mark AND created < :before ORDER BY key DESC LIMIT :number
+
+-- jobs_of_pipeline_beyond: the same of one pipeline
+SELECT * FROM jobs WHERE pipeline = :pipeline AND key > :mark AND created > :after ORDER BY key LIMIT :number
+
+-- last_jobs: of each pipeline (NULL) or one, the state of its newest job, and since when it has had work
+SELECT p.key AS pipeline, j.state, (SELECT min(started) FROM jobs WHERE pipeline = p.key
+    AND state IN ('created', 'starting', 'running', 'egressing', 'finishing')) AS working_since
+FROM pipelines p JOIN jobs j ON j.key = (SELECT max(key) FROM jobs WHERE pipeline = p.key)
+WHERE :pipeline IS NULL OR p.key = :pipeline
+
+-- last_job_of_version: the state of a pipeline's newest job of a version or an older one
+SELECT state FROM jobs WHERE pipeline = :pipeline AND version <= :version ORDER BY key DESC LIMIT 1
+
+-- sets_directly_below: the ids of the commit sets that have a commit made from this one
+SELECT DISTINCT c.id FROM commit_provenance p JOIN commits c ON c.key = p.commit_key WHERE p.upstream = :commit
 
 -- jobs_after: of a pipeline, made after the one with key :above, oldest first
 SELECT * FROM jobs WHERE pipeline = :pipeline AND key > :above ORDER BY key
 
 -- jobs_of_set: all with one id, in the order made
 SELECT * FROM jobs WHERE id = :id ORDER BY key
-
--- list_job_sets: each id once, newest first, at most :number
-SELECT id, max(key) AS newest FROM jobs GROUP BY id ORDER BY newest DESC LIMIT :number
 
 -- next_jobs: the oldest unfinished job of each pipeline
 SELECT min(key) AS key, pipeline FROM jobs
@@ -100,6 +129,12 @@ INSERT INTO datums (job, id, position, hash, state, made_by, record) VALUES (?, 
 
 -- list_datums: of a job, in order
 SELECT * FROM datums WHERE job = :job ORDER BY position
+
+-- datums_beyond: of a job, with ids after a marker, by id
+SELECT * FROM datums WHERE job = :job AND id > :marker ORDER BY id LIMIT :number
+
+-- datums_before: of a job, with ids before a marker, by id reversed
+SELECT * FROM datums WHERE job = :job AND id < :marker ORDER BY id DESC LIMIT :number
 
 -- get_datum: one
 SELECT * FROM datums WHERE job = :job AND id = :id

@@ -1,0 +1,82 @@
+"""Make the messages about pipelines out of what the database holds.
+
+A list of hundreds takes one query for all their last jobs, and what a version's spec says as a message is made once: a
+version never changes.
+
+Read next: pps_messages.py (jobs and datums), pipeline_service.py.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from pachlet.api import messages, pps_messages
+from pachlet.api.messages import make
+from pachlet.metadb.connect import Row
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.paths import Commit
+from pachlet.pps.pipelines import PipelineRecord
+from pachlet.pps.runs import Kind, kind_of
+from pachlet.pps.states import JobState, PipelineState
+from pachlet.wire import schema
+
+_TYPES = {Kind.TRANSFORM: 1, Kind.SPOUT: 2, Kind.SERVICE: 3}
+
+
+def pipeline_info(db: Statements, record: PipelineRecord, *, details: bool) -> Any:
+    """Return a pps_v2.PipelineInfo."""
+    rows = db.all("last_jobs", pipeline=record.key)
+    return _info(record, rows[0] if rows else None, details=details)
+
+
+def pipeline_infos(db: Statements, records: Iterable[PipelineRecord]) -> Iterator[Any]:
+    """Yield a pps_v2.PipelineInfo with details for each pipeline."""
+    last = {row["pipeline"]: row for row in db.all("last_jobs", pipeline=None)}
+    for each in records:
+        yield _info(each, last.get(each.key), details=True)
+
+
+def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
+    working_since = last["working_since"] if last else None
+    state = record.state
+    is_idle = last is None or JobState(last["state"]).is_terminal
+    if record.spec.get("autoscaling") and state == PipelineState.RUNNING and is_idle:
+        state = PipelineState.STANDBY
+    info = make(
+        "pps_v2.PipelineInfo",
+        pipeline=pps_messages.pipeline(record.project, record.name),
+        version=record.version,
+        stopped=record.is_stopped,
+        spec_commit=messages.commit(Commit(record.repo.spec, record.spec_commit), "master"),
+        state=schema.enum_value("pps_v2.PipelineState", f"PIPELINE_{state.upper()}"),
+        reason=record.reason,
+        last_job_state=pps_messages.job_state(JobState(last["state"])) if last else 0,
+        parallelism=record.parallelism,
+        type=_TYPES[kind_of(record.spec)],
+        user_spec_json=json.dumps(record.user_spec),
+        effective_spec_json=json.dumps(record.spec),
+        metadata=json.loads(record.metadata),
+    )
+    if details:
+        info.details.CopyFrom(_details(info.effective_spec_json))
+        info.details.salt = record.salt
+        info.details.reason = record.reason
+        info.details.workers_requested = record.parallelism
+        if state not in (PipelineState.STANDBY, PipelineState.PAUSED):
+            info.details.workers_available = record.parallelism
+        info.details.created_at.CopyFrom(messages.timestamp(record.created))
+        info.details.updated_at.CopyFrom(messages.timestamp(record.updated))
+        if working_since is not None:
+            info.details.workers_started_at.CopyFrom(messages.timestamp(working_since))
+    return info
+
+
+@lru_cache(maxsize=2048)
+def _details(spec: str) -> Any:
+    """Return what an effective spec says as the details of a pipeline; to be copied, not changed."""
+    details = make("pps_v2.PipelineInfo.Details")
+    pps_messages.parse_fields(details, json.loads(spec))
+    return details
