@@ -11,6 +11,7 @@ such. The texts that start with lower case are the ones that Pachyderm's clients
     ├── FailedPrecondition  right request, wrong moment
     ├── Refused             Pachyderm's plain validation errors (gRPC UNKNOWN, as upstream)
     ├── Unavailable         try again later
+    ├── ResourceExhausted   too many of something at a time
     ├── Unimplemented       a part of Pachyderm that pachlet does not have (yet), by name
     ├── Corrupt             stored bytes that fail their check
     └── Usage               the command line's words are off
@@ -70,6 +71,12 @@ class Unavailable(PachletError):
     """Not ready now; the same request may succeed later."""
 
     code = "UNAVAILABLE"
+
+
+class ResourceExhausted(PachletError):
+    """More of something than the server keeps up with, or a request that is too large to be read."""
+
+    code = "RESOURCE_EXHAUSTED"
 
 
 class Unimplemented(PachletError):

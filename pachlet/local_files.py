@@ -1,9 +1,10 @@
 """Read files and folders of this machine, for whoever puts them: the client that sends them, or the server itself.
 
 One module for both, so that a folder means the same files whichever way it goes. Links are followed, circles are
-not. What is neither file nor folder is refused by name, because reading a pipe may never end. A file is read as
-long as it was when it was opened: one that grows meanwhile (a log, or a pack of the very server that is being put
-to) has an end, too.
+not. What is neither file nor folder is refused by name, because reading a device or a pipe may never end. A file is
+read as long as it was when it was opened: one that grows meanwhile (a log, or a pack of the very server that is being
+put to) has an end, too. The kernel's own files don't say how long they are, and some have no end: they are read up to
+a limit.
 
 Read next: pachlet/client/put_file.py, pachlet/api/local_source.py.
 """
@@ -12,12 +13,19 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 
 from pachlet.errors import Refused
 
 BLOCK = 4 << 20
 _UNSIZED = 64 << 10
+_MOST_UNSIZED = 64 << 20
+_NULL = os.makedev(1, 3)
+
+_PIPE_IT = (
+    "put what comes out of it, as in `head -c 1M /dev/urandom | pachctl put file REPO@BRANCH:/PATH -f -`"
+)
 
 
 def files_below(folder: str) -> Iterator[tuple[str, str]]:
@@ -59,17 +67,32 @@ def read_blocks(path: str) -> Iterator[bytes]:
         # Not to wait, should it have become a pipe since somebody looked.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            left = os.fstat(handle).st_size or None  # the kernel's own files have no size
-            while left is None or left > 0:
-                block = os.read(handle, _UNSIZED if left is None else min(left, BLOCK))
+            found = os.fstat(handle)
+            refuse_endless(path, found)
+            left, block_size = found.st_size, BLOCK
+            if not left:  # the kernel's own files have no size
+                left, block_size = _MOST_UNSIZED + 1, _UNSIZED
+            while left > 0:
+                block = os.read(handle, min(left, block_size))
                 if not block:
                     return
+                left -= len(block)
+                if block_size == _UNSIZED and left <= 0:
+                    raise Refused(f"cannot read {path}: it seems to have no end", hint=_PIPE_IT)
                 yield block
-                left = None if left is None else left - len(block)
         finally:
             os.close(handle)
     except OSError as error:
         raise cannot_read(path, error) from None
+
+
+def refuse_endless(path: str, found: os.stat_result) -> None:
+    """Refuse what is no regular file and may never end; nothing, /dev/null, is empty."""
+    kind = found.st_mode
+    if stat.S_ISREG(kind) or stat.S_ISDIR(kind) or (stat.S_ISCHR(kind) and found.st_rdev == _NULL):
+        return
+    what = "a named pipe" if stat.S_ISFIFO(kind) else "a socket" if stat.S_ISSOCK(kind) else "a device"
+    raise Refused(f"cannot put {path}: it is {what}, which may never end", hint=_PIPE_IT)
 
 
 def check_name(path: str) -> None:

@@ -21,6 +21,7 @@ from typing import IO
 
 import grpc
 
+from pachlet.api.admission import THREADS, Admission
 from pachlet.api.chunk_door import ChunkDoor
 from pachlet.api.debug_service import DebugService
 from pachlet.api.handlers import make_handlers
@@ -77,7 +78,6 @@ from pachlet.storage.chunks import ChunkStore
 from pachlet.worker.process import ProcessRunner
 
 MESSAGE_LIMIT = 20 * 1024 * 1024
-_THREADS = 256  # each stream that waits holds one
 _STEPS = 32  # a step may wait minutes for an environment to be made
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -120,10 +120,10 @@ class Server:
         transactions = Transactions(self._database, clock)
         for hook in (fire_triggers, propagate, remove_jobs, create_jobs, end_finished_jobs):
             transactions.at_end(hook)
-        finisher = Finisher(self._database, transactions, self._store)
+        self._finisher = Finisher(self._database, transactions, self._store)
         with transactions.start() as txn:
             _settle_in(txn)
-        finisher.settle_all()
+        self._finisher.settle_all()
         files = Files(self._database, self._store)
         self._logbook = Logbook(self._database, clock)
         self._steps = ThreadPoolExecutor(_STEPS, thread_name_prefix="job")
@@ -178,8 +178,10 @@ class Server:
             "grpc.health.v1.Health": HealthService(),
             "pachlet.v1.Storage": StorageService(self._paths, self._database, self._store),
         }
-        self._grpc = grpc.server(ThreadPoolExecutor(_THREADS, thread_name_prefix="rpc"), options=_OPTIONS)
-        self._grpc.add_generic_rpc_handlers([*make_handlers(self.services), OldClients()])
+        self._grpc = grpc.server(ThreadPoolExecutor(THREADS, thread_name_prefix="rpc"), options=_OPTIONS)
+        admission = Admission()
+        self._database.changes.before_waiting = admission.begin_to_wait
+        self._grpc.add_generic_rpc_handlers([*make_handlers(self.services, admission), OldClients()])
         try:
             bound = self._grpc.add_insecure_port(f"{host}:{port}")
         except RuntimeError:
@@ -222,6 +224,7 @@ class Server:
         self._close_rooms()
 
     def _close_rooms(self) -> None:
+        self._finisher.close()
         self._runner.close()
         self._logbook.close()
         self._store.close()

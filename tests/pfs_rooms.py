@@ -34,12 +34,13 @@ class Rooms:
         self.transactions = Transactions(self.database, Clock())
         self.files = Files(self.database, self.store)
         self.collector = Collector(self.database, self.store)
-        finisher = Finisher(self.database, self.transactions, self.store)
+        self.finisher = Finisher(self.database, self.transactions, self.store)
         with self.transactions.start() as txn:
             ensure_default_project(txn)
-        finisher.settle_all()
+        self.finisher.settle_all()
 
     def close(self) -> None:
+        self.finisher.close()
         self.store.close()
         self.database.close()
 

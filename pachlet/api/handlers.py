@@ -10,29 +10,40 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
 from google.protobuf.message import DecodeError
 
+from pachlet.api.admission import Admission
 from pachlet.api.callers import sees_branches, strip_branches
+from pachlet.api.part_count import MOST, has_too_many_parts
 from pachlet.api.validation import validate
-from pachlet.errors import InvalidArgument, PachletError, Unimplemented
+from pachlet.errors import InvalidArgument, PachletError, ResourceExhausted, Unimplemented
 from pachlet.metadb.changes import Closed
 from pachlet.wire import schema
 
 log = logging.getLogger(__name__)
 
 Context: TypeAlias = grpc.ServicerContext
+_Admitted: TypeAlias = Callable[[], AbstractContextManager[None]]
 _HALF_TEXT = 750  # bytes, each of which may take three in the header
 
 
-def make_handlers(implementations: Mapping[str, object]) -> list[grpc.GenericRpcHandler]:
+def make_handlers(
+    implementations: Mapping[str, object], admission: Admission | None = None
+) -> list[grpc.GenericRpcHandler]:
     """Return a handler for every RPC of the schema; `implementations` has a service by the name of its API."""
+    admission = admission or Admission()
     return [
         grpc.method_handlers_generic_handler(
             service.full_name,
-            {each.name: _handler(service.full_name, each, implementations) for each in service.methods},
+            {
+                each.name: _handler(service.full_name, each, implementations, admission)
+                for each in service.methods
+            },
         )
         for service in schema.services()
     ]
@@ -44,7 +55,7 @@ def is_implemented(implementation: object, method: str) -> bool:
 
 
 def _handler(
-    service: str, method: schema.Method, implementations: Mapping[str, object]
+    service: str, method: schema.Method, implementations: Mapping[str, object], admission: Admission
 ) -> grpc.RpcMethodHandler:
     found = getattr(implementations.get(service), method.name, None)
     answer = _validated(method, found) if found else _unimplemented(service, method.name)
@@ -54,26 +65,32 @@ def _handler(
         (True, False): grpc.stream_unary_rpc_method_handler,
         (True, True): grpc.stream_stream_rpc_method_handler,
     }[method.client_streaming, method.server_streaming]
-    call = (
-        _streaming(service, method.name, answer)
-        if method.server_streaming
-        else _single(service, method.name, answer)
-    )
+    is_stream = method.client_streaming or method.server_streaming
+    wrap = _streaming if method.server_streaming else _single
+    call = wrap(f"{service}/{method.name}", answer, lambda: admission.call(is_stream=is_stream))
     return make(call, _reader(method), method.response.SerializeToString)
 
 
+@dataclass(frozen=True)
 class _Unreadable:
-    """Stands for bytes that are no message; whoever asks for the request refuses it."""
+    """Stands for bytes that are not read; whoever asks for the request gets the error."""
+
+    error: PachletError
 
 
 def _reader(method: schema.Method) -> Callable[[bytes], Any]:
     """Return what reads a request; gRPC would write an exception into the log for each that can't be read."""
+    descriptor = method.request.DESCRIPTOR
 
     def read(data: bytes) -> Any:
+        if has_too_many_parts(data, descriptor):
+            error = f"the request has more than {MOST} parts, more than a {descriptor.full_name} may have"
+            return _Unreadable(ResourceExhausted(error, hint="send it in several requests"))
         try:
             return method.request.FromString(data)
         except DecodeError:
-            return _Unreadable()
+            error = f"error unmarshalling request: it is no {descriptor.full_name}"
+            return _Unreadable(InvalidArgument(error))
 
     return read
 
@@ -85,9 +102,7 @@ def _validated(method: schema.Method, answer: Callable[[Any, Context], Any]) -> 
 
     def checked(request: Any) -> Any:
         if isinstance(request, _Unreadable):
-            raise InvalidArgument(
-                f"error unmarshalling request: it is no {method.request.DESCRIPTOR.full_name}"
-            )
+            raise request.error
         validate(request, prefix)
         return request
 
@@ -105,28 +120,30 @@ def _unimplemented(service: str, method: str) -> Callable[[Any, Context], Any]:
 
 
 def _single(
-    service: str, method: str, answer: Callable[[Any, Context], Any]
+    name: str, answer: Callable[[Any, Context], Any], admitted: _Admitted
 ) -> Callable[[Any, Context], Any]:
     def call(request: Any, context: Context) -> Any:
         try:
-            response = answer(request, context)
+            with admitted():
+                response = answer(request, context)
         except Exception as error:
-            _fail(context, f"{service}/{method}", error)
+            _fail(context, name, error)
         return response if sees_branches(context) else strip_branches(response)
 
     return call
 
 
 def _streaming(
-    service: str, method: str, answer: Callable[[Any, Context], Iterator[Any]]
+    name: str, answer: Callable[[Any, Context], Iterator[Any]], admitted: _Admitted
 ) -> Callable[[Any, Context], Iterator[Any]]:
     def call(request: Any, context: Context) -> Iterator[Any]:
         is_stripped = not sees_branches(context)
         try:
-            for response in answer(request, context):
-                yield strip_branches(response) if is_stripped else response
+            with admitted():
+                for response in answer(request, context):
+                    yield strip_branches(response) if is_stripped else response
         except Exception as error:
-            _fail(context, f"{service}/{method}", error)
+            _fail(context, name, error)
 
     return call
 

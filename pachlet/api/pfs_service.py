@@ -256,16 +256,16 @@ class PfsService(HistoryService, FileSetService, CheckService):
         if name.repo.name == FILESETS_REPO:
             record, files = self._open(name, context)
             with self.database.read() as db:
-                return messages.commit_info(db, replace(record, size=files.size()))
+                return self._commit_info(db, replace(record, size=files.size()))
         with self.database.read() as db:
             record = name.resolve(db)
         record = self._wait(record, request.wait, context)
         with self.database.read() as db:
-            return messages.commit_info(db, record)
+            return self._commit_info(db, record)
 
     def ListCommit(self, request: Any, context: Context) -> Iterator[Any]:
         with self.database.read() as db:
-            infos = [messages.commit_info(db, each) for each in self._list_commits(db, request)]
+            infos = [self._commit_info(db, each) for each in self._list_commits(db, request)]
         yield from infos
 
     def _list_commits(self, db: Statements, request: Any) -> Iterator[CommitRecord]:
@@ -312,7 +312,7 @@ class PfsService(HistoryService, FileSetService, CheckService):
                     continue
                 record = self._wait(record, request.state, context)
                 with self.database.read() as db:
-                    info = messages.commit_info(db, record)
+                    info = self._commit_info(db, record)
                 yield info
 
     def InspectCommitSet(self, request: Any, context: Context) -> Iterator[Any]:
@@ -321,7 +321,7 @@ class PfsService(HistoryService, FileSetService, CheckService):
         for record in sorted(records, key=lambda each: each.finished is None) if request.wait else records:
             settled = self._wait(record, FINISHED if request.wait else STARTED, context)
             with self.database.read() as db:
-                info = messages.commit_info(db, settled)
+                info = self._commit_info(db, settled)
             yield info
 
     def ListCommitSet(self, request: Any, context: Context) -> Iterator[Any]:
@@ -330,11 +330,18 @@ class PfsService(HistoryService, FileSetService, CheckService):
                 messages.make(
                     "pfs_v2.CommitSetInfo",
                     commit_set=messages.make("pfs_v2.CommitSet", id=each),
-                    commits=[messages.commit_info(db, c) for c in commits.commits_of_set(db, each)],
+                    commits=[self._commit_info(db, c) for c in commits.commits_of_set(db, each)],
                 )
                 for each in commits.list_commit_sets(db, request.project.name)
             ]
         yield from infos
+
+    def _commit_info(self, db: Statements, record: CommitRecord) -> Any:
+        """Return a CommitInfo; one that waits for something before it can be settled says so where errors are shown."""
+        info = messages.commit_info(db, record)
+        if record.finished is None and (why := self.transactions.waiting.get(record.key)):
+            info.error = f"not finished yet: {why}"
+        return info
 
     def _wait(self, record: CommitRecord, state: int, context: Context) -> CommitRecord:
         """Return the commit once it is in a state."""

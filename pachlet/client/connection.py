@@ -50,6 +50,7 @@ _ERRORS: dict[str, type[errors.PachletError]] = {
     "UNAVAILABLE": errors.Unavailable,
     "UNIMPLEMENTED": errors.Unimplemented,
     "DATA_LOSS": errors.Corrupt,
+    "RESOURCE_EXHAUSTED": errors.ResourceExhausted,
     "DEADLINE_EXCEEDED": errors.Unavailable,
 }
 

@@ -25,7 +25,7 @@ from pachlet.client import names
 from pachlet.client.connection import PAYLOAD_LIMIT, Connection
 from pachlet.client.local_files import Pass, ask_for_pass, source_url, watched
 from pachlet.errors import PachletError, Usage
-from pachlet.local_files import cannot_read, check_name, files_below, read_blocks
+from pachlet.local_files import cannot_read, check_name, files_below, read_blocks, refuse_endless
 
 LARGE = 1 << 20
 """A file from this size on is worth the two small calls that let the server read it itself."""
@@ -57,13 +57,21 @@ class FromDisk:
 
     def pieces(self) -> Iterator[dict[str, Any]]:
         check_name(str(self.local))
-        if stat.S_ISREG(self._stat().st_mode):
+        found = self._stat()
+        if not self._is_our_pipe(found):
+            refuse_endless(str(self.local), found)
+        if stat.S_ISREG(found.st_mode):
             # Sent even when it is empty: an empty file is a file.
             blocks = read_blocks(str(self.local))
             yield from ({"raw": {"value": block}} for block in itertools.chain([next(blocks, b"")], blocks))
             return
         with _reading(self.local, lambda: self.local.open("rb", buffering=0)) as stream:
             yield from _pieces(stream, str(self.local))
+
+    def _is_our_pipe(self, found: os.stat_result) -> bool:
+        """Tell whether it is a pipe that the shell has opened for us, as in `-f <(zcat x.gz)`; that is like `-f -`."""
+        opened = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
+        return stat.S_ISFIFO(found.st_mode) and str(self.local).startswith(opened)
 
     def _stat(self) -> os.stat_result:
         found: os.stat_result = _reading(self.local, self.local.stat)

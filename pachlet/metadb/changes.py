@@ -26,6 +26,8 @@ class Changes:
         self._condition = threading.Condition()
         self._count = 0
         self._closed = False
+        self.before_waiting: Callable[[], None] = lambda: None
+        """Called in the thread that is about to wait; may raise instead."""
 
     @property
     def count(self) -> int:
@@ -51,6 +53,7 @@ class Changes:
 
     def wait(self, seen: int, timeout: float | None = None) -> None:
         """Return when there was a change after `seen`, or after `timeout` seconds; raise Closed when closed."""
+        self.before_waiting()
         with self._condition:
             self._condition.wait_for(lambda: self._closed or self._count != seen, timeout)
             if self._closed:

@@ -1,7 +1,9 @@
 """Settle the content of commits: apply what was written to them to the tree of their base, and check it.
 
 The tree is computed outside the write transaction, because a large commit takes a while, and published with the
-commit's row in one. A commit that the engine was killed in stays `finishing` and is settled at the next start.
+commit's row in one. A commit that the engine was killed in stays `finishing` and is settled at the next start. So does
+one that there is no space on the disk for, but it is tried again every few seconds: what was written to it is safe,
+and whoever asks is told what it waits for.
 
 Read next: files.py (who reads the trees), storage/fileset.py (how a tree is changed).
 """
@@ -9,8 +11,9 @@ Read next: files.py (who reads the trees), storage/fileset.py (how a tree is cha
 from __future__ import annotations
 
 import logging
+import threading
 
-from pachlet.errors import Corrupt
+from pachlet.errors import Corrupt, Unavailable
 from pachlet.metadb.connect import Database
 from pachlet.pfs import commits
 from pachlet.pfs.index import DatabaseIndex, add_chunks, add_nodes
@@ -23,6 +26,8 @@ from pachlet.storage.tree import Tree
 
 log = logging.getLogger(__name__)
 
+_TRY_AGAIN = 3.0  # seconds
+
 
 class Finisher:
     """Turns finishing commits into finished ones."""
@@ -33,6 +38,17 @@ class Finisher:
         self._store = store
         self._index = DatabaseIndex(database)
         transactions.settle = self.settle
+        self._lock = threading.Lock()
+        self._trying: threading.Thread | None = None
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Give up trying; what waits is settled at the next start."""
+        self._closed.set()
+        with self._lock:
+            trying = self._trying
+        if trying is not None:
+            trying.join()
 
     def settle_all(self) -> None:
         """Settle every commit that was finishing when the engine last stopped."""
@@ -45,14 +61,39 @@ class Finisher:
         """Settle one commit, then its children that wait for it, then theirs.
 
         Safe to call twice and from two threads: the second finds it finished. Does nothing while its base is open,
-        and nothing for a commit that was deleted.
+        and nothing for a commit that was deleted. One that can't be stored now is settled later.
         """
         todo = [key]
         while todo:
             key = todo.pop()
-            if self._settle_one(key):
+            try:
+                is_settled = self._settle_one(key)
+            except Unavailable as trouble:
+                self._try_later(key, trouble)
+                continue
+            self._transactions.waiting.pop(key, None)
+            if is_settled:
                 with self._database.read() as db:
                     todo += [each.key for each in commits.waiting_children(db, key)]
+
+    def _try_later(self, key: int, trouble: Unavailable) -> None:
+        waiting = self._transactions.waiting
+        if key not in waiting:
+            log.warning("a commit can't be finished yet: %s", trouble)
+        with self._lock:
+            waiting[key] = str(trouble)
+            if self._trying is None and not self._closed.is_set():
+                self._trying = threading.Thread(target=self._try_again, name="finishing", daemon=True)
+                self._trying.start()
+
+    def _try_again(self) -> None:
+        while not self._closed.wait(_TRY_AGAIN):
+            for key in list(self._transactions.waiting):
+                self.settle(key)
+            with self._lock:
+                if not self._transactions.waiting:
+                    self._trying = None
+                    return
 
     def _settle_one(self, key: int) -> bool:
         # From before the first look: the tree that is made shares nodes with its base, which may be deleted.

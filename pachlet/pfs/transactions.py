@@ -53,7 +53,8 @@ Hook = Callable[[Transaction], None]
 class Transactions:
     """Starts write transactions and runs what must follow at the end of each.
 
-    `settle` is called after a transaction for each commit that it left finishing; finishing.py sets it.
+    `settle` is called after a transaction for each commit that it left finishing; finishing.py sets it, and keeps
+    `waiting`.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
@@ -61,6 +62,8 @@ class Transactions:
         self._clock = clock
         self._hooks: list[Hook] = []
         self.settle: Callable[[int], None] = lambda key: None
+        self.waiting: dict[int, str] = {}
+        """Why commits are not settled yet, by key; they are tried again."""
 
     def at_end(self, hook: Hook) -> None:
         """Call `hook` at the end of every transaction, in the order added."""

@@ -9,6 +9,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -366,3 +367,57 @@ def test_interrupt_of_a_put_from_a_pipe_stores_nothing(ok: Type, environ: dict[s
         assert process.wait() == 130
         assert process.stderr.read() == b""
     assert ok("list", "commit", "images").rows == []
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom"])
+def test_put_file_of_a_device_is_refused(ok: Type, fail: Type, device: str) -> None:
+    ok("create", "repo", "r")
+    refused = fail("put", "file", "r@master:/x", "-f", device)
+    assert refused.status == 1
+    assert f"cannot put {device}: it is a device, which may never end" in refused.err
+    assert "head -c 1M" in refused.err
+    assert fail("list", "file", "r@master").status == 1  # no commit was made
+    ok("put", "file", "r@master:/nothing", "-f", "/dev/null")
+    assert ok("get", "file", "r@master:/nothing").bytes == b""
+
+
+def test_put_file_of_a_named_pipe_a_socket_or_a_folder_is_refused(
+    ok: Type, fail: Type, tmp_path: Path
+) -> None:
+    ok("create", "repo", "r")
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket"))
+        for name, said in (
+            ("pipe", "it is a named pipe, which may never end"),
+            ("socket", "it is a socket, which may never end"),
+            (".", "is a folder"),
+        ):
+            refused = fail("put", "file", "r@master:/x", "-f", str(tmp_path / name))
+            assert refused.status in (1, 2)
+            assert said in refused.err
+        bad = fail("put", "file", "r@master:/", "-r", "-f", str(tmp_path))
+        assert (bad.status, "it is neither a file nor a folder" in bad.err) == (1, True)
+
+
+def test_put_file_of_a_pipe_that_the_shell_opened_is_what_comes_out_of_it(
+    ok: Type, environ: dict[str, str]
+) -> None:
+    ok("create", "repo", "r")
+    script = f"{' '.join(PACHCTL)} put file r@master:/x -f <(printf piped)"
+    subprocess.run(["bash", "-c", script], env={**os.environ, **environ}, check=True)
+    assert ok("get", "file", "r@master:/x").bytes == b"piped"
+
+
+def test_wait_commit_of_a_failed_commit_says_so_with_its_status(ok: Type, fail: Type) -> None:
+    ok("create", "repo", "r")
+    ok("put", "file", "r@master:/x", given=b"1")
+    assert ok("wait", "commit", "r@master").status == 0
+    ok("start", "commit", "r@master")
+    ok("put", "file", "r@master:/x/y", given=b"1")
+    ok("finish", "commit", "r@master")
+    for words in (("r@master",), ("--downstream", "r@master")):
+        failed = fail("wait", "commit", *words)
+        assert failed.status == 1
+        assert "failed: file / directory path collision (/x/y)" in failed.err
+    assert "Error: file / directory path collision" in fail("wait", "commit", "r@master").out

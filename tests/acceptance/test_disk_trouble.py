@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pachlet import errors, testing
+from pachlet.client import commits
 from pachlet.client.connection import Connection, Message
 from pachlet.client.put_file import from_bytes, put_file
 from pachlet.client.repos import create_repo, delete_repo
 from pachlet.client.storage import check_chunks, collect_garbage, fsck
+from pachlet.pfs import finishing
 from pachlet.pfs.checking import Checker
+from pachlet.pfs.finishing import Finisher
 from pachlet.testing import RunningServer
 from tests.pfs_rooms import Rooms
 
@@ -102,6 +108,77 @@ def test_a_database_that_can_not_grow_refuses_and_goes_on_when_it_can(tmp_path: 
     after = rooms.put("r", [("/b", b"b")])
     assert rooms.read(after)["/b"] == b"b"
     rooms.close()
+
+
+def test_a_commit_that_there_is_no_space_to_settle_goes_on_when_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finishing, "_TRY_AGAIN", 0.01)
+    is_full = True
+    publish = Finisher._publish
+
+    def publish_if_there_is_space(self: Finisher, *rest: Any) -> None:
+        if is_full:
+            raise errors.Unavailable("no space left on the disk that holds it")
+        publish(self, *rest)
+
+    monkeypatch.setattr(Finisher, "_publish", publish_if_there_is_space)
+    with testing.server(tmp_path / "data") as server, Connection(server.address) as connection:
+        create_repo(connection, "r")
+        put(connection, "/a", b"1")  # acknowledged, because it is safe
+        put(connection, "/b", b"2")
+        [info] = connection.call("pfs_v2.API", "ListCommit", LIST_HEAD)
+        assert (info.HasField("finishing"), info.HasField("finished")) == (True, False)
+        first = commits.inspect_commit(connection, "r@master^")
+        assert first.error == "not finished yet: no space left on the disk that holds it"
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(commits.wait_commit, connection, "r@master")
+            is_full = False
+            assert waiting.result(30).error == ""
+        assert commits.inspect_commit(connection, "r@master^").error == ""
+        assert (get(connection, "/a"), get(connection, "/b")) == (b"1", b"2")
+        is_full = True
+        put(connection, "/c", b"3")
+    # It is no reason not to start, either.
+    with testing.server(tmp_path / "data") as server, Connection(server.address) as connection:
+        is_full = False
+        assert commits.wait_commit(connection, "r@master").error == ""
+        assert get(connection, "/c") == b"3"
+
+
+def test_a_disk_that_fills_while_a_commit_is_settled(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finishing, "_TRY_AGAIN", 0.05)
+    with testing.server(small_disk / "data") as server, Connection(server.address) as connection:
+        create_repo(connection, "r")
+        settle, filler = Finisher._settle_one, small_disk / "filler"
+
+        def fill_first(self: Finisher, key: int) -> bool:
+            if not filler.exists():
+                fill_up(filler)
+            return settle(self, key)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Finisher, "_settle_one", fill_first)
+            names = {f"/{number:05}": b"%d" % number for number in range(300)}
+            put_file(connection, "r@master", [from_bytes(path, data) for path, data in names.items()])
+            [info] = connection.call("pfs_v2.API", "ListCommit", LIST_HEAD)
+            assert info.error.startswith("not finished yet: ")
+            assert "full" in info.error or "no space" in info.error
+        filler.unlink()
+        assert commits.wait_commit(connection, "r@master").error == ""
+        assert get(connection, "/00007") == b"7"
+        assert not list(fsck(connection, zombies=False))
+
+
+def fill_up(path: Path) -> None:
+    """Write until the disk is full."""
+    with path.open("wb", buffering=0) as out, contextlib.suppress(OSError):
+        for size in (1 << 16, 1 << 12):
+            with contextlib.suppress(OSError):
+                while out.write(bytes(size)):
+                    pass
 
 
 def test_a_flipped_bit_spoils_one_file_and_says_so(server: RunningServer, connection: Connection) -> None:

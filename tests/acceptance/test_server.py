@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
 
 from pachlet import testing
+from pachlet.api.admission import MOST_WAITING
 from pachlet.client import commits, jobs, pipelines, repos
 from pachlet.client.connection import Connection
-from pachlet.errors import PachletError
+from pachlet.errors import PachletError, ResourceExhausted
+from pachlet.testing import RunningServer
+from pachlet.wire import schema
 from tests.acceptance.server_process import ServerProcess, refusal
 from tests.acceptance.words import PFS, PPS, create, ended, job, pfs_input, put, put_id, shell, tree
 
@@ -111,3 +116,32 @@ def test_clients_and_jobs_at_once(connection: Connection) -> None:
     assert {ended(job(connection, "two", id))[0] for id in made} == {"SUCCESS"}
     everything = {f"/{number}-{turn}": "x" for number in range(4) for turn in range(2)}
     assert tree(connection, "two@master") == everything
+
+
+def test_calls_that_wait_leave_room_for_those_that_do_not(server: RunningServer) -> None:
+    """A stream that waits holds a thread, and 256 of them held up whatever came next."""
+    with Connection(server.address) as connection, grpc.insecure_channel(server.address) as channel:
+        repos.create_repo(connection, "a")
+        subscribe = channel.unary_stream(f"/{PFS}/SubscribeCommit")
+        request = schema.message("pfs_v2.SubscribeCommitRequest")(repo={"name": "a", "type": "user"})
+        ended: queue.SimpleQueue[grpc.Call] = queue.SimpleQueue()
+        watching = [subscribe(request.SerializeToString()) for _ in range(MOST_WAITING + 5)]
+        for each in watching:
+            each.add_done_callback(ended.put)
+        for _ in range(5):  # those that are one too many
+            refused = ended.get(timeout=30)
+            assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert refused.details() == "too many calls are waiting"
+        # All the others wait, and whoever does not is served.
+        put(connection, "a@master", {"/x": "1"})
+        assert tree(connection, "a@master") == {"/x": "1"}
+        commits.start_commit(connection, "a@open")
+        with pytest.raises(ResourceExhausted, match="too many calls are waiting"):
+            commits.wait_commit(connection, "a@open")
+        first = [each for each in watching if each.is_active()]
+        assert len(first) == MOST_WAITING
+        for each in first:
+            assert next(each)  # each gets the commit
+            each.cancel()
+        commits.finish_commit(connection, "a@open")
+        assert commits.wait_commit(connection, "a@open").HasField("finished")

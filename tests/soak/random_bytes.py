@@ -157,7 +157,9 @@ class Noise:
         return bytes(message)
 
 
-def throw(channel: grpc.Channel, rpc: Rpc, payloads: list[bytes]) -> tuple[grpc.StatusCode, str]:
+def throw(
+    channel: grpc.Channel, rpc: Rpc, payloads: list[bytes], patience: float = PATIENCE
+) -> tuple[grpc.StatusCode, str]:
     """Call an RPC with payloads (one, unless it takes a stream); return the code and what was said."""
     about = rpc.method
     name = (
@@ -166,7 +168,7 @@ def throw(channel: grpc.Channel, rpc: Rpc, payloads: list[bytes]) -> tuple[grpc.
     stub = getattr(channel, name)(rpc.path)
     sent: Any = iter(payloads) if about.client_streaming else payloads[0]
     try:
-        answer = stub(sent, timeout=PATIENCE)
+        answer = stub(sent, timeout=patience)
         if about.server_streaming:
             for _, _ in zip(range(20), answer, strict=False):
                 pass

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from pachlet import local_files
 from pachlet.errors import Refused
 from pachlet.local_files import BLOCK, check_name, files_below, read_blocks
 
@@ -98,3 +100,30 @@ def test_unreadable_file_is_named(tmp_path: Path) -> None:
         list(read_blocks(str(tmp_path / "none")))
     with pytest.raises(Refused, match=r": Is a directory"):
         list(read_blocks(str(tmp_path)))
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full"])
+def test_a_device_is_not_read(device: str) -> None:
+    with pytest.raises(Refused, match=f"cannot put {device}: it is a device, which may never end"):
+        list(read_blocks(device))
+
+
+def test_nothing_is_read_of_nothing() -> None:
+    assert list(read_blocks("/dev/null")) == []
+
+
+def test_pipes_and_sockets_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refused, match="it is a named pipe, which may never end"):
+        list(read_blocks(str(tmp_path / "pipe")))
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket"))
+        with pytest.raises(Refused, match=r"cannot read .*/socket: No such device or address"):
+            list(read_blocks(str(tmp_path / "socket")))
+
+
+def test_a_file_that_does_not_say_how_long_it_is_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert b"MemTotal" in b"".join(read_blocks("/proc/meminfo"))
+    monkeypatch.setattr(local_files, "_MOST_UNSIZED", 100)
+    with pytest.raises(Refused, match="cannot read /proc/meminfo: it seems to have no end"):
+        list(read_blocks("/proc/meminfo"))

@@ -18,7 +18,7 @@ from pachlet.cli.verbs.waiting import report, wait_for_set
 from pachlet.client import commits
 from pachlet.client.connection import Message
 from pachlet.client.watch import head_of
-from pachlet.errors import Usage
+from pachlet.errors import PachletError, Usage
 from pachlet.ids import is_commit_id
 from pachlet.paths import USER
 
@@ -110,6 +110,9 @@ def list_commit(session: Session, arguments: Namespace) -> None:
         _show(session, arguments, found)
 
 
+wait_commit_status = "0 when the commits are finished, 1 when one of them failed, 2 when the words are off."
+
+
 def wait_commit_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("commit", metavar="repo@branch-or-commit | id")
     parser.add_argument(
@@ -121,14 +124,26 @@ def wait_commit_arguments(parser: ArgumentParser) -> None:
 
 def wait_commit(session: Session, arguments: Namespace) -> int | None:
     if not is_commit_id(arguments.commit) and not arguments.downstream:
-        _show_one(session, arguments, commits.wait_commit(session.connection, arguments.commit))
+        info = commits.wait_commit(session.connection, arguments.commit)
+        _show_one(session, arguments, info)
+        _refuse_failed([info])
         return None
     known = is_commit_id(arguments.commit)
     identifier = arguments.commit if known else head_of(session.connection, arguments.commit)
     outcomes = wait_for_set(session, identifier)
     session.progress.close()
-    _show(session, arguments, commits.inspect_commitset(session.connection, identifier))
-    return report(session, outcomes) if session.verbose else None
+    infos = list(commits.inspect_commitset(session.connection, identifier))
+    _show(session, arguments, infos)
+    status = report(session, outcomes) if session.verbose else None
+    _refuse_failed([info for info in infos if info.commit.id == identifier])
+    return status
+
+
+def _refuse_failed(infos: list[Message]) -> None:
+    """Upstream ends with status 0 whatever the commit came to; whoever waits before the next step should notice."""
+    for info in infos:
+        if info.error:
+            raise PachletError(f"commit {info.commit.repo.name}@{info.commit.id} failed: {info.error}")
 
 
 def subscribe_commit_arguments(parser: ArgumentParser) -> None:
