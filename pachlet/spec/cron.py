@@ -12,7 +12,8 @@ import re
 from pachlet.errors import Refused
 
 _WORDS = {"@never", "@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
-EVERY = re.compile(r"@every (?:[0-9]+(?:\.[0-9]+)?(?:ns|us|µs|ms|s|m|h))+")
+DURATION = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+EVERY = re.compile(rf"@every (?:{DURATION.pattern})+")
 ZONE = re.compile(r"(?:CRON_)?TZ=\S+\s+")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
@@ -29,7 +30,9 @@ _HINT = 'such as "0 6 * * *" (minute, hour, day, month, weekday), "@daily" or "@
 
 def check_cron(spec: str) -> None:
     """Raise Refused for a schedule that can't be read."""
-    text = ZONE.sub("", spec.strip(), count=1)
+    text = spec.strip()
+    if zone := ZONE.match(text):
+        text = text[zone.end() :]
     if text.startswith("@"):
         if text not in _WORDS and not EVERY.fullmatch(text):
             raise _refusal(f"unrecognized descriptor: {text}")

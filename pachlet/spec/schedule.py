@@ -2,24 +2,25 @@
 
 Times are nanoseconds since 1970; fields are read in UTC unless the schedule names a zone. A schedule that starts with
 @every counts from the given time, cut to whole seconds. Where both days of the month and weekdays are given, either
-will do.
+will do. Where a zone's clocks are put forward, the times that they leave out don't fire; where they are put back, the
+times that come twice fire twice.
 
 Read next: cron.py (which schedules there are).
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from pachlet.errors import Refused
-from pachlet.spec.cron import FIELDS, PART, ZONE, check_cron
+from pachlet.spec.cron import DURATION, FIELDS, PART, ZONE, check_cron
 
 NANOS = 1_000_000_000
-_DAYS_AHEAD = 5 * 366  # upstream gives up after five years without a match
+_YEARS_AHEAD = 5  # upstream gives up after five years without a match
 _WORDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -29,7 +30,16 @@ _WORDS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,  # the sign for micro
+    "μs": 1_000,  # the Greek letter
+    "ms": 1_000_000,
+    "s": NANOS,
+    "m": 60 * NANOS,
+    "h": 3600 * NANOS,
+}
 
 
 class Schedule(Protocol):
@@ -73,33 +83,47 @@ class Fields:
     def next(self, after: int) -> int | None:
         """Return the first whole minute that the fields allow."""
         try:
-            start = datetime.fromtimestamp(after // NANOS, self.zone).date()
-        except (ValueError, OverflowError, OSError):
+            found = self._find(after // NANOS + 1)
+        except (ValueError, OverflowError, OSError):  # beyond what the calendar knows
             return None
-        for number in range(_DAYS_AHEAD):
-            try:
-                day = start + timedelta(days=number)
-            except OverflowError:
-                return None
-            if day.month not in self.months or not self._has_day(day.day, day.isoweekday() % 7):
-                continue
-            for hour in sorted(self.hours):
-                for minute in sorted(self.minutes):
-                    time = self._time(datetime(day.year, day.month, day.day, hour, minute))
-                    if time is not None and time > after:
-                        return time
+        return None if found is None else found * NANOS
+
+    def _find(self, second: int) -> int | None:
+        local = datetime.fromtimestamp(second, self.zone)
+        last_year = local.year + _YEARS_AHEAD
+        while local.year <= last_year:
+            steps = self._steps(local)
+            if not steps:
+                return second
+            second += self._widest(second, local, steps)
+            local = datetime.fromtimestamp(second, self.zone)
         return None
 
-    def _has_day(self, day: int, weekday: int) -> bool:
-        matches = (day in self.days, weekday in self.weekdays)
-        return all(matches) if self.needs_both_days else any(matches)
+    def _steps(self, local: datetime) -> list[int]:
+        """Return by how many seconds one may go on from a time that the fields don't allow, the most first.
 
-    def _time(self, local: datetime) -> int | None:
-        """Return the time of a clock on the wall; None where the clocks are put forward over it."""
-        there = local.replace(tzinfo=self.zone)
-        if there.astimezone(UTC).astimezone(self.zone).replace(tzinfo=None) != local:
-            return None
-        return int(there.timestamp()) * NANOS
+        None where they allow it. Each step holds as far as the clocks of the zone go on steadily.
+        """
+        to_minute = 60 - local.second
+        to_hour = (59 - local.minute) * 60 + to_minute
+        to_day = (23 - local.hour) * 3600 + to_hour
+        if local.month not in self.months or not self._has_day(local):
+            return [to_day, to_hour, to_minute, 1]
+        if local.hour not in self.hours:
+            return [to_hour, to_minute, 1]
+        if local.minute not in self.minutes or local.second:
+            return [to_minute, 1]
+        return []
+
+    def _widest(self, second: int, local: datetime, steps: list[int]) -> int:
+        for step in steps:
+            if datetime.fromtimestamp(second + step, self.zone).utcoffset() == local.utcoffset():
+                return step
+        return 1  # the clocks are changed right now
+
+    def _has_day(self, local: datetime) -> bool:
+        matches = (local.day in self.days, local.isoweekday() % 7 in self.weekdays)
+        return all(matches) if self.needs_both_days else any(matches)
 
 
 def parse_schedule(spec: str) -> Schedule:
@@ -113,8 +137,8 @@ def parse_schedule(spec: str) -> Schedule:
     if text == "@never":
         return Never()
     if text.startswith("@every "):
-        pieces = re.findall(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|ms|s|m|h)", text)
-        return Every(max(1, int(sum(float(count) * _UNITS[unit] for count, unit in pieces))))
+        nanos = sum(Decimal(count) * _UNITS[unit] for count, unit in DURATION.findall(text))
+        return Every(max(1, int(nanos) // NANOS))
     parts = _WORDS.get(text, text).split()
     minutes, hours, days, months, weekdays = (
         _numbers(part, lowest, highest, words)
@@ -125,6 +149,8 @@ def parse_schedule(spec: str) -> Schedule:
 
 
 def _parse_zone(name: str) -> tzinfo:
+    if name == "Local":
+        name = "localtime"
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError):  # KeyError is a name that is unknown, the others are odd ones

@@ -3,7 +3,7 @@
 Clients and their tests match on these texts. The spec is an effective one: its defaults are filled in. What
 needs the server's state (does the repo exist? the secret?) is checked where that state is.
 
-Read next: defaults.py (what was filled in), cron.py, paths.py (names).
+Read next: defaults.py (what was filled in), schedule.py, paths.py (names).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from pachlet.errors import Refused
 from pachlet.globs import Glob
 from pachlet.paths import check_pipeline_name, check_pipeline_start
-from pachlet.spec.cron import check_cron
 from pachlet.spec.defaults import COMBINED, visit
 from pachlet.spec.quantity import parse_bytes
+from pachlet.spec.schedule import parse_schedule
 
 Object = Mapping[str, Any]
 
@@ -135,7 +135,7 @@ def _check_input(node: Object) -> None:
     ):
         raise Refused(f"S3 inputs in {kinds[0]} expressions are not supported")
     if kinds[0] == "cron":
-        check_cron(node["cron"].get("spec", ""))
+        parse_schedule(node["cron"].get("spec", ""))
 
 
 def _check_pfs(pfs: Object) -> None:
