@@ -61,6 +61,7 @@ from pachlet.pfs.propagation import propagate
 from pachlet.pfs.repos import ensure_default_project
 from pachlet.pfs.restoring import Restored
 from pachlet.pfs.restoring import restore as restore_backup
+from pachlet.pfs.timer import Timer
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import create_jobs, end_finished_jobs, remove_jobs
@@ -74,6 +75,7 @@ from pachlet.pps.recording import Recorder
 from pachlet.pps.running import JobRun
 from pachlet.pps.runs import Kind
 from pachlet.pps.scheduler import Scheduler
+from pachlet.pps.ticking import Ticking
 from pachlet.storage.chunks import ChunkStore
 from pachlet.worker.process import ProcessRunner
 
@@ -144,7 +146,8 @@ class Server:
         head = LocalHead(files, engine.leases, self._recorder, self._logbook)
         self._pool = Pool(engine.workers, head, engine.leases, self._runner, engine.scratch)
         self._scheduler = Scheduler(engine, {Kind.TRANSFORM: lambda job: JobRun(engine, job)})
-        self._cron_triggers = CronTriggers(self._database, transactions, clock)
+        triggers, ticking = CronTriggers(self._database, transactions, clock), Ticking(engine, clock)
+        self._timer = Timer(self._database.changes, clock, [triggers.look, ticking.look])
         open_transactions = OpenTransactions(self._database, transactions, clock)
         nonces = Nonces(self._paths.nonces)
         filesets = FileSets(self._database, transactions, files, clock)
@@ -162,7 +165,7 @@ class Server:
         )
         self.services: dict[str, object] = {
             "pfs_v2.API": pfs,
-            "pps_v2.API": PpsService(engine, clock, open_transactions),
+            "pps_v2.API": PpsService(engine, clock, open_transactions, ticking),
             "versionpb_v2.API": VersionService(),
             "admin_v2.API": AdminService(self._database),
             "auth_v2.API": InactiveService(),
@@ -202,7 +205,7 @@ class Server:
         self._recorder.start()
         self._pool.start()
         self._scheduler.start()
-        self._cron_triggers.start()
+        self._timer.start()
         self._expiry.start()
         with self._database.read() as db:
             id = db.value("get_setting", key="deployment_id")
@@ -213,7 +216,7 @@ class Server:
         """Stop answering, stop the workers, close everything; unfinished jobs go on at the next start."""
         self._database.changes.close()
         self._grpc.stop(grace=1.0).wait()
-        self._cron_triggers.close()
+        self._timer.close()
         self._expiry.close()
         self._chunk_door.close()
         self._scheduler.close()

@@ -10,22 +10,27 @@ from collections.abc import Iterator
 from typing import Any
 
 from pachlet.api import pps_messages
+from pachlet.api.cron_service import CronService
 from pachlet.api.handlers import Context
 from pachlet.api.job_list_service import JobListService
 from pachlet.api.job_service import JobService
 from pachlet.api.log_service import LogService
 from pachlet.api.names import at_most
+from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pipeline_service import PipelineService
 from pachlet.api.secret_service import SecretService
 from pachlet.api.specs import as_json
+from pachlet.clock import Clock
 from pachlet.errors import InvalidArgument, NotFound, Refused
 from pachlet.metadb.connect import Row
 from pachlet.paths import DEFAULT_PROJECT
 from pachlet.pps import pipelines
 from pachlet.pps.datums import enumerate_datums
+from pachlet.pps.engine import Engine
 from pachlet.pps.inputs import CronInput, parse_input
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.planning import JobInputs, heads_of
+from pachlet.pps.ticking import Ticking
 from pachlet.spec.defaults import fill_input
 from pachlet.spec.validate import validate_input
 from pachlet.wire import schema
@@ -35,8 +40,14 @@ _AFTER_ALL = "~"
 """After every id of a datum: they are hexadecimal."""
 
 
-class PpsService(PipelineService, JobListService, JobService, LogService, SecretService):
+class PpsService(PipelineService, JobListService, JobService, LogService, SecretService, CronService):
     """Answers pps_v2.API."""
+
+    def __init__(
+        self, engine: Engine, clock: Clock, open_transactions: OpenTransactions, ticking: Ticking
+    ) -> None:
+        super().__init__(engine, clock, open_transactions)
+        self.ticking = ticking
 
     # Datums.
 

@@ -91,6 +91,12 @@ CREATE TABLE project_defaults (
     project TEXT PRIMARY KEY REFERENCES projects ON DELETE CASCADE, json TEXT NOT NULL,
     created INTEGER NOT NULL) WITHOUT ROWID;
 
+-- How far the schedule of each cron input of a pipeline's current version has been followed: its last tick (NULL: none
+-- yet; ticks that were asked for by hand don't count) and the time of the next (NULL: never).
+CREATE TABLE cron_inputs (
+    pipeline INTEGER NOT NULL REFERENCES pipelines, name TEXT NOT NULL, last INTEGER, due INTEGER,
+    PRIMARY KEY (pipeline, name)) WITHOUT ROWID;
+
 -- A job is a pipeline's work on one commit set: same id as its output commit, and gone with it. image is what its code
 -- was. The numbers behind total are kept as its datums settle, so that nobody has to count them: how many ended how, the
 -- first that failed, and the sums over those that ran (times in nanoseconds).

@@ -3,16 +3,12 @@
 The tick before the first is the start of the branch's head, so a restart neither repeats nor forgets one. Ticks that
 were missed, and ticks at which there is nothing new, move nothing.
 
-Read next: triggers.py, spec/schedule.py.
+Read next: triggers.py, timer.py (who calls), spec/schedule.py.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-
 from pachlet.clock import Clock
-from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Database, Rollback
 from pachlet.paths import Branch
 from pachlet.pfs import branches, commits
@@ -21,41 +17,15 @@ from pachlet.pfs.transactions import Transactions
 from pachlet.pfs.triggers import Trigger, find_trigger
 from pachlet.spec.schedule import parse_schedule
 
-log = logging.getLogger(__name__)
-
 
 class CronTriggers:
-    """The thread that watches the clock for every branch with a cron trigger."""
+    """Fires every branch with a cron trigger."""
 
     def __init__(self, database: Database, transactions: Transactions, clock: Clock) -> None:
         self._database = database
         self._transactions = transactions
         self._clock = clock
         self._ticks: dict[tuple[int, str], int] = {}
-        self._thread = threading.Thread(target=self._run, name="cron-triggers", daemon=True)
-        clock.on_jump(database.changes.announce)
-
-    def start(self) -> None:
-        """Start watching."""
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop watching."""
-        self._database.changes.close()
-        self._thread.join()
-
-    def _run(self) -> None:
-        changes = self._database.changes
-        while True:
-            seen = changes.count
-            try:
-                due = self.look()
-                changes.wait(seen, None if due is None else max(0.0, (due - self._clock.now()) / 1e9))
-            except Closed:
-                return
-            except Exception:
-                log.exception("the cron triggers met an error; this is a bug of pachlet")
-                changes.wait(seen, timeout=5)
 
     def look(self) -> int | None:
         """Fire what is due; return the time of the next tick, if there is one."""

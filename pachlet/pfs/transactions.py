@@ -9,7 +9,7 @@ Read next: propagation.py (what follows), commits.py.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from pachlet.clock import Clock
 from pachlet.ids import new_id
@@ -80,11 +80,22 @@ class Transactions:
         with self._database.write() as db:
             transaction = Transaction(db, self._clock, commit_set or new_id())
             yield transaction
-            for hook in self._hooks:
-                hook(transaction)
+            self._end(transaction)
             if is_dry_run:
                 raise Rollback
-            db.after_commit(lambda: self._settle(transaction))
+
+    def run_each(self, acts: Iterable[Callable[[Transaction], None]]) -> None:
+        """Do several things one after the other, each with a commit set of its own, and write them at once."""
+        with self._database.write() as db:
+            for act in acts:
+                transaction = Transaction(db, self._clock, new_id())
+                act(transaction)
+                self._end(transaction)
+
+    def _end(self, transaction: Transaction) -> None:
+        for hook in self._hooks:
+            hook(transaction)
+        transaction.db.after_commit(lambda: self._settle(transaction))
 
     def _settle(self, transaction: Transaction) -> None:
         for key in transaction.finishing:

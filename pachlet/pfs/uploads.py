@@ -152,11 +152,16 @@ def write_upload(transactions: Transactions, upload: Upload, repo: Repo, id: str
     """Make an upload part of its target; a commit made for it is there in full or not at all."""
     upload.seal()  # before the transaction, in which all other writers wait
     with transactions.start() as txn:
-        target = find_target(txn.db, repo, id, branch)
-        if target.commit is not None:
-            upload.stage(txn, target.commit)
-        elif target.branch is not None:
-            record = commits.start_commit(txn, target.branch)
-            upload.stage(txn, record)
-            upload.forget()
-            commits.start_finishing(txn, record)
+        place_upload(txn, upload, repo, id, branch)
+
+
+def place_upload(txn: Transaction, upload: Upload, repo: Repo, id: str, branch: str) -> None:
+    """Make an upload part of its target, in the caller's transaction."""
+    target = find_target(txn.db, repo, id, branch)
+    if target.commit is not None:
+        upload.stage(txn, target.commit)
+    elif target.branch is not None:
+        record = commits.start_commit(txn, target.branch)
+        upload.stage(txn, record)
+        upload.forget()
+        commits.start_finishing(txn, record)

@@ -20,6 +20,8 @@ from pachlet.storage.fileset import Entry
 from pachlet.worker.scratch import open_file
 
 _BLOCK = 1 << 20
+TICK_VARIABLE = "PACHLET_TICK_"
+"""Before the name of a cron input: the variable that says which tick the datum is of, such as 2026-01-31T06:00:00Z."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,8 @@ def datum_environ(datum: Datum, inputs: JobInputs, job_id: str) -> dict[str, str
     for file in datum.files:
         environ[file.name] = f"/pfs/{file.name}{file.path}"
         environ[f"{file.name}_COMMIT"] = inputs.commit(file.repo).commit.id
+        if file.input.is_cron:
+            environ[f"{TICK_VARIABLE}{file.name}"] = file.path[1:]
         if file.join_on:
             environ[f"PACH_DATUM_{file.name}_JOIN_ON"] = file.join_on
         if file.group_by:

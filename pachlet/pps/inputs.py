@@ -48,6 +48,7 @@ class PfsInput(Input):
     group_by: str = ""
     lazy: bool = False
     empty_files: bool = False
+    is_cron: bool = False  # its files are ticks
     reference: bool = False  # a change of these files alone makes no datum run again
     propagates: bool = True  # a new commit on the branch makes a job
     trigger: Mapping[str, Any] | None = field(default=None, hash=False)
@@ -76,12 +77,16 @@ class CronInput(Input):
     def source(self) -> Branch:
         return Branch(self.repo, "master")
 
+    @property
+    def propagates(self) -> bool:
+        return True
+
     def visit(self) -> Iterator[PfsInput | CronInput]:
         yield self
 
     def as_pfs(self) -> PfsInput:
         """Return the pfs input that gives the same datums: one for each tick."""
-        return PfsInput(self.name, self.repo, "master", "/*", commit=self.commit)
+        return PfsInput(self.name, self.repo, "master", "/*", commit=self.commit, is_cron=True)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from pachlet.paths import Branch, Repo
 from pachlet.pfs import branches, commits, repos
 from pachlet.pfs.transactions import Transaction
 from pachlet.pfs.triggers import Trigger
-from pachlet.pps import jobs
+from pachlet.pps import cron_inputs, jobs
+from pachlet.pps.catching_up import catch_up_of
 from pachlet.pps.inputs import PfsInput, parse_input
 from pachlet.pps.secrets import check_secrets
 from pachlet.pps.states import PipelineState
@@ -148,6 +149,7 @@ def plan_spec(db: Statements, user_spec: dict[str, Any]) -> dict[str, Any]:
     validate_pipeline(spec)
     check_secrets(db, spec)
     refuse_unsupported(spec)
+    catch_up_of(spec)
     return spec
 
 
@@ -160,6 +162,7 @@ def create_pipeline(
     draws a new one, whatever the spec says, so that none is.
     """
     spec = plan_spec(txn.db, user_spec)
+    cron_inputs.fill_starts(spec, txn.now)
     project, name = spec["pipeline"]["project"]["name"], spec["pipeline"]["name"]
     before = find_pipeline(txn.db, project, name)
     if before is not None and not update:
@@ -177,6 +180,7 @@ def put_version(
 ) -> PipelineRecord:
     """Make an effective spec the version after `before`, or the first one; what ran for the old one is killed."""
     project, name = spec["pipeline"]["project"]["name"], spec["pipeline"]["name"]
+    cron_inputs.create_repos(txn, spec, project, name)
     upstream, quiet = _input_branches(txn.db, spec, project)
     key = before.key if before else _add_pipeline(txn, project, name)
     if before is not None:
@@ -199,6 +203,7 @@ def put_version(
         created=txn.now,
     )
     txn.db.run("set_pipeline_version", key=key, version=version)
+    cron_inputs.follow_schedules(txn, key, spec, project)
     made = get_pipeline(txn.db, key)
     if made.is_stopped:
         disconnect(txn, made)
@@ -250,7 +255,7 @@ def _input_branches(db: Statements, spec: dict[str, Any], project: str) -> tuple
     tree = parse_input(spec["input"], project)
     for branch in tree.branches():
         repos.inspect_repo(db, branch.repo)
-    heard = {leaf.source for leaf in tree.visit() if isinstance(leaf, PfsInput) and leaf.propagates}
+    heard = {leaf.source for leaf in tree.visit() if leaf.propagates}
     return tree.branches(), [branch for branch in tree.branches() if branch not in heard]
 
 
@@ -284,6 +289,7 @@ def delete_pipeline(
         return False
     key = row["key"]
     jobs.kill_jobs(txn, key, "pipeline deleted")
+    specs = [get_pipeline(txn.db, key, version).spec for version in range(1, row["version"] + 1)]
     for statement in (
         "delete_datums_of_pipeline",
         "delete_logs_of_pipeline",
@@ -301,6 +307,7 @@ def delete_pipeline(
             repos.delete_repo(txn, repo, force=force)
         except PachletError as error:
             raise type(error)(f'cannot delete pipeline "{name}": {error}', hint=error.hint) from None
+    cron_inputs.delete_cron_inputs(txn, key, project, name, specs, force=force)
     txn.db.run("delete_pipeline", key=key)
     return True
 

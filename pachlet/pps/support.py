@@ -31,15 +31,6 @@ def refuse_unsupported(spec: dict[str, Any]) -> None:
     for field, name in REFUSED_IN_TRANSFORM.items():
         if spec.get("transform", {}).get(field):
             _refuse(name)
-    _check_input(spec.get("input") or {})
-
-
-def _check_input(spec: dict[str, Any]) -> None:
-    if "cron" in spec:
-        _refuse("cron input")
-    for kind in ("cross", "union", "join", "group"):
-        for each in spec.get(kind, []):
-            _check_input(each)
 
 
 def _refuse(name: str) -> None:

@@ -48,6 +48,9 @@ class Schedule(Protocol):
     def next(self, after: int) -> int | None:
         """Return the first time later than `after`, or None if there is none."""
 
+    def rebase(self, after: int, until: int) -> int:
+        """Return a time from `after` to `until` from which on it fires just as it does from `after` on."""
+
 
 class Never:
     """`@never`."""
@@ -55,6 +58,10 @@ class Never:
     def next(self, after: int) -> int | None:
         """Return None."""
         return None
+
+    def rebase(self, after: int, until: int) -> int:
+        """Return `until`."""
+        return max(after, until)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,12 @@ class Every:
     def next(self, after: int) -> int | None:
         """Return the whole second that is so many seconds later."""
         return (after // NANOS + self.seconds) * NANOS
+
+    def rebase(self, after: int, until: int) -> int:
+        """Return `after`, or the last of the whole steps since that is not later than `until`."""
+        step = self.seconds * NANOS
+        whole = after // NANOS * NANOS
+        return max(after, whole + (until - whole) // step * step)
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,10 @@ class Fields:
         except (ValueError, OverflowError, OSError):  # beyond what the calendar knows
             return None
         return None if found is None else found * NANOS
+
+    def rebase(self, after: int, until: int) -> int:
+        """Return `until`: what has fired does not matter to what fires next."""
+        return max(after, until)
 
     def _find(self, second: int) -> int | None:
         local = datetime.fromtimestamp(second, self.zone)

@@ -81,7 +81,6 @@ def test_names_and_inputs_are_checked(repo: Connection) -> None:
         ("s3_out", {"s3_out": True}),
         ("services", {"service": {"internal_port": 80, "external_port": 30080}}),
         ("spouts", {"spout": {}, "input": None}),
-        ("cron", {"input": {"cron": {"name": "tick", "spec": "@daily"}}}),
         ("S3 gateway", {"input": pfs_input("in", "/", s3=True)}),
     ],
 )

@@ -40,3 +40,8 @@ CREATE TABLE project_defaults (
 CREATE INDEX jobs_of_pipeline ON jobs (pipeline, key);
 CREATE INDEX jobs_of_output ON jobs (output);
 CREATE INDEX jobs_of_meta ON jobs (meta);
+
+-- How far the schedules of cron inputs have been followed.
+CREATE TABLE cron_inputs (
+    pipeline INTEGER NOT NULL REFERENCES pipelines, name TEXT NOT NULL, last INTEGER, due INTEGER,
+    PRIMARY KEY (pipeline, name)) WITHOUT ROWID;

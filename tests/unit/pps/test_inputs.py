@@ -79,7 +79,7 @@ def test_cron_reads_its_repo_as_pfs_would() -> None:
     }
     tree = parse_input({"cron": spec}, "d")
     assert isinstance(tree, CronInput)
-    assert tree.as_pfs() == PfsInput("tick", Repo("d", "p_tick"), "master", "/*", commit="c")
+    assert tree.as_pfs() == PfsInput("tick", Repo("d", "p_tick"), "master", "/*", commit="c", is_cron=True)
 
 
 def test_no_input_set() -> None:
