@@ -15,6 +15,7 @@ import threading
 from pachlet.clock import Clock
 from pachlet.errors import NotFound, PachletError, Refused
 from pachlet.metadb.connect import Row
+from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs.transactions import Transaction
 from pachlet.pps.catching_up import Choice, catch_up_of, choose_ticks
 from pachlet.pps.cron_inputs import add_tick, cron_inputs, newest_tick, start_of
@@ -59,11 +60,31 @@ class Ticking:
         with self._lock:
             while self._make_due(record.key):
                 pass
+            self._keep_beginnings(record)
             now = self._clock.now()
             store = self._engine.files.store
             self._engine.transactions.run_each(
                 functools.partial(add_tick, store=store, cron=cron, time=now) for cron in crons
             )
+
+    def _keep_beginnings(self, record: PipelineRecord) -> None:
+        """Write down what schedules that have not ticked yet go on from: a tick by hand is not to be taken for it."""
+        crons = {each.name: each for each in cron_inputs(record.spec, record.project)}
+        with self._engine.database.read() as db:
+            rows = [row for row in db.all("cron_inputs", pipeline=record.key) if row["last"] is None]
+            begins = {row["name"]: self._begin(db, row, crons[row["name"]]) for row in rows}
+        with self._engine.transactions.start() as txn:
+            for row in rows:
+                if not _has_changed(txn, row):
+                    begin = begins[row["name"]]
+                    txn.db.run(
+                        "put_cron_input", pipeline=record.key, name=row["name"], last=begin, due=row["due"]
+                    )
+
+    def _begin(self, db: Statements, row: Row, cron: CronInput) -> int:
+        """Return the time that the schedule of a cron input goes on from."""
+        last = row["last"] if row["last"] is not None else newest_tick(db, self._engine.files, cron)
+        return start_of(cron) if last is None else max(last, start_of(cron))
 
     def _make_due(self, pipeline: int | None) -> bool:
         """Make ticks that are due (of one pipeline, or None: of any); return whether there were any."""
@@ -80,10 +101,9 @@ class Ticking:
                 record = get_pipeline(db, row["pipeline"])
                 crons = {each.name: each for each in cron_inputs(record.spec, record.project)}
                 cron = crons[row["name"]]
-                last = row["last"] if row["last"] is not None else newest_tick(db, self._engine.files, cron)
+                after = self._begin(db, row, cron)
         except NotFound:
             return  # deleted just now
-        after = start_of(cron) if last is None else max(last, start_of(cron))
         choice = choose_ticks(parse_schedule(cron.spec), catch_up_of(record.spec), after, now)
 
         def advance(txn: Transaction) -> None:

@@ -367,3 +367,38 @@ def test_jobs_of_missed_ticks_see_one_tick_more_each(connection: Connection) -> 
     made = list(jobs.list_job(connection, "p"))[::-1]
     counts = [ended(job(connection, "p", each.job.id)) for each in made]
     assert counts[1:] == [("SUCCESS", 1, kept, 0, kept + 1) for kept in range(3)]
+
+
+@pytest.mark.parametrize("catch_up", ["all", "last", "none"])
+def test_stopped_pipeline_catches_up_once_it_is_started(
+    connection: Connection, clock: FakeClock, catch_up: str
+) -> None:
+    create(connection, pipeline("@hourly", LIST, catch_up=catch_up))
+    clock.advance(1800)
+    assert ticks(connection, 1) == hours("2024-03-01", 11)
+    last_job(connection, "p")
+    pipelines.stop_pipeline(connection, "p")
+    clock.advance(3 * HOUR + 600)
+    before = len(list(jobs.list_job(connection, "p")))
+    pipelines.run_cron(connection, "p")  # a tick, but no job, as upstream
+    assert ticks(connection, 2)[1:] == ["2024-03-01T14:10:00Z"]
+    assert len(list(jobs.list_job(connection, "p"))) == before
+    pipelines.start_pipeline(connection, "p")
+    missed = {"all": hours("2024-03-01", 12, 13, 14), "last": hours("2024-03-01", 14), "none": []}[catch_up]
+    assert is_quiet(connection, 2 + len(missed))
+    assert ticks(connection, 2 + len(missed))[2:] == missed
+    clock.advance(50 * 60)
+    after = ticks(connection, 4 + len(missed))
+    assert after[-1] == "2024-03-01T15:00:00Z"
+    assert ended(last_job(connection, "p"))[::4] == ("SUCCESS", 3 + len(missed))
+
+
+def test_update_of_a_stopped_pipeline_leaves_it_stopped(connection: Connection, clock: FakeClock) -> None:
+    spec = pipeline("@hourly", LIST, start="2024-03-01T10:30:00Z")
+    create(connection, spec)
+    pipelines.stop_pipeline(connection, "p")
+    pipelines.create_pipeline(connection, spec, update=True)
+    clock.advance(2 * HOUR)
+    assert is_quiet(connection, 0)
+    pipelines.start_pipeline(connection, "p")
+    assert ticks(connection, 3)[1:] == hours("2024-03-01", 11, 12)

@@ -1,5 +1,6 @@
--- cron_inputs: of a pipeline
-SELECT * FROM cron_inputs WHERE pipeline = :pipeline ORDER BY name
+-- cron_inputs: of a pipeline, with its version
+SELECT c.*, p.version FROM cron_inputs c JOIN pipelines p ON p.key = c.pipeline
+WHERE c.pipeline = :pipeline ORDER BY c.name
 
 -- get_cron_input: one, with the version of its pipeline
 SELECT c.*, p.version FROM cron_inputs c JOIN pipelines p ON p.key = c.pipeline
