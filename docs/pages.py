@@ -1,6 +1,6 @@
 """Write the pages that are made from the code: `make docs`.
 
-Read next: errors_page.py, coverage_page.py.
+Read next: errors_page.py, coverage_page.py, lint_page.py.
 """
 
 from __future__ import annotations
@@ -8,10 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from docs import coverage_page, errors_page
+from docs import coverage_page, errors_page, lint_page
 
 HERE = Path(__file__).parent
-PAGES: dict[str, Callable[[], str]] = {"errors.md": errors_page.page, "coverage.md": coverage_page.page}
+PAGES: dict[str, Callable[[], str]] = {
+    "errors.md": errors_page.page,
+    "coverage.md": coverage_page.page,
+    "lint.md": lint_page.page,
+    "pipeline.schema.json": lint_page.schema,
+}
 
 
 def main() -> None:

@@ -61,6 +61,8 @@ def run(session: Session, argv: Sequence[str]) -> int:
 
         hint = next_step(error, session.program)
         _report(session, f"{error.message}; {hint}" if hint else error.message)
+        for line in getattr(error, "lines", ()):
+            session.say(line)
         return error.exit_status
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -94,21 +94,28 @@ class Session:
     def read_text(self, source: str) -> str:
         """Return the text of a file, of the input ("-") or of a URL."""
         try:
+            return self.read_bytes(source).decode()
+        except UnicodeDecodeError:
+            raise PachletError(f"{source} is not text in UTF-8") from None
+
+    def read_bytes(self, source: str) -> bytes:
+        """Return what a file, the input ("-") or a URL holds."""
+        try:
             if source == "-":
-                content = self.input.read()
-            elif source.startswith(("http://", "https://")):
+                return self.input.read()
+            if source.startswith(("http://", "https://")):
                 import urllib.request
 
                 with urllib.request.urlopen(source) as answer:
-                    content = answer.read()
-            else:
-                with open(source, "rb") as stream:
-                    content = stream.read()
-            return content.decode()
-        except UnicodeDecodeError:
-            raise PachletError(f"{source} is not text in UTF-8") from None
-        except OSError as error:
-            raise PachletError(f"cannot read {source}: {error.strerror or error}") from None
+                    content: bytes = answer.read()
+                    return content
+            with open(source, "rb") as stream:
+                return stream.read()
+        except (OSError, ValueError) as error:  # the latter for a name with a zero byte, or a bad URL
+            reason = getattr(error, "strerror", None) or error
+            raise PachletError(
+                f"cannot read {source!r}: {reason}" if "\x00" in source else f"cannot read {source}: {reason}"
+            ) from None
 
     def close(self) -> None:
         """Let go of what was opened."""

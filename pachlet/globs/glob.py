@@ -41,6 +41,7 @@ class Glob:
         parser = Parser(self.pattern)
         sequence = parser.parse()
         self.literal_prefix = _literal_prefix(sequence)
+        self.group_count = _captured(sequence)
         if _stars(sequence) <= TAME_STARS and _ways(sequence) <= TAME_WAYS:
             self._groups = regex_matcher(sequence, parser.refuses_to_end)
         else:
@@ -78,6 +79,12 @@ class Glob:
 def _literal_prefix(sequence: Sequence[Node]) -> str:
     """Return what every match begins with, for range scans."""
     return sequence[0].text if sequence and isinstance(sequence[0], Text) else ""
+
+
+def _captured(sequence: Sequence[Node]) -> int:
+    """Count the groups that capture, those within groups as well."""
+    groups = [node for node in sequence if isinstance(node, Group)]
+    return sum((group.kind != "{") + sum(map(_captured, group.choices)) for group in groups)
 
 
 def _stars(sequence: Sequence[Node]) -> int:

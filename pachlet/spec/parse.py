@@ -3,7 +3,7 @@
 A file holds one spec, several YAML documents, or a list of specs, in JSON or YAML. Its name says which;
 without a telling name, a text that begins with a bracket is JSON.
 
-Read next: json_reader.py, yaml_reader.py, check.py.
+Read next: json_reader.py, yaml_reader.py, check.py; lint.py (all errors, not the first).
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from typing import Any
 from pachlet.spec.check import Checker
 from pachlet.spec.fields import SPEC
 from pachlet.spec.json_reader import read_json
-from pachlet.spec.positions import START, Lines, List, Node, Position, SpecError
+from pachlet.spec.positions import START, Lines, List, Node, Object, Position, SpecError
+from pachlet.spec.problems import Findings
+from pachlet.spec.source import Source
 from pachlet.spec.yaml_reader import read_yaml
 
 _EXAMPLE = '{"pipeline": {"name": "edges"}, "transform": {...}, "input": {...}}'
@@ -30,6 +32,7 @@ class Spec:
     json: dict[str, Any]
     filename: str
     places: Mapping[str, Position]
+    nodes: Mapping[str, Node]
 
     def where(self, path: str) -> Position:
         """Return where a field such as `transform.cmd[0]` stands; the nearest one around it, if it is not
@@ -45,51 +48,78 @@ class Spec:
 
 def parse_specs(text: str | bytes, filename: str) -> list[Spec]:
     """Return the specs in a file, at least one; raise SpecError whatever else it holds."""
-    specs = [
-        _spec(node, filename)
-        for document in _read(_decode(text, filename), filename)
-        for node in (document.items if isinstance(document, List) else [document])
-    ]
-    if not specs:
-        raise SpecError(
-            filename, START, "", "found nothing, wanted a pipeline's spec", hint=f"such as {_EXAMPLE}"
-        )
-    return specs
+    findings = Findings(filename, strict=True)
+    source = read_source(read_text(text, findings), filename)
+    nodes = spec_nodes(read_documents(source, findings))
+    if not nodes:
+        report_nothing(findings)
+    return [check_spec(node, source, findings) for node in nodes]
 
 
 def canonical(value: Mapping[str, Any], filename: str = "request", message: str = SPEC) -> dict[str, Any]:
     """Return an object of a client in the schema's spelling: pipeline names need not be there."""
-    (node,) = read_json(json.dumps(value), filename)
-    return Checker(filename).check_object(node, message, "")
+    text, findings = json.dumps(value), Findings(filename, strict=True)
+    (node,) = read_json(text, findings)
+    return Checker(findings, Source(text, is_json=True)).check_object(node, message, "")
 
 
-def _decode(text: str | bytes, filename: str) -> str:
-    data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+def read_text(data: str | bytes, findings: Findings) -> str:
+    """Return the text of a file, without its byte order mark; raise SpecError if it is none."""
+    content = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
     try:
-        return data.decode("utf-8").removeprefix("\ufeff")
+        return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8")
-        problem = f"found the byte 0x{data[error.start]:02x}, wanted text in UTF-8"
+        before = content[: error.start].decode("utf-8")
+        wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+        found = "text in UTF-16" if wide else f"the byte 0x{content[error.start]:02x}"
         at = Lines(before).position(len(before))
-        raise SpecError(filename, at, "", problem, hint="save the file as UTF-8") from None
-
-
-def _read(text: str, filename: str) -> list[Node]:
-    ending = PurePath(filename).suffix.lower()
-    is_json = (
-        text.lstrip()[:1] in ("{", "[") if ending not in (".yaml", ".yml", ".json") else ending == ".json"
-    )
-    return read_json(text, filename) if is_json else read_yaml(text, filename)
-
-
-def _spec(node: Node, filename: str) -> Spec:
-    checker = Checker(filename)
-    spec = Spec(checker.check_object(node, SPEC, ""), filename, checker.places)
-    pipeline = spec.json.get("pipeline")
-    if pipeline is None:
-        raise spec.error(
-            "pipeline", "found nothing, wanted the pipeline's name", hint='"pipeline": {"name": "edges"}'
+        findings.fail(
+            "encoding", at, "", f"found {found}, wanted text in UTF-8", hint="save the file as UTF-8"
         )
-    if not pipeline.get("name"):
-        raise spec.error("pipeline.name", "found nothing, wanted the pipeline's name", hint='such as "edges"')
+
+
+def read_source(text: str, filename: str) -> Source:
+    """Return a text with its format: by the name of its file or, failing that, by how it begins."""
+    ending = PurePath(filename).suffix.lower()
+    begins = text.lstrip()[:1] in ("{", "[")
+    return Source(text, is_json=begins if ending not in (".yaml", ".yml", ".json") else ending == ".json")
+
+
+def read_documents(source: Source, findings: Findings) -> list[Node]:
+    """Return the documents in a text; raise SpecError where it can't be read on."""
+    return (read_json if source.is_json else read_yaml)(source.text, findings)
+
+
+def spec_nodes(documents: list[Node]) -> list[Node]:
+    """Return what should be a spec each: the documents, or what is in them if they are lists."""
+    return [
+        node
+        for document in documents
+        for node in (document.items if isinstance(document, List) else [document])
+    ]
+
+
+def check_spec(node: Node, source: Source, findings: Findings) -> Spec:
+    """Return a spec with its fields in one spelling; report what is wrong with it."""
+    checker = Checker(findings, source)
+    spec = Spec(checker.check_object(node, SPEC, ""), findings.filename, checker.places, checker.nodes)
+    if isinstance(node, Object):
+        _check_name(spec, findings)
     return spec
+
+
+def _check_name(spec: Spec, findings: Findings) -> None:
+    pipeline = spec.json.get("pipeline")
+    problem = "found nothing, wanted the pipeline's name"
+    if pipeline is None:
+        hint = '"pipeline": {"name": "edges"}'
+        findings.report("pipeline-name", spec.where("pipeline"), "pipeline", problem, hint=hint)
+    elif not pipeline.get("name") and isinstance(spec.nodes.get("pipeline"), Object):
+        at = spec.where("pipeline.name")
+        findings.report("pipeline-name", at, "pipeline.name", problem, hint='such as "edges"')
+
+
+def report_nothing(findings: Findings) -> None:
+    """Report a file without a spec."""
+    problem = "found nothing, wanted a pipeline's spec"
+    findings.report("no-spec", START, "", problem, hint=f"such as {_EXAMPLE}")

@@ -38,18 +38,28 @@ class SpecError(InvalidArgument):
     """A spec is not what it should be, at one place."""
 
     def __init__(self, filename: str, at: Position, path: str, problem: str, *, hint: str = "") -> None:
-        named = f"{path}: " if path else ""
+        named = f"{short_path(path)}: " if path else ""
         # What a reader quotes from a spec may hold anything, and an error is one line that can be shown.
-        problem = _printable(problem)
-        super().__init__(f"{filename}:{at}: {named}{problem}", hint=_printable(hint))
+        problem = printable(problem)
+        super().__init__(f"{filename}:{at}: {named}{problem}", hint=printable(hint))
         self.filename = filename
         self.at = at
         self.path = path
         self.problem = problem
 
 
-def _printable(text: str) -> str:
+def short_path(path: str) -> str:
+    """Leave out the middle of a path that nobody would read."""
+    return path if len(path) <= 120 else f"{path[:50]}...{path[-50:]}"
+
+
+def printable(text: str) -> str:
+    """Return a text in which what can't be shown is written as an escape."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+Span = tuple[int, int]
+"""From which to which offset of the text something stands."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ class Node:
     """A value with the position at which it begins."""
 
     at: Position
+    span: Span = field(default=(0, 0), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -80,6 +91,7 @@ class Entry:
     key: str
     at: Position
     value: Node
+    span: Span = (0, 0)  # of the key
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pachlet.spec.fields import SPEC, fields
 from pachlet.spec.json_reader import read_json
 from pachlet.spec.parse import parse_specs
 from pachlet.spec.positions import List, Node, Object, SpecError, Value
+from pachlet.spec.problems import Findings
 from pachlet.spec.validate import validate_pipeline
 
 FILENAMES = st.sampled_from(["a.json", "a.yaml", "-"])
@@ -136,5 +137,5 @@ def plain(node: Node) -> Any:
 @given(st.dictionaries(st.text(), VALUES), st.sampled_from([None, 1]), st.booleans())
 def test_our_json_is_pythons(value: dict[str, Any], indent: int | None, ascii_only: bool) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=ascii_only)
-    (node,) = read_json(text, "a.json")
+    (node,) = read_json(text, Findings("a.json", strict=True))
     assert plain(node) == value

@@ -6,15 +6,11 @@ Read next: pachlet/client/apply.py (what is compared), ../code.py.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
 from pathlib import Path
 
 from pachlet.cli import flags
 from pachlet.cli.session import Session
-from pachlet.cli.verbs.specs import read_specs
-from pachlet.errors import NotFound
-
-_SPECS = (".json", ".yaml", ".yml")
+from pachlet.cli.verbs.specs import read_specs, spec_files
 
 
 def apply_arguments(parser: ArgumentParser) -> None:
@@ -37,14 +33,3 @@ def apply(session: Session, arguments: Namespace) -> None:
         code_under(arguments.code),
         tell=lambda done: session.print(str(done)),
     )
-
-
-def spec_files(path: str) -> Iterator[str]:
-    """Yield the specs that a path means: itself, or all below it in the order of their names."""
-    if not Path(path).is_dir():
-        yield path
-        return
-    found = sorted(str(each) for each in Path(path).rglob("*") if each.suffix in _SPECS and each.is_file())
-    if not found:
-        raise NotFound(f"there is no spec in {path}", hint="specs are .json, .yaml or .yml files")
-    yield from found

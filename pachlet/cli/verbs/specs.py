@@ -1,21 +1,54 @@
 """Read pipeline specs for the verbs that take them with -f.
 
-What is wrong with a spec is found here, with file, line and column, before the server is asked; this is the
-one thing that the command line takes from an engine room.
+What is wrong with a spec is found here, all of it with file, line and column, before the server is asked; this is
+the one thing that the command line takes from an engine room. What Pachyderm accepts and nobody can mean is
+told and let through: a spec that runs there runs here.
 
-Read next: pachlet/spec/parse.py.
+Read next: pachlet/spec/lint.py, ../mistakes.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pachlet.cli.session import Session
+from pachlet.errors import NotFound
+
+STDIN = "standard input"
+
+_SPECS = (".json", ".yaml", ".yml")
+_TASTE = {"image-latest", "image-unpinned", "request-flag"}
+"""Rules that only lint speaks of: what breaks them works."""
 
 
 def read_specs(session: Session, source: str) -> list[dict[str, Any]]:
     """Return the specs in a file, at a URL or on the input ("-"): JSON or YAML, one, several or an array."""
-    from pachlet.spec.parse import parse_specs
+    from pachlet.cli.mistakes import mistakes
+    from pachlet.spec.lint import lint
 
-    text = session.read_text(source)
-    return [spec.json for spec in parse_specs(text, "standard input" if source == "-" else source)]
+    linted = lint(session.read_bytes(source), STDIN if source == "-" else source)
+    if linted.refused:
+        raise mistakes(session, linted, linted.refused)
+    for problem in linted.problems:
+        if session.verbose or problem.rule.name not in _TASTE:
+            hint = f"; {problem.hint}" if problem.hint else ""
+            session.say(f"warning: {problem}{hint}")
+    return [spec.json for spec in linted.specs]
+
+
+def spec_files(path: str) -> Iterator[str]:
+    """Yield the specs that a path means: itself, or all below it in the order of their names."""
+    if not Path(path).is_dir():
+        yield path
+        return
+    found = sorted(str(each) for each in Path(path).rglob("*") if _is_spec(each, Path(path)))
+    if not found:
+        raise NotFound(f"there is no spec in {path}", hint="specs are .json, .yaml or .yml files")
+    yield from found
+
+
+def _is_spec(path: Path, root: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+    return path.suffix in _SPECS and not hidden and path.is_file()

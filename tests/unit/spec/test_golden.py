@@ -1,6 +1,7 @@
-"""Each broken spec of tests/golden/specs gives the message written beside it.
+"""Each broken spec of tests/golden/specs is refused by a server with the message written beside it, in <name>.txt.
 
-To add one: write the spec, run the test, and write its message into <name>.txt once it says what it should.
+To add one: write the spec, then `python -m tests.unit.spec.test_golden` for what a server says and
+`python -m tests.golden.test_lint` for what lint says, and read both.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pachlet.spec.parse import parse_specs
 from pachlet.spec.validate import validate_pipeline
 
 SPECS = Path(__file__).parents[2] / "golden" / "specs"
-BROKEN = sorted(path for path in SPECS.iterdir() if path.suffix != ".txt")
+BROKEN = sorted(path.with_suffix("") for path in SPECS.glob("*.txt"))
 
 
 def test_there_are_many() -> None:
@@ -31,6 +32,22 @@ def apply(path: Path) -> None:
 def test_message(path: Path) -> None:
     with pytest.raises(PachletError) as caught:
         apply(path)
-    error = caught.value
-    message = f"{type(error).__name__}: {error}\n" + (f"hint: {error.hint}\n" if error.hint else "")
-    assert message == path.with_name(path.name + ".txt").read_text()
+    assert message(caught.value) == path.with_name(path.name + ".txt").read_text()
+
+
+def message(error: PachletError) -> str:
+    return f"{type(error).__name__}: {error}\n" + (f"hint: {error.hint}\n" if error.hint else "")
+
+
+def write_messages() -> None:
+    """Write the message of each spec that a server refuses."""
+    for path in SPECS.iterdir():
+        if path.suffix in (".json", ".yaml"):
+            try:
+                apply(path)
+            except PachletError as error:
+                path.with_name(path.name + ".txt").write_text(message(error))
+
+
+if __name__ == "__main__":
+    write_messages()
