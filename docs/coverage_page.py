@@ -83,7 +83,7 @@ def _states(service: schema.Service, made: Mapping[str, object]) -> dict[str, st
 
 def refusals() -> list[str]:
     """Return what is refused although its RPC is answered: fields of a spec, and sentences in the sources."""
-    fields = [*support.REFUSED.values(), *support.REFUSED_IN_TRANSFORM.values()]
+    fields = list(support.REFUSED.values())
     sentences = [
         sentence
         for room in ("api", "pps")

@@ -6,12 +6,15 @@ from).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pachlet.client import names
 from pachlet.client.connection import Connection, Message
+from pachlet.client.get_file import get_bytes
 from pachlet.client.pipelines import Spec, as_message, with_project
+from pachlet.errors import PachletError
 
 SERVICE = "pps_v2.API"
 
@@ -21,6 +24,19 @@ def inspect_datum(connection: Connection, job: str, datum: str) -> Message:
     return connection.call(
         SERVICE, "InspectDatum", {"datum": {"job": names.job(connection.project, job), "id": datum}}
     )
+
+
+def peak_memory(connection: Connection, info: Message) -> int | None:
+    """Return how many bytes of memory a datum used at its peak; None where the server keeps no such record."""
+    place = info.pfs_state
+    if not place.commit.id:
+        return None
+    record = names.show_file(place).rpartition(":")[0] + f":/meta/{info.datum.id}/meta"
+    try:
+        found = json.loads(get_bytes(connection, record)).get("stats", {}).get("peak_memory")
+    except (PachletError, ValueError, AttributeError):
+        return None  # the commit may be squashed, and a cluster's records are of another form
+    return found if isinstance(found, int) else None
 
 
 def list_datum(connection: Connection, job: str, *, states: Sequence[str] = ()) -> Iterator[Message]:

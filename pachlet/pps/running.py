@@ -16,6 +16,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from pachlet.errors import PachletError
 from pachlet.metadb.changes import Closed
@@ -31,9 +32,10 @@ from pachlet.pps.logbook import Source
 from pachlet.pps.permits import limits_of, may_use_network
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import JobInputs, Plan, PlannedDatum, made_by_older_code, make_plan, store_plan
+from pachlet.pps.secrets import transform_secrets
 from pachlet.pps.states import JobState, PipelineState
 from pachlet.worker.head import Work
-from pachlet.worker.interface import Image, Prepared, Transform
+from pachlet.worker.interface import Image, Prepared, Secrets, Transform
 
 log = logging.getLogger(__name__)
 DEFAULT_TRIES = 3
@@ -250,13 +252,19 @@ class JobRun:
             pipeline=pipeline.name,
             version=pipeline.version,
             image=prepared.image,
-            transform=transform_of(pipeline.spec),
+            transform=replace(transform_of(pipeline.spec), secrets=self._secrets(pipeline)),
             environ=self._engine.worker_environ(pipeline),
             tries=int(pipeline.spec.get("datum_tries") or DEFAULT_TRIES),
             timeout=pipeline.datum_timeout,
             stays_warm=not pipeline.spec.get("autoscaling"),
             network="host" if may_use_network(pipeline.spec, self._engine.network) else "none",
         )
+
+    def _secrets(self, pipeline: PipelineRecord) -> Secrets:
+        """Return what the steps are given of secrets, as they are now."""
+        with self._engine.database.read() as db:
+            found = transform_secrets(db, pipeline.spec)
+        return Secrets(found.environ, found.files)
 
     def _complete(self) -> None:
         if self._judge():

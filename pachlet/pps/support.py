@@ -19,7 +19,6 @@ REFUSED = {
     "spout": "spouts",
     "job_timeout": "job_timeout",
 }
-REFUSED_IN_TRANSFORM = {"secrets": "transform.secrets", "memory_volume": "transform.memory_volume"}
 _BY_PRESENCE = ("service", "spout")  # an empty one is one, too
 
 
@@ -27,9 +26,6 @@ def refuse_unsupported(spec: dict[str, Any]) -> None:
     """Raise Unimplemented for the first part of an effective spec that can't be run here."""
     for field, name in REFUSED.items():
         if spec.get(field) or (field in _BY_PRESENCE and spec.get(field) is not None):
-            _refuse(name)
-    for field, name in REFUSED_IN_TRANSFORM.items():
-        if spec.get("transform", {}).get(field):
             _refuse(name)
 
 

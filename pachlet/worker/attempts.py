@@ -9,9 +9,11 @@ Read next: machine.py (the root), launching.py (who is given the request).
 
 from __future__ import annotations
 
+import grp
+import math
 import pwd
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +39,8 @@ class Place:
     prepared: Prepared
     transform: Transform
     folder: Path
+    volume: Path
+    """Where what the step writes lies: `folder`, or a folder in memory."""
     environ: Mapping[str, str]
     network: Reach
     sandboxed: bool
@@ -46,13 +50,25 @@ class Place:
     @property
     def pfs(self) -> Path:
         """The folder shown as /pfs."""
-        return self.folder / "pfs"
+        return self.volume / "pfs"
 
-    def request(self, cmd: Sequence[str], environ: Mapping[str, str]) -> Request:
-        """Return what to start for `cmd` with the datum's `environ`.
+    @property
+    def tmp(self) -> Path:
+        """The folder shown as /tmp."""
+        return self.volume / "tmp"
+
+    def locate(self, path: str) -> Path | None:
+        """Return where a path of the step's is on this machine, if it is in a folder that is the step's own."""
+        for shown, folder in (("/pfs", self.pfs), ("/tmp", self.tmp), ("/var/tmp", self.tmp)):
+            if path == shown or path.startswith(f"{shown}/"):
+                return folder / path[len(shown) :].lstrip("/")
+        return None
+
+    def request(self, cmd: Sequence[str], environ: Mapping[str, str], kept: Container[str]) -> Request:
+        """Return what to start for `cmd` with the datum's `environ`; `kept` are the limits of its control group.
 
         Raises:
-            InvalidArgument: the transform's user is unknown here.
+            InvalidArgument: the transform's user is unknown here, or what it asks for needs a sandbox.
         """
         prepared = self.prepared
         cwd = str(Path("/", self.transform.working_dir or prepared.working_dir))
@@ -65,17 +81,72 @@ class Place:
             **self.datum_environ(environ),
         }
         if not self.sandboxed:
+            self._refuse_without_sandbox()
             env[ROOT_VARIABLE] = str(self.pfs)
-            return Request(cmd, f"{prepared.files}{cwd}", env, None, network=True)
-        server_port = SERVER_PORT if self.network == "inner" else 0
-        return Request(cmd, cwd, env, self._root, self.network == "host", server_port=server_port)
+            outside = [str(self.pfs / "out")]
+            cwd = f"{prepared.files}{cwd}"
+            return Request(cmd, cwd, env, None, network=True, watched=self._watched(kept), folders=outside)
+        return Request(
+            cmd,
+            cwd,
+            env,
+            self._root,
+            self.network == "host",
+            server_port=SERVER_PORT if self.network == "inner" else 0,
+            watched=self._watched(kept),
+            folders=["/pfs/out", "/tmp"],
+        )
+
+    def _watched(self, kept: Container[str]) -> dict[str, int]:
+        """Return the limits that the guard has to keep, because no control group does."""
+        limits, watched = self.transform.limits, {}
+        if "memory" not in kept:
+            watched["look"] = 1  # also without a limit, so that the peak is known
+            if limits.memory is not None:
+                watched["memory"] = limits.memory
+            if self.volume != self.folder:
+                watched["volume"] = 1
+        if "pids" not in kept:
+            watched["processes"] = limits.processes
+        if "cpu" not in kept and limits.cpu is not None:
+            watched["cpus"] = max(1, math.ceil(limits.cpu))
+        if limits.disk is not None:
+            watched["disk"] = limits.disk
+        return watched
+
+    def _refuse_without_sandbox(self) -> None:
+        asked = [
+            name
+            for name, is_asked in (
+                ("transform.user", bool(self.transform.user)),
+                ("transform.secrets with a mount_path", bool(self.transform.secrets.files)),
+            )
+            if is_asked
+        ]
+        if asked:
+            raise InvalidArgument(
+                f"{' and '.join(asked)} can't be had on this machine, which allows no sandbox",
+                hint="allow user namespaces; a secret can be given as env_var",
+            )
 
     @cached_property
     def _root(self) -> Root:
         shown = [folder for folder in (self.prepared.python, self.prepared.environment) if folder]
         ids = _who(self.transform.user)
-        at = self.folder / "root"
-        return make_root(at, self.prepared.files, shown, self.pfs, ids, self.network == "host", self.shown)
+        self.tmp.mkdir(exist_ok=True)
+        self.tmp.chmod(0o1777)
+        return make_root(
+            self.folder / "root",
+            self.prepared.files,
+            shown,
+            self.pfs,
+            ids,
+            self.network == "host",
+            self.shown,
+            tmp=self.tmp,
+            memory=self.transform.limits.memory,
+            secrets=self.transform.secrets.files,
+        )
 
     def datum_environ(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Return what the spec, the engine and the datum add to the image's environment."""
@@ -99,13 +170,25 @@ def _quote(value: str) -> str:
 
 
 def _who(user: str) -> tuple[int, int] | None:
-    """Return the ids of `user` (a name or number, perhaps with :group) as this machine knows it."""
+    """Return the ids of `user` (a name or number, perhaps with :group) as this machine's /etc/passwd has them.
+
+    The step sees itself as that user; on the machine it is the server's user all the same, who maps the one to the
+    other, so no second user of the machine is needed, and none is harmed.
+    """
     if not user:
         return None
     name, _, group = user.partition(":")
     known = next((each for each in pwd.getpwall() if name in (each.pw_name, str(each.pw_uid))), None)
-    if known is None or group not in ("", str(known.pw_gid)):
+    if known is None:
         raise InvalidArgument(
             f"transform.user {user} is not known on this machine", hint="name a user of /etc/passwd, or none"
         )
-    return known.pw_uid, known.pw_gid
+    if not group:
+        return known.pw_uid, known.pw_gid
+    ids = [each.gr_gid for each in grp.getgrall() if group in (each.gr_name, str(each.gr_gid))]
+    if not ids:
+        raise InvalidArgument(
+            f"transform.user {user}: there is no group {group} on this machine",
+            hint="name a group of /etc/group, or none",
+        )
+    return known.pw_uid, ids[0]

@@ -10,9 +10,12 @@ Read next: sandbox.py (the root that the step gets), launcher.py (who clones the
 
 from __future__ import annotations
 
+import base64
 import errno
 import json
 import os
+import random
+import re
 import resource
 import signal
 import socket
@@ -21,6 +24,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from pachlet.worker import sandbox
+from pachlet.worker.watchdog import INTERVAL, Excess, Watchdog
 
 _NOT_FOUND, _NOT_RUN = 127, 126
 
@@ -30,19 +34,28 @@ def guard(
     stdio: Sequence[int],
     control: socket.socket,
     owner: tuple[int, int],
-    inlet: int | None = None,
+    more: Sequence[int],
 ) -> NoReturn:
-    """Do all that a guard does, and end the process. `request` has the fields that launching.py writes."""
+    """Do all that a guard does, and end the process. `request` has the fields that launching.py writes.
+
+    `more` are the entrances of its control groups and, where there are any, its secrets and its inlet.
+    """
     status = 1
     try:
-        _let_go_of_all_but([*stdio, control.fileno(), *([] if inlet is None else [inlet])])
+        _let_go_of_all_but([*stdio, control.fileno(), *more])
+        given = list(more)
+        _enter_groups([given.pop(0) for _ in range(request["entrances"])])
+        secrets = _take_secrets(given.pop(0) if request["secrets"] else None)
+        inlet = given.pop(0) if given else None
+        first_to_end = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # until there is a step to end
         os.setsid()
         if request["root"]:
             sandbox.die_with_parent(signal.SIGKILL)
+            sandbox.forget_keys()
             if request["server_port"]:
                 sandbox.open_low_ports()
-            sandbox.enter(sandbox.Root(**request["root"]), owner)
+            sandbox.enter(sandbox.Root(**request["root"]), owner, secrets["files"])
             if not request["network"]:
                 sandbox.raise_loopback()
         else:
@@ -59,11 +72,30 @@ def guard(
             sandbox.drop_privileges()
         if inlet is not None:
             _start_connector(inlet, [*stdio, control.fileno()])
-        status = _run(request, stdio, control)
+        request["env"].update(secrets["environ"])
+        status = _run(request, stdio, control, first_to_end)
     except (sandbox.SandboxError, OSError) as problem:
         tell(control, {"error": f"the sandbox can't be made: {problem}"})
     finally:
         os._exit(status)
+
+
+def _enter_groups(entrances: Sequence[int]) -> None:
+    """Enter control groups first of all: the memory of everything from here on is counted there."""
+    for entrance in entrances:
+        os.write(entrance, b"0")
+        os.close(entrance)
+
+
+def _take_secrets(descriptor: int | None) -> dict[str, dict[str, Any]]:
+    if descriptor is None:
+        return {"files": {}, "environ": {}}
+    with open(descriptor, "rb") as file:
+        file.seek(0)
+        found = json.load(file)
+    files = {path: base64.b64decode(text) for path, text in found["files"].items()}
+    environ = {key: os.fsdecode(base64.b64decode(text)) for key, text in found["environ"].items()}
+    return {"files": files, "environ": environ}
 
 
 def tell(control: socket.socket, message: dict[str, Any], *descriptors: int) -> None:
@@ -114,10 +146,12 @@ def _let_go_of_all_but(kept: Sequence[int]) -> None:
     os.closerange(previous + 1, 1 << 20)
 
 
-def _run(request: dict[str, Any], stdio: Sequence[int], control: socket.socket) -> int:
+def _run(request: dict[str, Any], stdio: Sequence[int], control: socket.socket, first_to_end: int) -> int:
     started = time.monotonic()
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # it wakes us while we look after the step
+    watchdog = _watchdog(request)
     try:
-        pid = _start_step(request, stdio)
+        pid = _start_step(request, stdio, first_to_end)
     except OSError as problem:
         missing = isinstance(problem, FileNotFoundError | NotADirectoryError)
         code = _NOT_FOUND if missing else _NOT_RUN
@@ -127,18 +161,65 @@ def _run(request: dict[str, Any], stdio: Sequence[int], control: socket.socket) 
         os.close(descriptor)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGKILL))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    status = _wait(pid)
+    status = _wait(pid, watchdog)
     seconds = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    if watchdog is not None:
+        peak = max(peak, watchdog.peak)
+    if isinstance(status, Excess):  # before anything ends, or the step could seem to have ended by itself
+        tell(control, {"excess": status._asdict(), "peak": peak})
     if not request["root"]:
         _kill_descendants()
-    code = os.waitstatus_to_exitcode(status)
-    tell(control, {"code": code, "seconds": seconds, "peak": peak})
+    if isinstance(status, int):
+        tell(control, {"code": os.waitstatus_to_exitcode(status), "seconds": seconds, "peak": peak})
     return 0
 
 
-def _start_step(request: dict[str, Any], stdio: Sequence[int]) -> int:
+def _watchdog(request: dict[str, Any]) -> Watchdog | None:
+    """Return what looks after the limits that no control group keeps, or None if there is nothing to look at."""
+    watched = request["watched"]
+    if not watched:
+        return None
+    return Watchdog(
+        memory=watched.get("memory"),
+        processes=watched.get("processes"),
+        disk=watched.get("disk"),
+        folders=request["folders"],
+        volume="volume" in watched,
+        only_below=None if request["root"] else os.getpid(),
+    )
+
+
+def _start_step(request: dict[str, Any], stdio: Sequence[int], first_to_end: int) -> int:
+    _limit(request["watched"], bool(request["root"]))
+    before = os.read(first_to_end, 16)
+    os.write(first_to_end, b"1000")
+    try:
+        return _spawn(request, stdio)
+    finally:
+        # When memory runs out it is a process of the step that has to go, not us, who tell of it.
+        os.write(first_to_end, before)
+        os.close(first_to_end)
+
+
+def _limit(watched: dict[str, int], is_alone: bool) -> None:
+    """Set the limits that the kernel keeps for each process."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if "disk" in watched:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (watched["disk"], watched["disk"]))
+    if "processes" in watched and is_alone and _counts_by_namespace():
+        resource.setrlimit(resource.RLIMIT_NPROC, (watched["processes"], watched["processes"]))
+    if "cpus" in watched:
+        ours = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, random.sample(sorted(ours), min(len(ours), watched["cpus"])))
+
+
+def _counts_by_namespace() -> bool:
+    """Tell whether RLIMIT_NPROC counts this user's processes in this user namespace only (since Linux 5.14)."""
+    return tuple(int(each) for each in re.findall(r"\d+", os.uname().release)[:2]) >= (5, 14)
+
+
+def _spawn(request: dict[str, Any], stdio: Sequence[int]) -> int:
     os.umask(0o022)
     os.chdir(request["cwd"])
     os.environ["PATH"] = request["env"]["PATH"]  # where the command is looked for
@@ -153,12 +234,19 @@ def _start_step(request: dict[str, Any], stdio: Sequence[int]) -> int:
     )
 
 
-def _wait(pid: int) -> int:
-    """Wait for the step; bury orphans meanwhile."""
+def _wait(pid: int, watchdog: Watchdog | None) -> int | Excess:
+    """Wait for the step, or for what it used too much of; bury orphans meanwhile."""
     while True:
-        gone, status = os.waitpid(-1, 0)
+        gone, status = os.waitpid(-1, 0 if watchdog is None else os.WNOHANG)
         if gone == pid:
             return status
+        if (
+            gone == 0
+            and watchdog is not None
+            and signal.sigtimedwait([signal.SIGCHLD], INTERVAL) is None
+            and (found := watchdog.look()) is not None
+        ):
+            return found
 
 
 def _kill_descendants() -> None:

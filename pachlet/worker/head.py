@@ -48,9 +48,10 @@ class Work:
     network: Reach = "none"
 
     @property
-    def key(self) -> tuple[str, str, int, str]:
+    def key(self) -> tuple[str, str, int, str, int]:
         """What a session serves: it may go on with other jobs of the same key."""
-        return self.project, self.pipeline, self.version, self.image.digest
+        # A secret may be made again meanwhile, and whether the network may be reached is in the version.
+        return self.project, self.pipeline, self.version, self.image.digest, self.transform.secrets.mark
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,11 @@ class Secrets:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """By absolute path. Only the step can read them, and their folders hold nothing else."""
 
+    @property
+    def mark(self) -> int:
+        """A number that is the same for the same secrets, in this process only."""
+        return hash((tuple(sorted(self.environ.items())), tuple(sorted(self.files.items()))))
+
 
 @dataclass(frozen=True)
 class Transform:
@@ -228,6 +233,9 @@ class Runner(Protocol):
         Raises:
             FailedPrecondition: without a sandbox there is no `inner` network.
         """
+
+    def means(self) -> Mapping[str, str]:
+        """Say by what means each limit (memory, cpu, processes, disk) is kept here, for people to read."""
 
     def close(self) -> None:
         """End every session's processes."""

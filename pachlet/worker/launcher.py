@@ -13,6 +13,7 @@ Read next: sandbox.py (what the guard builds), launching.py (the server's end of
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -47,16 +48,22 @@ class Attempt:
 
 
 def serve(door: socket.socket) -> None:
-    """Start what is asked for at `door` until the server closes it."""
+    """Start what is asked for at `door` until the server closes it or is gone; then leave nothing behind."""
+    groups: list[str] = []
     selector = selectors.DefaultSelector()
     selector.register(door, selectors.EVENT_READ)
     while True:
         for key, _ in selector.select():
             if key.fileobj is door:
-                message, descriptors, _, _ = socket.recv_fds(door, 1, 6)
+                message, descriptors, _, _ = socket.recv_fds(door, 1 << 16, 16)
                 if not message:
-                    return  # the guards die with their parent
-                _start(selector, descriptors)
+                    _end_all(selector)
+                    _remove_groups(groups)
+                    return
+                if descriptors:
+                    _start(selector, descriptors)
+                else:
+                    groups = json.loads(message)
             elif isinstance(key.fileobj, socket.socket):
                 if key.fileobj.fileno() >= 0:  # else its guard ended as well, and was buried a moment ago
                     selector.unregister(key.fileobj)
@@ -68,8 +75,8 @@ def serve(door: socket.socket) -> None:
 def _start(selector: selectors.BaseSelector, descriptors: list[int]) -> None:
     """Clone a guard.
 
-    `descriptors` are the request, the step's stdin, stdout and stderr, the control, and, for a step that the server
-    connects to, the socket on which it asks for connections.
+    `descriptors` are the request, the step's stdin, stdout and stderr, the control, and what else the guard gets: the
+    entrances of its control groups, a file of secrets, the socket on which the server asks for connections to it.
     """
     with open(descriptors[0], "rb", closefd=False) as file:
         file.seek(0)
@@ -82,7 +89,7 @@ def _start(selector: selectors.BaseSelector, descriptors: list[int]) -> None:
         control.close()
     else:
         if pid == 0:
-            guard(request, descriptors[1:4], control, _OWNER, *descriptors[5:])
+            guard(request, descriptors[1:4], control, _OWNER, descriptors[5:])
         attempt = Attempt(pid, control, signal.SIGKILL if request["root"] else signal.SIGTERM)
         selector.register(os.pidfd_open(pid), selectors.EVENT_READ, attempt)
         selector.register(control, selectors.EVENT_READ, attempt)
@@ -126,6 +133,25 @@ def _clone(flags: int) -> int:
     if pid < 0:
         raise OSError(problem, os.strerror(problem))
     return pid
+
+
+def _end_all(selector: selectors.BaseSelector) -> None:
+    """End what still runs, and wait for it."""
+    attempts = {key.data.pid: key.data for key in selector.get_map().values() if key.data is not None}
+    for attempt in attempts.values():
+        attempt.end()
+    for pid in attempts:
+        os.waitpid(pid, 0)
+
+
+def _remove_groups(folders: list[str]) -> None:
+    """Remove the control groups that attempts were in, and those above them that were made for us."""
+    for folder in folders:
+        with contextlib.suppress(OSError):  # the server may have done it
+            for name in os.listdir(folder):
+                if os.path.isdir(f"{folder}/{name}"):
+                    os.rmdir(f"{folder}/{name}")
+            os.rmdir(folder)
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator, Mapping
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from pachlet.errors import InvalidArgument
 from pachlet.worker.sandbox import Root
 
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store")
@@ -41,12 +43,20 @@ def make_root(
     ids: tuple[int, int] | None,
     network: bool,
     extra: Mapping[str, Path] = MappingProxyType({}),
+    *,
+    tmp: Path | None = None,
+    memory: int | None = None,
+    secrets: Iterable[str] = (),
 ) -> Root:
     """Return the root for a session: the machine's parts, an image's `files` and the datum's `pfs`.
 
     The places for all these are made in the folder `at`. `shown` are folders that keep their path (an
     interpreter, an environment), `extra` what is seen at the path that is its key; `ids` is who the step seems to
-    be, the server's own user if None.
+    be, the server's own user if None. `tmp` is shown as /tmp, which is in memory if None. What is in memory may hold
+    `memory` bytes. `secrets` are the paths of files.
+
+    Raises:
+        InvalidArgument: a secret's folder can't be made where it shall be.
     """
     binds, links = (list(pairs) for pairs in _machine(network))
     kept = [str(folder) for folder in shown if not folder.is_relative_to("/usr")]
@@ -56,7 +66,8 @@ def make_root(
     binds += [(folder, folder) for folder in kept if not folder.startswith("/tmp/")]
     binds += [(source, target) for target, source in added.items() if not target.startswith("/tmp/")]
     binds.append((str(pfs), "/pfs"))
-    for folder in ("/tmp", "/dev/shm", "/proc", "/var"):
+    places = _places_of(secrets, [target for _, target in binds])
+    for folder in ("/tmp", "/dev/shm", "/proc", "/var", *places):
         Path(f"{at}{folder}").mkdir(parents=True, exist_ok=True)
     for source, target in binds:
         _make_place(Path(source), Path(f"{at}{target}"))
@@ -71,10 +82,30 @@ def make_root(
             *((folder, folder) for folder in kept if folder.startswith("/tmp/")),
             *((source, target) for target, source in added.items() if target.startswith("/tmp/")),
         ],
-        writable=[(str(pfs / "out"), "/pfs/out")],
+        writable=[(str(pfs / "out"), "/pfs/out"), *([(str(tmp), "/tmp")] if tmp else [])],
+        in_memory=["/dev/shm", *([] if tmp else ["/tmp"])],
+        in_memory_size=f",size={memory}" if memory else "",
         uid=uid,
         gid=gid,
     )
+
+
+def _places_of(secrets: Iterable[str], shown: list[str]) -> list[str]:
+    """Return the folders of secrets for which there must be a place in the root."""
+    folders = sorted({posixpath.dirname(path) for path in secrets})
+    for folder in folders:
+        below = next((each for each in (*shown, "/proc") if f"{folder}/".startswith(f"{each}/")), None)
+        if (
+            below
+            or posixpath.normpath(folder) != folder
+            or folder in ("/", "//", "/tmp", "/dev", "/etc", "/var")
+        ):
+            raise InvalidArgument(
+                f"transform.secrets: the mount_path {folder} can't be a folder of its own"
+                + (f": {below} is shown to the step as it is" if below else ""),
+                hint="mount it at /secrets/NAME, for example",
+            )
+    return [folder for folder in folders if not folder.startswith("/tmp/")]
 
 
 def _make_place(source: Path, target: Path) -> None:

@@ -21,20 +21,24 @@ from pachlet.worker.host import PATH
 from pachlet.worker.images import Recipe, code_digest
 from pachlet.worker.interface import Image, Prepared, Reach, Session, Transform
 from pachlet.worker.launching import Launcher, Request
+from pachlet.worker.limits import means
 from pachlet.worker.machine import make_root
 from pachlet.worker.scratch import remove
 from pachlet.worker.session import ProcessSession
 from pachlet.worker.snapshots import FILES, make_snapshot
+from pachlet.worker.volumes import make_volume
 
 
 class ProcessRunner:
     """The Runner that needs nothing but the kernel (interface.py has the promises)."""
 
-    def __init__(self, code_root: Path, envs: Path, *, sandbox: bool = True) -> None:
+    def __init__(self, code_root: Path, envs: Path, *, sandbox: bool = True, groups: bool = True) -> None:
         """Run code of `code_root` in environments made under `envs`.
 
-        Without `sandbox`, behave as on a machine that allows no mount namespace.
+        Without `sandbox`, behave as on a machine that allows no mount namespace; without `groups`, as on one
+        that has no control groups for us.
         """
+        self._use_groups = groups
         self._code_root = code_root.resolve()
         self._envs = envs.resolve()
         self._lock = threading.Lock()
@@ -50,13 +54,14 @@ class ProcessRunner:
         sandbox = self._choose_sandbox(image, recipe)
         files = snapshot / FILES
         if recipe is None:
-            facts = {**image.provenance, "sandbox": sandbox}
+            facts = {**image.provenance, "sandbox": sandbox, "limits": dict(self.means())}
             return Prepared(image, facts, files, env={}, working_dir="/", python=None, environment=None)
         pins = [files / path.lstrip("/") for path in recipe.requirements]
         made = make_environment(recipe.python, pins, self._envs, say)
         facts = {
             **image.provenance,
             "sandbox": sandbox,
+            "limits": dict(self.means()),
             "python_version": made.interpreter.version,
             "packages": list(made.packages),
             "environment": made.digest,
@@ -82,10 +87,15 @@ class ProcessRunner:
                 f"a step can't be reached on this machine: it would need a network of its own; {problem}",
                 hint="allow user namespaces",
             )
+        folder = folder.resolve()
+        volume = make_volume() if transform.memory_volume else folder
         place = Place(
-            prepared, transform, folder.resolve(), dict(environ), network, not problem, server, dict(shown)
+            prepared, transform, folder, volume, dict(environ), network, not problem, server, dict(shown)
         )
         return ProcessSession(place, self._launcher)
+
+    def means(self) -> Mapping[str, str]:
+        return means(self._launcher().groups)
 
     def probe(self) -> str:
         """Return why this machine allows no sandbox, or nothing if it does."""
@@ -134,5 +144,5 @@ class ProcessRunner:
                 self._launcher_now.close()
                 self._launcher_now = None
             if self._launcher_now is None:
-                self._launcher_now = Launcher()
+                self._launcher_now = Launcher(groups=self._use_groups)
             return self._launcher_now

@@ -18,6 +18,7 @@ import fcntl
 import os
 import socket
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 CLONE_NEWNS = 0x00020000
@@ -32,6 +33,7 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 _MNT_DETACH = 2
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 _SYS_MOUNT_SETATTR = 442  # the same on every architecture; glibc has a wrapper only since 2.36
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 4, 24, 36
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
@@ -54,15 +56,22 @@ class Root:
     binds: list[tuple[str, str]]
     """(source, target), shown read-only, in this order."""
     below_tmp: list[tuple[str, str]]
-    """The same, for targets in /tmp, which is an empty file system of its own: their places are made there."""
+    """The same, for targets in /tmp, which the step can write to: their places are made there."""
     writable: list[tuple[str, str]]
+    in_memory: list[str]
+    """Folders that are file systems in memory, for this attempt alone."""
+    in_memory_size: str
+    """How much they may hold, as mount options; none is half of the machine's memory."""
     uid: int
     """Who the step is, as it sees itself; on the machine it is the server's user."""
     gid: int
 
 
-def enter(root: Root, owner: tuple[int, int]) -> None:
-    """Make `root` the root of this process; `owner` is the user and group that it had before the clone."""
+def enter(root: Root, owner: tuple[int, int], secrets: Mapping[str, bytes]) -> None:
+    """Make `root` the root of this process; `owner` is the user and group that it had before the clone.
+
+    `secrets` are files by path, shown in file systems of their own that are nowhere but in memory.
+    """
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{root.uid} {owner[0]} 1")
     _write("/proc/self/gid_map", f"{root.gid} {owner[1]} 1")
@@ -75,19 +84,38 @@ def enter(root: Root, owner: tuple[int, int]) -> None:
     # No user namespaces inside: they would give back, within them, the privileges that are dropped below.
     _write(root.at + "/proc/sys/user/max_user_namespaces", "0")
     _set_attributes(root.at, _ATTR_RDONLY | _ATTR_NOSUID)
-    for folder in ("/tmp", "/dev/shm"):
-        _mount("tmpfs", root.at + folder, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=1777")
+    for folder in root.in_memory:
+        _mount("tmpfs", root.at + folder, "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=1777{root.in_memory_size}")
+    for source, target in root.writable:
+        _mount(source, root.at + target, None, _MS_BIND | _MS_REC)
+        _set_attributes(root.at + target, _ATTR_NOSUID | _ATTR_NODEV)
     for source, target in root.below_tmp:
         _make_place(source, root.at + target)
         _mount(source, root.at + target, None, _MS_BIND | _MS_REC)
         _set_attributes(root.at + target, _ATTR_RDONLY | _ATTR_NOSUID)
-    for source, target in root.writable:
-        _mount(source, root.at + target, None, _MS_BIND | _MS_REC)
-        _set_attributes(root.at + target, _ATTR_NOSUID | _ATTR_NODEV)
+    _show_secrets(root.at, secrets)
     os.chdir(root.at)
     _check(_libc.pivot_root(b".", b"."), "pivot_root")
     _check(_libc.umount2(b".", _MNT_DETACH), "umount of the old root")
     os.chdir("/")
+
+
+def _show_secrets(at: str, secrets: Mapping[str, bytes]) -> None:
+    folders = sorted({os.path.dirname(path) for path in secrets})
+    for folder in folders:
+        os.makedirs(at + folder, exist_ok=True)
+        _mount("tmpfs", at + folder, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, "mode=0700,size=4m")
+    for path, value in secrets.items():
+        descriptor = os.open(at + path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+        with open(descriptor, "wb") as file:
+            file.write(value)
+    for folder in folders:
+        _set_attributes(at + folder, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
+
+
+def forget_keys() -> None:
+    """Leave the keyring that the server's processes share, for a new one that is empty."""
+    _libc.syscall(ctypes.c_long(_SYS_KEYCTL.get(os.uname().machine, -1)), ctypes.c_int(1), None)
 
 
 def raise_loopback() -> None:

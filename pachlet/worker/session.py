@@ -5,7 +5,6 @@ Read next: attempts.py (what a process is given), batching.py (the process that 
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import threading
@@ -18,8 +17,11 @@ from pathlib import Path
 from pachlet.errors import InvalidArgument
 from pachlet.worker.attempts import Place
 from pachlet.worker.batching import Door, Handover, refuse
+from pachlet.worker.cgroups import Group
 from pachlet.worker.interface import Log, Outcome
-from pachlet.worker.launching import Doors, Ending, Launcher, Process
+from pachlet.worker.launching import Launcher
+from pachlet.worker.limits import file_too_large
+from pachlet.worker.processes import Doors, Ending, Process
 from pachlet.worker.relaying import relay
 from pachlet.worker.scratch import empty, remove
 
@@ -47,6 +49,8 @@ class ProcessSession:
         self._killed_for = ""
         self._stopped_for = ""
         self._batch: _Batch | None = None
+        self._group: Group | None = None
+        self._group_of: Launcher | None = None
         self.out.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -58,8 +62,7 @@ class ProcessSession:
         return self._place.pfs / "out"
 
     def locate(self, path: str) -> Path | None:
-        parts = Path(os.path.normpath(path)).parts
-        return self.pfs.joinpath(*parts[2:]) if parts[:2] == ("/", "pfs") else None
+        return self._place.locate(path)
 
     @property
     def protects_inputs(self) -> bool:
@@ -69,6 +72,8 @@ class ProcessSession:
         if not keep_inputs:
             empty(self.pfs, keep="out")
         empty(self.out)
+        if self._batch is None and self._place.tmp.exists():  # a process that stays may hold files there
+            empty(self._place.tmp)
 
     def run(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
         transform = self._place.transform
@@ -101,8 +106,12 @@ class ProcessSession:
 
     def close(self) -> None:
         self._end_batch()
-        if self._place.folder.exists():
-            remove(self._place.folder)
+        if self._group is not None:
+            self._group.close()
+            self._group = None
+        for folder in (self._place.folder, self._place.volume):
+            if folder.exists():
+                remove(folder)
 
     @contextmanager
     def _attempt(self) -> Iterator[None]:
@@ -148,6 +157,8 @@ class ProcessSession:
         except InvalidArgument as problem:
             return _failed(str(problem))
         process, handover = self._in_hand(batch.process), batch.handover
+        if self._batch is not None and self._group is not None:
+            self._group.begin()
         if self._batch is None:
             self._batch = batch
             if (ending := process.watch(log, timeout, handover.wake)) is not None:
@@ -157,10 +168,11 @@ class ProcessSession:
         if (ending := process.watch(log, timeout, handover.wake)) is not None:
             return self._give_up(ending)
         seconds = time.monotonic() - started
+        peak = self._group.peak() if self._group else None
         if error := handover.take():
             self._end_batch(log)
-            return Outcome(False, error, None, seconds, None)
-        return Outcome(True, "", None, seconds, None)
+            return Outcome(False, error, None, seconds, peak)
+        return Outcome(True, "", None, seconds, peak)
 
     def _start_batch(self) -> _Batch:
         transform = self._place.transform
@@ -196,18 +208,33 @@ class ProcessSession:
         if not cmd:
             raise InvalidArgument("invalid pipeline transform, no command specified")
         text = None if stdin is None else "\n".join(stdin) + "\n"
+        launcher, secrets = self._launcher(), self._place.transform.secrets
+        group = self._enter(launcher)
+        request = self._place.request(cmd, environ, launcher.groups or ())
         doors = Doors(worker=door.let_in, server=self._lead_to_server)
-        return self._launcher().start(self._place.request(cmd, environ), text, doors)
+        is_given = bool(secrets.files or secrets.environ)
+        return launcher.start(request, text, doors, group, secrets if is_given else None)
 
     def _lead_to_server(self, listener: socket.socket) -> None:
         host, _, port = self._place.server.rpartition(":")
         relay(listener, lambda: socket.create_connection((host.strip("[]"), int(port))))
 
+    def _enter(self, launcher: Launcher) -> Group | None:
+        """Return this session's control group, made by the launcher that runs now."""
+        if self._group_of is not launcher:
+            self._group_of = launcher
+            self._group = launcher.groups.open(self._place.transform.limits) if launcher.groups else None
+        if self._group is not None:
+            self._group.begin()
+        return self._group
+
     def _judge(self, ending: Ending) -> Outcome:
         code = ending.code if ending.code is None or ending.code >= 0 else None
-        reason = ending.problem
+        reason, limits = ending.problem, self._place.transform.limits
         if ending.code == _NOT_FOUND and ending.problem:
             reason = f"{ending.problem.partition(':')[0]} is not in image {self._place.transform.image}"
+        elif not reason and limits.disk is not None and ending.code == -signal.SIGXFSZ:
+            reason = file_too_large(limits.disk)
         elif not reason and ending.code is not None and ending.code < 0:
             reason = f"signal: {(signal.strsignal(-ending.code) or str(-ending.code)).lower()}"
         elif not reason and ending.code not in (0, *self._place.transform.accept_return_code):

@@ -67,7 +67,7 @@ def run_as_nobody(script: str) -> list[object]:
 
 def test_an_ordinary_user_gets_the_same_sandbox():
     code, problem, lines, kept = run_as_nobody(
-        "id -u; cat /pfs/in; echo; echo out > /pfs/out/x && echo written; rm -f /pfs/in; umount /pfs/out;"
+        "exec 2>&1; id -u; cat /pfs/in; echo; echo out > /pfs/out/x && echo written; rm -f /pfs/in; umount /pfs/out;"
         "mount -o remount,rw,bind /pfs; unshare -Ur true; ls /root /home; ls -d /proc/[0-9]* | wc -l"
     )
     assert (code, problem) == (0, "")

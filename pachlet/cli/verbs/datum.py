@@ -37,7 +37,9 @@ def inspect_datum_arguments(parser: ArgumentParser) -> None:
 def inspect_datum(session: Session, arguments: Namespace) -> None:
     job = the_job(session, arguments.job)
     info = datums.inspect_datum(session.connection, job, arguments.datum)
-    show_one(session, arguments, info, _lines)
+    show_one(
+        session, arguments, info, lambda info: _lines(info, datums.peak_memory(session.connection, info))
+    )
 
 
 def list_datum_arguments(parser: ArgumentParser) -> None:
@@ -87,7 +89,7 @@ def restart_datum(session: Session, arguments: Namespace) -> None:
     datums.restart_datum(session.connection, the_job(session, arguments.job), paths)
 
 
-def _lines(info: Message) -> Iterator[str]:
+def _lines(info: Message, peak: int | None) -> Iterator[str]:
     stats = info.stats
     rows = (
         ("ID", info.datum.id),
@@ -100,6 +102,7 @@ def _lines(info: Message) -> Iterator[str]:
         ("Download Time", f"{seconds_of(stats.download_time):.3f}s"),
         ("Process Time", f"{seconds_of(stats.process_time):.3f}s"),
         ("Upload Time", f"{seconds_of(stats.upload_time):.3f}s"),
+        *([("Peak Memory", size(peak))] if peak is not None else []),
     )
     for name, value in rows:
         yield f"{name}\t{value}"
