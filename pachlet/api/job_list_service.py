@@ -150,7 +150,7 @@ class JobListService(PpsPart):
                 if first.id in seen:
                     continue
                 seen.add(first.id)
-                infos = [each for each in self._set(first, projects, request) if keeps(each)]
+                infos = [each for each in self._job_set(first, projects, request) if keeps(each)]
                 if not infos:
                     continue
                 named = messages.make("pps_v2.JobSet", id=first.id)
@@ -160,7 +160,7 @@ class JobListService(PpsPart):
                     if number == 0:
                         return
 
-    def _set(self, first: JobRecord, projects: set[str], request: Any) -> list[Any]:
+    def _job_set(self, first: JobRecord, projects: set[str], request: Any) -> list[Any]:
         """Return the JobInfos of a set, or none where a page before had it: a set's place is that of its first job."""
         with self.engine.database.read() as db:
             owners = Owners(db)

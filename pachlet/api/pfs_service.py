@@ -41,6 +41,7 @@ from pachlet.pfs.files import Files
 from pachlet.pfs.filesets import FileSets
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transaction, Transactions
+from pachlet.pps.spec_defaults import project_defaults
 
 _ORIGINS = {0: "", 1: "user", 2: "auto"}
 STARTED, READY, FINISHING, FINISHED = 1, 2, 3, 4
@@ -86,7 +87,9 @@ class PfsService(HistoryService, FileSetService, CheckService):
 
     def InspectProjectV2(self, request: Any, context: Context) -> Any:
         info = self.InspectProject(request, context)
-        return messages.make("pfs_v2.InspectProjectV2Response", info=info, defaults_json="{}")
+        with self.database.read() as db:
+            defaults = project_defaults(db, info.project.name)
+        return messages.make("pfs_v2.InspectProjectV2Response", info=info, defaults_json=defaults.json)
 
     def ListProject(self, request: Any, context: Context) -> Iterator[Any]:
         with self.database.read() as db:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pachlet.api import pps_messages
 from pachlet.api.cron_service import CronService
+from pachlet.api.defaults_service import DefaultsService
 from pachlet.api.handlers import Context
 from pachlet.api.job_list_service import JobListService
 from pachlet.api.job_service import JobService
@@ -20,6 +21,7 @@ from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pipeline_service import PipelineService
 from pachlet.api.secret_service import SecretService
 from pachlet.api.specs import as_json
+from pachlet.api.template_service import TemplateService
 from pachlet.clock import Clock
 from pachlet.errors import InvalidArgument, NotFound, Refused
 from pachlet.metadb.connect import Row
@@ -40,7 +42,16 @@ _AFTER_ALL = "~"
 """After every id of a datum: they are hexadecimal."""
 
 
-class PpsService(PipelineService, JobListService, JobService, LogService, SecretService, CronService):
+class PpsService(
+    PipelineService,
+    JobListService,
+    JobService,
+    LogService,
+    SecretService,
+    DefaultsService,
+    TemplateService,
+    CronService,
+):
     """Answers pps_v2.API."""
 
     def __init__(

@@ -26,9 +26,9 @@ from pachlet.pps import cron_inputs, jobs
 from pachlet.pps.catching_up import catch_up_of
 from pachlet.pps.inputs import PfsInput, parse_input
 from pachlet.pps.secrets import check_secrets
+from pachlet.pps.spec_defaults import plan_effective_spec
 from pachlet.pps.states import PipelineState
 from pachlet.pps.support import refuse_unsupported
-from pachlet.spec.defaults import effective_spec
 from pachlet.spec.validate import validate_pipeline
 
 
@@ -145,7 +145,7 @@ def refuse_pipeline_repo(db: Statements, repo: Repo) -> None:
 
 def plan_spec(db: Statements, user_spec: dict[str, Any]) -> dict[str, Any]:
     """Return the effective spec of a valid one: with defaults, and checked for what can't be run here."""
-    spec = effective_spec(user_spec, {}, {})
+    spec = plan_effective_spec(db, user_spec)
     validate_pipeline(spec)
     check_secrets(db, spec)
     refuse_unsupported(spec)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from pachlet.errors import InvalidArgument
 from pachlet.spec.check import Checker
 from pachlet.spec.fields import SPEC
 from pachlet.spec.json_reader import read_json
@@ -58,9 +59,17 @@ def parse_specs(text: str | bytes, filename: str) -> list[Spec]:
 
 def canonical(value: Mapping[str, Any], filename: str = "request", message: str = SPEC) -> dict[str, Any]:
     """Return an object of a client in the schema's spelling: pipeline names need not be there."""
-    text, findings = json.dumps(value), Findings(filename, strict=True)
-    (node,) = read_json(text, findings)
-    return Checker(findings, Source(text, is_json=True)).check_object(node, message, "")
+    return canonical_text(json.dumps(value), filename, message)
+
+
+def canonical_text(text: str, filename: str, message: str) -> dict[str, Any]:
+    """Return the one object that a JSON text holds in the schema's spelling; raise SpecError."""
+    findings = Findings(filename, strict=True)
+    source = Source(read_text(text, findings), is_json=True)
+    nodes = read_json(source.text, findings)
+    if len(nodes) != 1:
+        raise InvalidArgument(f"{filename}: found {len(nodes)} values, wanted one object")
+    return Checker(findings, source).check_object(nodes[0], message, "")
 
 
 def read_text(data: str | bytes, findings: Findings) -> str:

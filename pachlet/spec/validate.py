@@ -43,6 +43,15 @@ def validate_pipeline(spec: Object) -> None:
         raise Refused("spout pipelines (without a service) must not have an input")
 
 
+def validate_defaults(spec: Object) -> None:
+    """Raise Refused with the first reason why no spec can be right over these defaults, filled in."""
+    if spec.get("tf_job") is not None:
+        raise Refused("embedding TFJobs in pipelines is not supported yet")
+    _check_reprocess(spec)
+    _check_tolerations(spec.get("tolerations") or [])
+    _check_service(spec)
+
+
 def validate_input(tree: Object) -> None:
     """Raise Refused with the first reason why no datums can be made of a filled-in input."""
     _check_names(set(), tree)
@@ -63,14 +72,18 @@ def _check_request(spec: Object) -> None:
         raise Refused("s3 output is not supported in spouts or services")
     if spec.get("transform") is None:
         raise Refused("pipeline must specify a transform")
+    _check_reprocess(spec)
+    if spec.get("spout") is not None and spec.get("autoscaling"):
+        raise Refused("autoscaling can't be used with spouts (spouts aren't triggered externally)")
+    _check_tolerations(spec.get("tolerations") or [])
+
+
+def _check_reprocess(spec: Object) -> None:
     if spec.get("reprocess_spec") not in ("until_success", "every_job"):
         raise Refused(
             "invalid pipeline spec: ReprocessSpec must be one of 'until_success' or 'every_job'",
             hint="until_success, the default, skips datums that were processed before",
         )
-    if spec.get("spout") is not None and spec.get("autoscaling"):
-        raise Refused("autoscaling can't be used with spouts (spouts aren't triggered externally)")
-    _check_tolerations(spec.get("tolerations") or [])
 
 
 def _check_tolerations(tolerations: list[Object]) -> None:
