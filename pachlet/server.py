@@ -44,6 +44,7 @@ from pachlet.api.small_services import (
 from pachlet.api.storage_fileset_service import StorageFilesetService
 from pachlet.api.storage_service import StorageService
 from pachlet.api.transaction_service import TransactionService
+from pachlet.api.work_service import WorkService
 from pachlet.clock import Clock
 from pachlet.config import DataDir, default_workers
 from pachlet.errors import FailedPrecondition, InvalidArgument
@@ -63,6 +64,8 @@ from pachlet.pfs.restoring import Restored
 from pachlet.pfs.restoring import restore as restore_backup
 from pachlet.pfs.timer import Timer
 from pachlet.pfs.transactions import Transaction, Transactions
+from pachlet.pps.alarms import Alarms
+from pachlet.pps.desk import Desk
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import create_jobs, end_finished_jobs, remove_jobs
 from pachlet.pps.leases import Leases
@@ -129,7 +132,7 @@ class Server:
         files = Files(self._database, self._store)
         self._logbook = Logbook(self._database, clock)
         self._steps = ThreadPoolExecutor(_STEPS, thread_name_prefix="job")
-        engine = Engine(
+        self._engine = engine = Engine(
             database=self._database,
             transactions=transactions,
             files=files,
@@ -137,14 +140,15 @@ class Server:
             runner=self._runner,
             snapshots=self._paths.code,
             scratch=self._paths.scratch,
-            workers=workers or default_workers(),
+            workers=default_workers() if workers is None else workers,
             network=network,
             leases=Leases(clock),
+            alarms=Alarms(clock),
             steps=self._steps,
         )
         self._recorder = Recorder(transactions, engine.leases, self._logbook)
-        head = LocalHead(files, engine.leases, self._recorder, self._logbook)
-        self._pool = Pool(engine.workers, head, engine.leases, self._runner, engine.scratch)
+        self.desk = desk = Desk(files, engine.leases, self._recorder, self._logbook)
+        self._pool = Pool(engine.workers, LocalHead(desk), engine.leases, self._runner, engine.scratch)
         self._scheduler = Scheduler(engine, {Kind.TRANSFORM: lambda job: JobRun(engine, job)})
         triggers, ticking = CronTriggers(self._database, transactions, clock), Ticking(engine, clock)
         self._timer = Timer(self._database.changes, clock, [triggers.look, ticking.look])
@@ -178,6 +182,7 @@ class Server:
             "storage.Fileset": StorageFilesetService(files, filesets, self._chunk_door),
             "pachlet.v1.Listing": ListingService(pfs),
             "pachlet.v1.LocalFiles": LocalFilesService(nonces),
+            "pachlet.v1.Work": WorkService(desk, self._paths.code),
             "grpc.health.v1.Health": HealthService(),
             "pachlet.v1.Storage": StorageService(self._paths, self._database, self._store),
         }
@@ -221,6 +226,7 @@ class Server:
         self._chunk_door.close()
         self._scheduler.close()
         self._pool.close()
+        self._engine.alarms.close()
         self._recorder.close()
         self._steps.shutdown()
         self._paths.server.unlink(missing_ok=True)

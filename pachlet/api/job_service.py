@@ -14,10 +14,12 @@ from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pps_part import PpsPart
 from pachlet.clock import Clock
 from pachlet.errors import InvalidArgument, Refused, Unimplemented
+from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs.transactions import Transaction
 from pachlet.pps import jobs, pipelines
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import JobRecord
+from pachlet.pps.restarting import restart_datum
 from pachlet.pps.states import JobState
 from pachlet.wire import schema
 
@@ -38,10 +40,15 @@ class JobService(PpsPart):
 
     def DeleteJob(self, request: Any, context: Context) -> Any:
         with self.engine.transactions.start() as txn:
-            record = _find_job(txn, request)
-            if not record.state.is_terminal:
-                jobs.end_job(txn, record, JobState.KILLED, "job deleted")
+            record = _find_job(txn.db, request)
+            jobs.stop_job(txn, record, "job deleted")
             jobs.delete_job(txn, record)
+        return messages.empty()
+
+    def RestartDatum(self, request: Any, context: Context) -> Any:
+        with self.engine.database.read() as db:
+            record = _find_job(db, request)
+        restart_datum(self.engine.leases, record, request.data_filters)
         return messages.empty()
 
     def ActivateAuth(self, request: Any, context: Context) -> Any:
@@ -52,12 +59,10 @@ class JobService(PpsPart):
         return messages.empty()
 
     def _stop_job(self, txn: Transaction, request: Any) -> None:
-        record = _find_job(txn, request)
-        if not record.state.is_terminal:
-            jobs.end_job(txn, record, JobState.KILLED, request.reason or "job stopped")
+        jobs.stop_job(txn, _find_job(txn.db, request), request.reason or "job stopped")
 
     def _update_job_state(self, txn: Transaction, request: Any) -> None:
-        record = _find_job(txn, request)
+        record = _find_job(txn.db, request)
         if record.state.is_terminal:
             raise Refused(f"job {record.id} has already finished")
         try:
@@ -72,9 +77,9 @@ class JobService(PpsPart):
         jobs.end_job(txn, record, _ENDS[name], request.reason)
 
 
-def _find_job(txn: Transaction, request: Any) -> JobRecord:
+def _find_job(db: Statements, request: Any) -> JobRecord:
     if not request.HasField("job"):
         raise InvalidArgument("must specify a job")
     name = pipeline_name(request.job.pipeline)
-    pipelines.inspect_pipeline(txn.db, name.project, name.name)
-    return jobs.inspect_job(txn.db, name.project, name.name, request.job.id)
+    pipelines.inspect_pipeline(db, name.project, name.name)
+    return jobs.inspect_job(db, name.project, name.name, request.job.id)

@@ -163,6 +163,7 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
     "pachlet's own": (
         *_family("serve", ("serve", "Run the server.")),
         *_family("stop", ("stop", "Stop the server.")),
+        *_family("worker", ("worker", "Run datums for a server, in a process of its own.")),
         *_family("lint", ("lint", "Find what is wrong with specs, and mend it.")),
         *_family("apply", ("apply", "Create or update pipelines where their spec or code changed.")),
         *_family("import_pachyderm", ("import", "Copy repos and specs from another Pachyderm 2.x.")),

@@ -12,6 +12,7 @@ from pathlib import Path
 from pachlet.metadb.connect import Database
 from pachlet.pfs.files import Files
 from pachlet.pfs.transactions import Transactions
+from pachlet.pps.alarms import Alarms
 from pachlet.pps.leases import Leases
 from pachlet.pps.logbook import Logbook
 from pachlet.pps.permits import Network
@@ -36,6 +37,7 @@ class Engine:
     """How many datums may run at the same time."""
     leases: Leases
     """Who runs which datum."""
+    alarms: Alarms
     steps: Executor
     """Threads for the steps of runs, each of which may wait for the disk or for an environment to be made."""
     network: Network = "ask"

@@ -174,11 +174,16 @@ def end_job(txn: Transaction, job: JobRecord, state: JobState, reason: str) -> N
             commits.start_finishing(txn, record, error=reason)
 
 
+def stop_job(txn: Transaction, job: JobRecord, reason: str) -> None:
+    """Kill a job, unless it is over or nothing of it but its commits is left to be settled."""
+    if not job.state.is_terminal and job.state != JobState.FINISHING:
+        end_job(txn, job, JobState.KILLED, reason)
+
+
 def kill_jobs(txn: Transaction, pipeline_key: int, reason: str) -> None:
     """Kill every job of a pipeline that has work left; the scheduler stops their workers when it sees it."""
     for row in txn.db.all("unfinished_jobs", pipeline=pipeline_key):
-        if row["state"] != JobState.FINISHING:  # that one is done, only its commits are being settled
-            end_job(txn, JobRecord.of(row), JobState.KILLED, reason)
+        stop_job(txn, JobRecord.of(row), reason)
 
 
 def failed_inputs(db: Statements, output: CommitRecord) -> list[CommitRecord]:

@@ -11,7 +11,8 @@ that has waited longest. A pipeline of slow datums then has what the others leav
 Who may take leases: whoever reaches the server, which listens on this machine's loopback alone. Once it listens to
 others, a worker will have to show a token that the server made for it, as a cluster's workers do with PACH_TOKEN.
 
-Read next: ../worker/head.py (what is promised), recording.py (how datums are recorded).
+Read next: ../worker/head.py (what is promised), recording.py (how datums are recorded),
+docs/workers.md.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from dataclasses import dataclass, field
 
 from pachlet.clock import Clock
 from pachlet.metadb.changes import Closed
+from pachlet.pps.datum_folder import Found
 from pachlet.pps.jobs import JobRecord
-from pachlet.pps.logbook import Source
+from pachlet.pps.logbook import AttemptLog, Source
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.planning import JobInputs, PlannedDatum
-from pachlet.worker.head import Hold, LeaseLost, Work
+from pachlet.worker.head import Hold, LeaseLost, NoMoreWork, Work
 from pachlet.worker.interface import Prepared
 
 _NANOS = 1_000_000_000
@@ -57,6 +59,8 @@ class Offer:
     left: int = 0
     """How many datums are not recorded."""
     workers: int = 0
+    refused_by: set[str] = field(default_factory=set)
+    """Workers that can't run it."""
     served: int = 0
     """When a worker last turned to it, counted in such events."""
 
@@ -91,6 +95,10 @@ class Held:
     hold: Hold | None = None
     restarts: set[str] = field(default_factory=set)
     """Datums to begin anew, for a worker that asks."""
+    inputs: tuple[str, list[Found]] = ("", [])
+    """The files of the datum in hand, with its id."""
+    printed: AttemptLog | None = None
+    """What the user's code prints now, for a worker that sends it."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,11 @@ class Leases:
             self._offers[offer.job.key] = offer
             self._changed.notify_all()
 
+    def wait_for_offers(self, number: int) -> None:
+        """Return when there are so many offers (tests wait for it)."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._offers) >= number)
+
     def withdraw(self, job: int, reason: str) -> None:
         """End all work on a job: it was ended, or can't go on."""
         with self._changed:
@@ -135,7 +148,7 @@ class Leases:
                 each.hold.cancel(reason)
 
     def close(self) -> None:
-        """Give out no more leases: every worker that waits for one gets Closed."""
+        """Give out no more leases: every worker that waits for one gets NoMoreWork."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -156,7 +169,7 @@ class Leases:
         with self._changed:
             while not self._closed:
                 self._expire()
-                if (offer := self._next(may_run)) is not None:
+                if (offer := self._next(worker, may_run)) is not None:
                     return self._give(offer, worker, seconds)
                 left = until - time.monotonic()
                 if left <= 0:
@@ -166,7 +179,7 @@ class Leases:
                     self._changed.wait(min(left, self._next_deadline()))
                 finally:
                     self._waiting -= 1
-            raise Closed
+            raise NoMoreWork
 
     def hold(self, token: str, hold: Hold) -> None:
         """Remember whom to tell when a lease is void."""
@@ -235,11 +248,21 @@ class Leases:
             held = self._held.get(token)
             return held is None or self._should_yield(held)
 
-    def give_back(self, token: str) -> None:
-        """End a lease; what is not settled of it is to do again. Void ones are ended already."""
+    def get(self, token: str) -> Held:
+        """Return a lease that lives; raise LeaseLost."""
+        with self._changed:
+            return self._live(token)
+
+    def give_back(self, token: str, *, refused: bool = False) -> None:
+        """End a lease; what is not settled of it is to do again. Void ones are ended already.
+
+        A worker that `refused` it gets no more of the same job.
+        """
         with self._changed:
             held = self._held.pop(token, None)
             if held is not None:
+                if refused:
+                    held.offer.refused_by.add(held.worker)
                 self._put_back(held)
 
     def restart(self, job: int, matches: Callable[[PlannedDatum], bool]) -> bool:
@@ -277,8 +300,12 @@ class Leases:
             )
         return held
 
-    def _next(self, may_run: Callable[[Work], bool]) -> Offer | None:
-        fit = [each for each in self._offers.values() if each.wants_workers and may_run(each.work)]
+    def _next(self, worker: str, may_run: Callable[[Work], bool]) -> Offer | None:
+        fit = [
+            each
+            for each in self._offers.values()
+            if each.wants_workers and worker not in each.refused_by and may_run(each.work)
+        ]
         return min(fit, key=lambda each: (each.workers, each.served), default=None)
 
     def _give(self, offer: Offer, worker: str, seconds: float | None) -> Held:

@@ -56,11 +56,15 @@ class Logbook:
     @contextmanager
     def attempt(self, source: Source) -> Iterator[AttemptLog]:
         """Take what user code prints while the block runs."""
-        lines = AttemptLog(self, self._clock, source)
+        lines = self.begin_attempt(source)
         try:
             yield lines
         finally:
             lines.end()
+
+    def begin_attempt(self, source: Source) -> AttemptLog:
+        """Return what takes the lines that user code prints; the caller ends it."""
+        return AttemptLog(self, self._clock, source)
 
     def user(self, source: Source, message: str, time: int | None = None) -> None:
         """Add a line that user code printed, now or at `time`."""

@@ -69,7 +69,15 @@ class PipelineRecord:
     @property
     def datum_timeout(self) -> float | None:
         """Seconds that one attempt at a datum may take; the spec has it as protobuf writes durations, `30s`."""
-        text = self.spec.get("datum_timeout")
+        return self._seconds("datum_timeout")
+
+    @property
+    def job_timeout(self) -> float | None:
+        """Seconds that a job may take from its start."""
+        return self._seconds("job_timeout")
+
+    def _seconds(self, field: str) -> float | None:
+        text = self.spec.get(field)
         return float(str(text).removesuffix("s")) if text else None
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from pachlet.metadb.changes import Closed
 from pachlet.pps.leases import Leases
-from pachlet.worker.head import Head
+from pachlet.worker.head import Head, NoMoreWork
 from pachlet.worker.interface import Runner
 from pachlet.worker.warm import Sessions
 from pachlet.worker.working import Worker
@@ -52,5 +51,5 @@ class Pool:
 def _run(worker: Worker) -> None:
     try:
         worker.run()
-    except Closed:
+    except NoMoreWork:
         return

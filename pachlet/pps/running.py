@@ -24,6 +24,7 @@ from pachlet.metadb.connect import Rollback
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
 from pachlet.pps import jobs
+from pachlet.pps.alarms import Alarm
 from pachlet.pps.datum_sets import datum_sets
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import JobRecord
@@ -52,6 +53,7 @@ class JobRun:
         self._is_waiting = False  # for the last datum to be recorded
         self._is_stopped = False  # by `cancel`: whatever goes wrong from then on is no fault of the job
         self._over = threading.Event()
+        self._alarm: Alarm | None = None
 
     def start(self) -> None:
         self._do(self._begin)
@@ -97,6 +99,8 @@ class JobRun:
         with self._lock:
             if not self._steps and (self._is_stopped or not self._is_waiting):
                 self._over.set()
+                if self._alarm is not None:
+                    self._alarm.cancel()
 
     def _fail(self, error: Exception) -> None:
         """End the job with what went wrong."""
@@ -140,6 +144,9 @@ class JobRun:
         if found is None:
             return
         todo, inputs = found
+        if pipeline.job_timeout is not None and self._job.started is not None:
+            end = self._job.started + int(pipeline.job_timeout * 1e9)
+            self._alarm = self._engine.alarms.at(end, self._time_out)
         if todo:
             self._offer(pipeline, prepared, inputs, todo)
         else:
@@ -244,6 +251,13 @@ class JobRun:
         self._do(step)
         with self._lock:
             self._is_waiting = False
+
+    def _time_out(self) -> None:
+        with self._engine.transactions.start() as txn:
+            row = txn.db.first("get_job_by_key", key=self._job.key)
+            if row is None:
+                raise Rollback
+            jobs.stop_job(txn, JobRecord.of(row), "job timed out")
 
     def _work(self, pipeline: PipelineRecord, prepared: Prepared) -> Work:
         return Work(

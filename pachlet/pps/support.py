@@ -17,7 +17,6 @@ REFUSED = {
     "s3_out": "s3_out",
     "service": "services",
     "spout": "spouts",
-    "job_timeout": "job_timeout",
 }
 _BY_PRESENCE = ("service", "spout")  # an empty one is one, too
 

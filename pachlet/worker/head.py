@@ -6,7 +6,8 @@ promises that a settled datum is recorded once and whole. The worker promises to
 when it falls silent, its lease is void, and what it had not settled goes to another.
 
 A `Head` is the server as a worker sees it. One lies in the server's own process, next to the store
-(pps/local_head.py); the worker need not know.
+(../pps/local_head.py); another is at the far end of a connection (../remote/head.py). The worker can't tell them
+apart, and both pass the same suite (tests/contracts/test_head.py).
 
 Read next: working.py (the worker), ../pps/leases.py (the server's side).
 """
@@ -15,12 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from pachlet.errors import FailedPrecondition
 from pachlet.worker.interface import Image, Prepared, Reach, Transform
+
+
+class NoMoreWork(Exception):
+    """The head closes, or the server does: who asks for work may go."""
 
 
 class LeaseLost(FailedPrecondition):
@@ -82,7 +87,6 @@ class InputFile:
     key: bytes
     """Equal keys mean equal bytes."""
     size: int
-    read: Callable[[], Iterator[bytes]] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ class Head(Protocol):
         """Wait for a lease; None if there was nothing to do for so long.
 
         Raises:
-            Closed: there will be no more.
+            NoMoreWork: there will be none any more.
         """
 
     def hold(self, lease: Lease, hold: Hold) -> None:
@@ -136,7 +140,12 @@ class Head(Protocol):
         """Make the lease's image runnable on the worker's machine."""
 
     def inputs(self, lease: Lease, task: Task) -> list[InputFile]:
-        """Return the files of a datum that is begun, no path twice, sorted. Raises LeaseLost."""
+        """Return the files of a datum, which is begun by that; no path twice. Raises LeaseLost."""
+
+    def read(
+        self, lease: Lease, task: Task, files: Sequence[InputFile]
+    ) -> Iterator[tuple[InputFile, Iterator[bytes]]]:
+        """Yield some of these files with their bytes, in the order asked for. Raises LeaseLost."""
 
     def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
         """Tell how a datum ended, with the files that it wrote, by path; they may be gone once this returns.

@@ -10,13 +10,15 @@ Read next: head.py (where the files come from), session.py (whose folder it is).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pachlet.worker.head import InputFile
 from pachlet.worker.scratch import remove
 
 _OURS = ("out", ".env")
+Read = Callable[[Sequence[InputFile]], Iterator[tuple[InputFile, Iterator[bytes]]]]
+"""Yields files with their bytes, in the order asked for."""
 KEPT_BYTES = 1 << 30
 """No more than this is left lying in a session that has nothing to do."""
 
@@ -36,17 +38,19 @@ class Layout:
         self._folders.clear()
         self._size = 0
 
-    def lay_out(self, wanted: Iterable[InputFile]) -> int:
-        """Make the folder hold these files and no others; return how many bytes were written."""
+    def lay_out(self, wanted: Iterable[InputFile], read: Read) -> None:
+        """Make the folder hold these files and no others; `read` is asked for those that are not there."""
         files = {each.path: each for each in wanted}
         stale = [path for path, key in self._lying.items() if path not in files or files[path].key != key]
         for path in stale:
             os.unlink(f"{self._pfs}/{path}")
             del self._lying[path]
         self._drop_empty_folders(files)
-        written = sum(self._write(each) for path, each in files.items() if path not in self._lying)
+        missing = [each for path, each in files.items() if path not in self._lying]
+        if missing:
+            for each, blocks in read(missing):
+                self._write(each, blocks)
         self._size = sum(each.size for each in files.values())
-        return written
 
     def rest(self) -> None:
         """Get ready to be unused for a while."""
@@ -59,19 +63,17 @@ class Layout:
             os.rmdir(f"{self._pfs}/{folder}")
             self._folders.discard(folder)
 
-    def _write(self, file: InputFile) -> int:
+    def _write(self, file: InputFile, blocks: Iterator[bytes]) -> None:
         for folder in reversed(_above(file.path)):
             if folder not in self._folders:
                 os.mkdir(f"{self._pfs}/{folder}")
                 self._folders.add(folder)
-        written = 0
         try:
             descriptor = os.open(
                 f"{self._pfs}/{file.path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
             )
             try:
-                for block in file.read():
-                    written += len(block)
+                for block in blocks:
                     view = memoryview(block)
                     while view:
                         view = view[os.write(descriptor, view) :]
@@ -81,7 +83,6 @@ class Layout:
             self.clear()  # half a file must not be taken for a whole one
             raise
         self._lying[file.path] = file.key
-        return written
 
     def clear(self) -> None:
         """Remove everything but what is the session's own."""

@@ -34,7 +34,7 @@ class Worker:
         self._sessions = sessions
 
     def run(self) -> None:
-        """Work until the head raises `Closed`."""
+        """Work until the head raises `NoMoreWork`."""
         while True:
             patience = self._sessions.next_end()
             lease = self._head.take(self._name, _PATIENCE if patience is None else min(patience, _PATIENCE))
@@ -218,7 +218,7 @@ class DatumRun:
             self._layout.clear()
         self._session.clear(keep_inputs=True)
         self._spent.download_bytes = sum(each.size for each in files)
-        self._layout.lay_out(files)
+        self._layout.lay_out(files, lambda missing: self._head.read(self._lease, self._task, missing))
 
     def _recovers(self) -> bool:
         """Run err_cmd, if there is one, after a failed attempt; tell whether it succeeded."""

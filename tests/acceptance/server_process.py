@@ -17,12 +17,15 @@ START = "import sys; from pachlet.cli.main import main; sys.exit(main())"
 
 
 class ServerProcess:
-    """`pachlet serve` on a data directory and a free port."""
+    """`pachlet serve` on a data directory and a free port, with two workers unless `more` says otherwise."""
 
-    def __init__(self, data_dir: Path, *, port: int = 0) -> None:
+    def __init__(self, data_dir: Path, *more: str, port: int = 0) -> None:
         command = [sys.executable, "-c", START, "serve", "--data-dir", str(data_dir), "--port", str(port)]
         self.process = subprocess.Popen(
-            [*command, "--workers", "2", "--code", str(ROOT)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+            [*command, "--workers", "2", "--code", str(ROOT), *more],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
         )
         assert self.process.stderr is not None
         said = self.process.stderr.readline()  # it says where it serves as soon as it does

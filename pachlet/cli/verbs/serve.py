@@ -26,7 +26,7 @@ def serve_arguments(parser: ArgumentParser) -> None:
         "--port", type=int, default=DEFAULT_PORT, help=f"the port (default {DEFAULT_PORT}; 0: any)"
     )
     parser.add_argument(
-        "--workers", type=int, default=None, metavar="N", help="datums at a time (default: by cores)"
+        "--workers", type=int, default=None, metavar="N", help="datums at a time (default: by cores; 0: none)"
     )
     parser.add_argument(
         "--code", type=Path, default=Path(), metavar="DIR", help="where images/ is (default: here)"
@@ -51,8 +51,8 @@ def serve(session: Session, arguments: Namespace) -> None:
 
     if not 0 <= arguments.port <= 65535:
         raise Usage(f"{arguments.port} is no port", hint="a port is a number up to 65535")
-    if arguments.workers is not None and arguments.workers < 1:
-        raise Usage("at least one worker is needed")
+    if arguments.workers is not None and arguments.workers < 0:
+        raise Usage(f"{arguments.workers} is no number of workers", hint="0 leaves all to `pachlet worker`")
 
     def ready(address: str) -> None:
         if arguments.address_file is not None:

@@ -1,0 +1,96 @@
+"""What happens with a lease on the server's side, whoever the worker is: its inputs, its log, its settled datums.
+
+Read next: local_head.py and api/work_service.py (who calls), recording.py (what becomes of a settled datum).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from pachlet.pfs.files import Files
+from pachlet.pps.datum_folder import Found, datum_environ, input_files
+from pachlet.pps.leases import Held, Leases
+from pachlet.pps.logbook import Logbook, Source
+from pachlet.pps.recording import Recorder, Settled
+from pachlet.storage.chunks import ChunkWriter
+from pachlet.storage.content import Content
+from pachlet.worker.head import InputFile, Lease, Result, Task
+
+
+class Desk:
+    """Where workers' heads meet the store."""
+
+    def __init__(self, files: Files, leases: Leases, recorder: Recorder, logbook: Logbook) -> None:
+        self.files = files
+        self.leases = leases
+        self.logbook = logbook
+        self._recorder = recorder
+
+    def begin(self, token: str, datum: str) -> list[Found]:
+        """Return the files of a datum, which is begun by that; raise LeaseLost."""
+        held, planned = self.leases.begin(token, datum)
+        found = input_files(held.offer.inputs, planned.datum)
+        held.inputs = datum, found
+        return found
+
+    def inputs(self, token: str, datum: str) -> list[Found]:
+        """Return the files of a datum, which may have been begun; raise LeaseLost."""
+        held, planned = self.leases.find(token, datum)
+        if held.inputs[0] == datum:
+            return held.inputs[1]
+        return input_files(held.offer.inputs, planned.datum)
+
+    def read(self, found: Found) -> Iterator[bytes]:
+        """Yield the bytes of a file of a datum."""
+        if not found.is_empty:
+            for entry in found.entries:
+                yield from self.files.read(entry.content)
+
+    def settle(
+        self,
+        token: str,
+        datum: str,
+        result: Result,
+        outputs: list[tuple[str, Content]],
+        writer: ChunkWriter,
+        upload_seconds: float,
+    ) -> Future[None]:
+        """Have a datum recorded that `writer` has stored the outputs of; return what tells when it is on disk.
+
+        Raises:
+            LeaseLost: the lease is void, or the datum is settled already.
+        """
+        inputs = self.inputs(token, datum)
+        held, planned = self.leases.find(token, datum)
+        settled = Settled(held.offer, planned, result, inputs, outputs, upload_seconds, writer)
+        self.leases.claim(token, datum)
+        self._recorder.add(settled)
+        return settled.recorded
+
+
+def source_of(held: Held, datum: str, worker: str) -> Source:
+    """Return whose the log lines about a datum are."""
+    job = held.offer.job
+    return Source(job.pipeline, job.id, datum, worker)
+
+
+def lease_of(held: Held) -> Lease:
+    """Return a lease as its worker sees it."""
+    offer = held.offer
+    tasks = [
+        Task(each.datum.id, datum_environ(each.datum, offer.inputs, offer.job.id))
+        for each in held.todo.values()
+    ]
+    return Lease(held.token, offer.work, tasks, held.seconds)
+
+
+def as_input_file(found: Found) -> InputFile:
+    """Return a file of a datum as its worker sees it."""
+    if found.is_empty:
+        return InputFile(found.path, b"", 0)
+    contents = [entry.content for entry in found.entries]
+    chunks = [digest for content in contents for digest, _ in content.chunks]
+    key = chunks[0] if len(chunks) == 1 else hashlib.blake2b(b"".join(chunks), digest_size=32).digest()
+    return InputFile(found.path, key, sum(content.size for content in contents))

@@ -1,0 +1,84 @@
+"""The process of a remote worker: connect, work until told to stop, leave nothing behind.
+
+Read next: head.py, ../worker/working.py (what each of its threads does).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from pachlet.client.connection import Connection
+from pachlet.errors import FailedPrecondition
+from pachlet.remote.head import RemoteHead
+from pachlet.worker.head import NoMoreWork
+from pachlet.worker.process import ProcessRunner
+from pachlet.worker.warm import Sessions
+from pachlet.worker.working import Worker
+
+_IDLE_EACH = 8
+
+
+def run_worker(
+    address: str, folder: Path, envs: Path, workers: int, token: str, ready: Callable[[str], None]
+) -> None:
+    """Work for the server at `address` until SIGTERM or SIGINT; `ready` gets the worker's name.
+
+    Raises:
+        FailedPrecondition: the folder can't be used.
+        Unavailable: there is no such server now.
+        Unimplemented: that server has no remote workers.
+    """
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    scratch, code = folder / "scratch", folder / "no-code"
+    try:
+        shutil.rmtree(scratch, ignore_errors=True)
+        for each in (scratch, code):
+            each.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedPrecondition(
+            f"the folder {folder} can't be used: {error.strerror}", hint="choose another with --data-dir"
+        ) from None
+    # The runner starts a process of its own to make sandboxes with; it does so before gRPC has threads.
+    runner = ProcessRunner(code, envs)
+    runner.probe()
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
+    with Connection(address, token=token) as connection:
+        _see_whether_it_answers(connection, name)
+        head = RemoteHead(connection, runner, folder / "code")
+        sessions = Sessions(scratch, _IDLE_EACH * workers)
+        threads = [
+            threading.Thread(
+                target=_work, args=(Worker(f"{name}-{number}", head, runner, sessions),), daemon=True
+            )
+            for number in range(workers)
+        ]
+        for thread in threads:
+            thread.start()
+        ready(name)
+        ended.wait()
+        head.close()
+        for thread in threads:
+            thread.join()
+        sessions.close_idle(0.0)
+    runner.close()
+
+
+def _see_whether_it_answers(connection: Connection, name: str) -> None:
+    """Ask for work that is for nobody, so that a wrong address is told at once."""
+    connection.call("pachlet.v1.Work", "GiveBack", {"token": "none of mine"}, timeout=10)
+
+
+def _work(worker: Worker) -> None:
+    try:
+        worker.run()
+    except NoMoreWork:
+        return

@@ -1,0 +1,89 @@
+"""Which session serves whom, and when one is closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pachlet.worker import warm
+from pachlet.worker.warm import IDLE_SECONDS, SCALED_DOWN_SECONDS, Sessions
+
+
+class Session:
+    def __init__(self, folder: Path) -> None:
+        self.pfs = folder
+        self.is_open = True
+
+    def close(self) -> None:
+        self.is_open = False
+
+
+class Room:
+    def __init__(self, folder: Path, most_idle: int = 9) -> None:
+        self.now = 100.0
+        self.opened: list[Session] = []
+        self.sessions = Sessions(folder, most_idle, now=lambda: self.now)
+
+    def take(self, key: str, stays: bool = True) -> warm.Warm:
+        def open(number: int, folder: Path) -> Any:
+            self.opened.append(Session(folder))
+            return self.opened[-1]
+
+        return self.sessions.take(key, stays, open)
+
+
+def test_what_served_a_key_serves_it_again_and_no_other(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    first = room.take("a")
+    second = room.take("a")
+    assert (first.number, second.number) == (0, 1)
+    room.sessions.put_back(first)
+    assert room.take("b") is not first
+    assert room.take("a") is first
+    assert len(room.opened) == len({each.pfs for each in room.opened}) == 3
+    room.sessions.drop(first)
+    assert not room.opened[0].is_open
+    assert room.take("a").number == 0
+
+
+def test_unused_sessions_are_closed_after_a_while(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+    assert room.sessions.next_end() is None
+    room.sessions.put_back(room.take("a"))
+    room.sessions.put_back(room.take("to zero", stays=False))
+    assert room.sessions.next_end() == SCALED_DOWN_SECONDS
+    room.now += SCALED_DOWN_SECONDS
+    room.sessions.close_idle()
+    assert [each.is_open for each in room.opened] == [True, False]
+    room.now += IDLE_SECONDS
+    room.sessions.close_idle()
+    assert [each.is_open for each in room.opened] == [False, False]
+
+
+def test_of_too_many_the_least_recently_used_goes(tmp_path: Path) -> None:
+    room = Room(tmp_path, most_idle=2)
+    three = [room.take(key) for key in "abc"]
+    for each in three:
+        room.sessions.put_back(each)
+    assert [each.is_open for each in room.opened] == [False, True, True]
+
+
+def test_a_machine_short_of_memory_keeps_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room(tmp_path)
+    room.sessions.put_back(room.take("a"))
+    monkeypatch.setattr(warm, "_is_short_of_memory", lambda: True)
+    room.take("b")
+    assert [each.is_open for each in room.opened] == [False, True]
+
+
+def test_a_session_that_can_not_be_opened_leaves_nothing(tmp_path: Path) -> None:
+    room = Room(tmp_path)
+
+    def fail(number: int, folder: Path) -> Any:
+        raise RuntimeError("no session")
+
+    with pytest.raises(RuntimeError):
+        room.sessions.take("a", True, fail)
+    assert room.take("a").number == 0
