@@ -1,4 +1,7 @@
-"""Kill -9 in puts, commits, deletions and collections: what was acknowledged is there, nothing is half there.
+"""Kill -9 in puts, commits, transactions, squashes, collections, backups and restores.
+
+What was acknowledged is there byte for byte, nothing that was not is half there, checks find nothing, and a collection
+loses nothing. A backup is the one before or the new one; a restore is whole or not there.
 
 Read next: storage_at_work.py (what is killed), ../unit/pfs/test_collecting_killed.py (every point of one collection).
 """
@@ -8,66 +11,47 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pachlet.pfs.checking import Checker
 from pachlet.pfs.records import CommitRecord
+from pachlet.pfs.restoring import restore
 from tests.pfs_rooms import Rooms
 from tests.soak.storage_at_work import PACK_SIZE, content
+from tests.soak.storage_model import BACKUP, DATA, RESTORED, Model, Operation
 
-Files = dict[str, int]
-
-
-class Model:
-    """What must be there: for each repo its commits by id in order, and whether the last is open."""
-
-    def __init__(self) -> None:
-        self.repos: dict[str, dict[str, Files]] = {}
-        self.open: set[str] = set()
-
-    def apply(self, kind: str, name: str, files: Files, head: str) -> None:
-        if kind == "create":
-            self.repos[name] = {}
-        elif kind == "delete":
-            del self.repos[name]
-            self.open.discard(name)
-        elif kind in ("put", "start", "finish"):
-            commits = self.repos[name]
-            before = list(commits.values())[-1] if commits else {}
-            id = list(commits)[-1] if name in self.open else head
-            commits[id] = before | files if kind == "put" else before
-            if kind == "start":
-                self.open.add(name)
-            elif kind == "finish":
-                self.open.discard(name)
-
-    def copy(self) -> Model:
-        other = Model()
-        other.repos = {name: dict(commits) for name, commits in self.repos.items()}
-        other.open = set(self.open)
-        return other
+History = dict[str, list[tuple[dict[str, bytes], bool]]]
+"""The commits of every repo: their files, and whether they are open."""
 
 
-def found(rooms: Rooms) -> dict[str, list[tuple[dict[str, bytes], bool]]]:
-    """Return the commits of every repo as they are: their files, and whether they are open."""
+def records(rooms: Rooms) -> dict[str, list[CommitRecord]]:
+    """Return the commits of every repo, the oldest first."""
     with rooms.database.read() as db:
-        there = {row["name"]: row["key"] for row in db.all("all_repos") if row["type"] == "user"}
+        keys = {row["name"]: row["key"] for row in db.all("all_repos") if row["type"] == "user"}
         rows = {
             name: db.all("oldest_commits", repo=key, origin="", after=None, above=0, number=10_000)
-            for name, key in there.items()
+            for name, key in keys.items()
         }
-    records = {name: [CommitRecord.of(row) for row in each] for name, each in rows.items()}
-    return {name: [(rooms.read(each), each.is_open) for each in line] for name, line in records.items()}
+    return {name: [CommitRecord.of(row) for row in line] for name, line in rows.items()}
 
 
-def expected(model: Model) -> dict[str, list[tuple[dict[str, bytes], bool]]]:
+def found(rooms: Rooms) -> History:
+    """Return what is there."""
+    return {
+        name: [(rooms.read(each), each.is_open) for each in line] for name, line in records(rooms).items()
+    }
+
+
+def expected(model: Model) -> History:
+    """Return what must be there."""
     return {
         name: [
             (
@@ -80,51 +64,86 @@ def expected(model: Model) -> dict[str, list[tuple[dict[str, bytes], bool]]]:
     }
 
 
-def check(folder: Path, model: Model, under_way: list[Any] | None) -> Model:
-    """Compare a data directory with what it may hold; return the model that it holds."""
-    rooms = Rooms(folder, PACK_SIZE)
+def check(folder: Path, model: Model, under_way: Operation | None) -> Model:
+    """Compare the folder with what it may hold; return the model that it holds."""
+    after = model.copy()
+    if under_way:
+        after.apply({**under_way, "head": f"not acknowledged {random.random()}"})
+    rooms = Rooms(folder / DATA, PACK_SIZE)
     try:
-        after = model.copy()
-        if under_way:
-            _, kind, name, files = under_way
-            after.apply(kind, name, files, f"not acknowledged {len(model.repos.get(name, {}))}")
         now = found(rooms)
-        assert now in (expected(model), expected(after))
+        assert now in (expected(model), expected(after)), under_way
         assert not list(Checker(rooms.database, rooms.store).check())
         rooms.collect()
         assert found(rooms) == now
-        return after if now == expected(after) else model
+        holds = (after if now == expected(after) else model).copy()
+        # Ids that nobody was told.
+        lines = {name: [record.commit.id for record in line] for name, line in records(rooms).items()}
+        holds.repos = {
+            name: dict(zip(lines[name], line.values(), strict=True)) for name, line in holds.repos.items()
+        }
     finally:
         rooms.close()
+    kind = under_way["kind"] if under_way else ""
+    holds.backup = model.backup
+    if kind in ("backup", "restore"):
+        holds.backup = check_backup(folder, [each for each in (model.backup, after.backup) if each])
+    return holds
 
 
-@pytest.mark.parametrize("kills", [pytest.param(6, id="sample"), pytest.param(1000, marks=pytest.mark.soak)])
+def check_backup(folder: Path, may_be: list[Model]) -> Model | None:
+    """Restore the backup, if there is one, and compare it, and what a restore left that was killed."""
+    for name in (BACKUP, RESTORED):
+        if not (folder / name / "pachlet.db").exists():
+            assert name == RESTORED or may_be[:-1] == []  # no backup was made before
+            assert name == BACKUP or not (folder / name).exists()
+            continue
+        target = folder / RESTORED
+        if name == BACKUP:
+            target = folder / "restored to look at it"
+            assert restore(folder / BACKUP, target, lambda step, done, total: None).faults == []
+        rooms = Rooms(target, PACK_SIZE)
+        there = found(rooms)
+        assert not list(Checker(rooms.database, rooms.store).check())
+        rooms.close()
+        held = [each for each in may_be if expected(each) == there]
+        assert held or name == RESTORED  # that may be of a backup before the last
+        if name == BACKUP:
+            kept = held[-1]
+            shutil.rmtree(target)
+    return kept if (folder / BACKUP / "pachlet.db").exists() else None
+
+
+@pytest.mark.parametrize("kills", [pytest.param(14, id="sample"), pytest.param(1000, marks=pytest.mark.soak)])
 def test_what_was_acknowledged_survives_any_kill(tmp_path: Path, kills: int) -> None:
-    folder, model, chance = tmp_path / "data", Model(), random.Random(20261121)
-    command = [sys.executable, "-m", "tests.soak.storage_at_work", str(folder)]
+    first = int(os.environ.get("PACHLET_SOAK_SEED", "0"))
+    model, chance, killed = Model(), random.Random(20261121 + first), Counter[str]()
+    command = [sys.executable, "-m", "tests.soak.storage_at_work", str(tmp_path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
     ) as forker:
         assert forker.stdin is not None
         assert forker.stdout is not None
-        for number in range(kills):
-            forker.stdin.write(f"{number}\n")
-            under_way: list[Any] | None = None
+        for number in range(first, first + kills):
+            forker.stdin.write(json.dumps([number, model.encode()]) + "\n")
+            under_way: Operation | None = None
             killer: threading.Timer | None = None
             while (line := forker.stdout.readline()) != "killed\n":
-                assert line not in ("", "failed\n"), "a worker ended by itself"
+                assert line not in ("", "failed\n"), f"a worker ended by itself in {under_way}"
                 if line.strip().isdigit():
                     # Most die at work, some while the data directory is being opened.
-                    killer = threading.Timer(chance.expovariate(8), os.kill, (int(line), signal.SIGKILL))
+                    killer = threading.Timer(chance.expovariate(6), os.kill, (int(line), signal.SIGKILL))
                     killer.start()
                     continue
-                said = json.loads(line)
-                if said[0] == "begin":
-                    under_way = said
+                when, operation = json.loads(line)
+                if when == "begin":
+                    under_way = operation
                 else:
-                    model.apply(*said[1:])
+                    model.apply(operation)
                     under_way = None
             assert killer is not None
             killer.join()
-            model = check(folder, model, under_way)
+            killed[under_way["kind"] if under_way else "between"] += 1
+            model = check(tmp_path, model, under_way)
         forker.stdin.close()
+    print("kills in:", dict(killed.most_common()))
