@@ -180,7 +180,9 @@ class Worker:
         back_up(Caller(service=self._service), self._folder / BACKUP, lambda total: lambda count: None)  # type: ignore[arg-type]
 
     def _restore(self, operation: Operation) -> None:
-        shutil.rmtree(self._folder / RESTORED, ignore_errors=True)
+        if (self._folder / RESTORED).exists():
+            (self._folder / RESTORED).rename(self._folder / "discarded")  # at once, for it may be looked at
+        shutil.rmtree(self._folder / "discarded", ignore_errors=True)
         restored = restore(self._folder / BACKUP, self._folder / RESTORED, lambda step, done, total: None)
         assert not restored.faults
 
