@@ -110,6 +110,10 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
             ("rerun pipeline", "Run a pipeline's newest commits again."),
             ("run cron", "Tick a pipeline's cron inputs now."),
         ),
+        *_family(
+            "backfill",
+            ("backfill", "Make the ticks of a cron input that a span of time lacks (pachlet's own)."),
+        ),
         *_family("draw_pipeline", ("draw pipeline", "Draw the pipelines and what they read.")),
         *_family(
             "job",

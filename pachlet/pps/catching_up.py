@@ -9,14 +9,14 @@ Read next: cron_inputs.py (where the schedules have got to), ticking.py (who ask
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import Any
 
 from pachlet.errors import Refused
-from pachlet.spec.schedule import NANOS, Schedule
+from pachlet.spec.schedule import NANOS, Schedule, ticks_between
 
 ANNOTATION = "pachlet/catch-up"
 AT_ONCE = 100
@@ -69,14 +69,6 @@ def choose_ticks(schedule: Schedule, policy: CatchUp, after: int, now: int) -> C
         return Choice([newest], newest, _count(schedule, after, newest - 1))
     ticks = list(islice(ticks_between(schedule, after, now), AT_ONCE))
     return Choice(ticks, ticks[-1] if ticks else after, 0)
-
-
-def ticks_between(schedule: Schedule, after: int, until: int) -> Iterator[int]:
-    """Yield the ticks later than `after` and not later than `until`."""
-    tick = schedule.next(after)
-    while tick is not None and tick <= until:
-        yield tick
-        tick = schedule.next(tick)
 
 
 def _newest(schedule: Schedule, after: int, now: int) -> int | None:

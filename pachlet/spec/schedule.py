@@ -10,6 +10,7 @@ Read next: cron.py (which schedules there are).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
@@ -127,9 +128,11 @@ class Fields:
         if local.month not in self.months or not self._has_day(local):
             return [to_day, to_hour, to_minute, 1]
         if local.hour not in self.hours:
-            return [to_hour, to_minute, 1]
+            following = min((each for each in self.hours if each > local.hour), default=24)
+            return [(following - local.hour - 1) * 3600 + to_hour, to_hour, to_minute, 1]
         if local.minute not in self.minutes or local.second:
-            return [to_minute, 1]
+            following = min((each for each in self.minutes if each > local.minute), default=60)
+            return [(following - local.minute - 1) * 60 + to_minute, to_minute, 1]
         return []
 
     def _widest(self, second: int, local: datetime, steps: list[int]) -> int:
@@ -163,6 +166,14 @@ def parse_schedule(spec: str) -> Schedule:
     )
     is_any = [any(each[:1] in "*?" for each in parts[index].split(",")) for index in (2, 4)]
     return Fields(minutes, hours, days, months, weekdays, any(is_any), zone)
+
+
+def ticks_between(schedule: Schedule, after: int, until: int) -> Iterator[int]:
+    """Yield the ticks later than `after` and not later than `until`."""
+    tick = schedule.next(after)
+    while tick is not None and tick <= until:
+        yield tick
+        tick = schedule.next(tick)
 
 
 def _parse_zone(name: str) -> tzinfo:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pachlet.pps.catching_up import AT_ONCE, CatchUp, Choice, choose_ticks, ticks_between
-from pachlet.spec.schedule import NANOS, parse_schedule
+from pachlet.pps.catching_up import AT_ONCE, CatchUp, Choice, choose_ticks
+from pachlet.spec.schedule import NANOS, parse_schedule, ticks_between
 from pachlet.spec.times import parse_time
 
 SPECS = st.sampled_from(
