@@ -23,6 +23,7 @@ import grpc
 
 from pachlet.api.admission import THREADS, Admission
 from pachlet.api.chunk_door import ChunkDoor
+from pachlet.api.datums_service import DatumsService
 from pachlet.api.debug_service import DebugService
 from pachlet.api.handlers import make_handlers
 from pachlet.api.listing_service import ListingService
@@ -78,6 +79,7 @@ from pachlet.pps.recording import Recorder
 from pachlet.pps.running import JobRun
 from pachlet.pps.runs import Kind
 from pachlet.pps.scheduler import Scheduler
+from pachlet.pps.skipping import Policy
 from pachlet.pps.ticking import Ticking
 from pachlet.storage.chunks import ChunkStore
 from pachlet.worker.process import ProcessRunner
@@ -107,6 +109,7 @@ class Server:
         envs: Path,
         clock: Clock | None = None,
         network: Network = "ask",
+        skip: str = Policy.UPSTREAM,
     ) -> None:
         _refuse_exposure(host)
         if not code.is_dir():
@@ -145,6 +148,7 @@ class Server:
             leases=Leases(clock),
             alarms=Alarms(clock),
             steps=self._steps,
+            skip=Policy(skip),
         )
         self._recorder = Recorder(transactions, engine.leases, self._logbook)
         self.desk = desk = Desk(files, engine.leases, self._recorder, self._logbook)
@@ -180,6 +184,7 @@ class Server:
             "metadata.API": MetadataService(transactions),
             "debug_v2.Debug": DebugService(self._database),
             "storage.Fileset": StorageFilesetService(files, filesets, self._chunk_door),
+            "pachlet.v1.Datums": DatumsService(engine),
             "pachlet.v1.Listing": ListingService(pfs),
             "pachlet.v1.LocalFiles": LocalFilesService(nonces),
             "pachlet.v1.Work": WorkService(desk, self._paths.code),
@@ -297,6 +302,7 @@ def serve(
     workers: int | None,
     code: Path,
     envs: Path,
+    skip: str,
     ready: Callable[[str], None],
     network: Network = "ask",
 ) -> None:
@@ -304,7 +310,9 @@ def serve(
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    server = Server(data_dir, host=host, port=port, workers=workers, code=code, envs=envs, network=network)
+    server = Server(
+        data_dir, host=host, port=port, workers=workers, code=code, envs=envs, network=network, skip=skip
+    )
     server.start()
     _look_for_cycles_less()
     ready(server.address)

@@ -36,6 +36,7 @@ def server(
     envs: Path | None = None,
     clock: Clock | None = None,
     network: Network = "ask",
+    skip: str = "upstream",
 ) -> Iterator[RunningServer]:
     """Serve `data_dir` in this process; `code` is the folder that holds `images/` (default: the current one)."""
     running = Server(
@@ -47,6 +48,7 @@ def server(
         envs=envs or default_envs(),
         clock=clock,
         network=network,
+        skip=skip,
     )
     running.start()
     try:

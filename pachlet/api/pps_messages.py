@@ -20,10 +20,10 @@ from pachlet.api.names import NANOS
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Commit, Repo
-from pachlet.pps.datums import Datum
+from pachlet.pps.datum import Datum
+from pachlet.pps.job_inputs import JobInputs
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
-from pachlet.pps.planning import JobInputs
 from pachlet.pps.states import JobState
 from pachlet.spec.defaults import COMBINED
 from pachlet.wire import schema

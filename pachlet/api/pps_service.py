@@ -30,8 +30,8 @@ from pachlet.pps import pipelines
 from pachlet.pps.datums import enumerate_datums
 from pachlet.pps.engine import Engine
 from pachlet.pps.inputs import CronInput, parse_input
+from pachlet.pps.job_inputs import JobInputs, heads_of
 from pachlet.pps.jobs import JobRecord
-from pachlet.pps.planning import JobInputs, heads_of
 from pachlet.pps.ticking import Ticking
 from pachlet.spec.defaults import fill_input
 from pachlet.spec.validate import validate_input

@@ -33,6 +33,8 @@ from pachlet.errors import InvalidArgument, NotFound
 
 DIGEST = "pachlet/code-digest"
 FILES = "pachlet/code-files"
+REPROCESS = "pachlet/reprocess"
+"""What one update asked to be run again; pps/skipping.py has the rule."""
 _OURS = "pachlet/"
 
 
@@ -232,7 +234,7 @@ def _plain(spec: Spec) -> dict[str, Any]:
 
     plain = json_format.MessageToDict(as_message(spec), preserving_proto_field_name=True)
     annotations = (plain.get("metadata") or {}).get("annotations") or {}
-    kept = {key: value for key, value in annotations.items() if key not in (DIGEST, FILES)}
+    kept = {key: value for key, value in annotations.items() if key not in (DIGEST, FILES, REPROCESS)}
     metadata = {**(plain.pop("metadata", None) or {}), "annotations": kept}
     for flag in ("update", "reprocess", "dry_run", "spec_commit"):
         plain.pop(flag, None)

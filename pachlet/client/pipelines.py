@@ -63,6 +63,13 @@ def with_project(spec: Spec, project: str) -> dict[str, Any]:
     return {**spec, "pipeline": {**pipeline, "project": {"name": named}}}
 
 
+def with_annotation(spec: Spec, name: str, value: str) -> dict[str, Any]:
+    """Return a spec with an annotation in its metadata."""
+    metadata = dict(spec.get("metadata") or {})
+    metadata["annotations"] = {**(metadata.get("annotations") or {}), name: value}
+    return {**spec, "metadata": metadata}
+
+
 def as_message(spec: Spec) -> Message:
     """Return a spec as a CreatePipelineRequest; its keys may be in snake_case or camelCase."""
     from google.protobuf import json_format

@@ -39,6 +39,10 @@ class Transaction:
         """Return every row."""
         return self._connection.execute(self._statements[statement], values).fetchall()
 
+    def each(self, statement: str, /, **values: Any) -> Iterator[Row]:
+        """Yield every row as it is found, for more than should be in memory; the transaction must outlive it."""
+        return iter(self._connection.execute(self._statements[statement], values))
+
     def first(self, statement: str, /, **values: Any) -> Row | None:
         """Return the first row, or None."""
         row: Row | None = self._connection.execute(self._statements[statement], values).fetchone()

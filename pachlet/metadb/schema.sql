@@ -99,7 +99,7 @@ CREATE TABLE cron_inputs (
 
 -- A job is a pipeline's work on one commit set: same id as its output commit, and gone with it. image is what its code
 -- was. The numbers behind total are kept as its datums settle, so that nobody has to count them: how many ended how, the
--- first that failed, and the sums over those that ran (times in nanoseconds).
+-- first that failed, and the sums over those that ran (times in nanoseconds). plan is JSON: what is kept, what runs and why.
 CREATE TABLE jobs (
     key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, pipeline INTEGER NOT NULL REFERENCES pipelines,
     version INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
@@ -111,7 +111,7 @@ CREATE TABLE jobs (
     recovered INTEGER NOT NULL DEFAULT 0, failed_datum TEXT NOT NULL DEFAULT '',
     download_time INTEGER NOT NULL DEFAULT 0, process_time INTEGER NOT NULL DEFAULT 0,
     upload_time INTEGER NOT NULL DEFAULT 0, download_bytes INTEGER NOT NULL DEFAULT 0,
-    upload_bytes INTEGER NOT NULL DEFAULT 0, UNIQUE (pipeline, id));
+    upload_bytes INTEGER NOT NULL DEFAULT 0, plan TEXT NOT NULL DEFAULT '', UNIQUE (pipeline, id));
 CREATE INDEX jobs_of_set ON jobs (id);
 CREATE INDEX jobs_of_pipeline ON jobs (pipeline, key);
 CREATE INDEX jobs_of_output ON jobs (output);
@@ -119,10 +119,16 @@ CREATE INDEX jobs_of_meta ON jobs (meta);
 CREATE INDEX jobs_unfinished ON jobs (pipeline, key)
     WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing');
 
--- The datums of a job that are settled: made_by is the job that ran the datum (another one where it was skipped).
+-- What became of a datum when it ran: made_by is the job that ran it; hash and code are what pps/skipping.py compares.
+CREATE TABLE datum_records (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL, code TEXT NOT NULL, state TEXT NOT NULL,
+    made_by TEXT NOT NULL, record TEXT NOT NULL);
+-- The datums of a job that are settled. One that is kept shares the record of the job that ran it, so that a job costs
+-- what runs in it. counts_as is the code that a kept datum counts as made by if a user said so, else ''.
 CREATE TABLE datums (
-    job INTEGER NOT NULL REFERENCES jobs, id TEXT NOT NULL, position INTEGER NOT NULL, hash TEXT NOT NULL,
-    state TEXT NOT NULL, made_by TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (job, id)) WITHOUT ROWID;
+    job INTEGER NOT NULL REFERENCES jobs, id TEXT NOT NULL, record INTEGER NOT NULL REFERENCES datum_records,
+    counts_as TEXT NOT NULL DEFAULT '', PRIMARY KEY (job, id)) WITHOUT ROWID;
+CREATE INDEX datums_of_record ON datums (record);
 
 CREATE TABLE logs (
     key INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, pipeline INTEGER NOT NULL, job TEXT NOT NULL,

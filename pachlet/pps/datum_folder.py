@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pachlet.pps.datums import Datum
-from pachlet.pps.planning import JobInputs
+from pachlet.pps.datum import Datum
+from pachlet.pps.job_inputs import JobInputs
 from pachlet.storage.chunks import ChunkWriter
 from pachlet.storage.content import Content, write_content
 from pachlet.storage.fileset import Entry

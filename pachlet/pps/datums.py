@@ -1,25 +1,26 @@
 """Make the datums of an input: each is the tuple of files that one run of the step sees.
 
-A datum's id says which files it takes (input name, repo, branch, path), its hash also what is in them;
-skipping compares the two. Both are Pachyderm's to the byte, and so is the order: upstream keeps datums as
-files named by id, hence they come sorted by id, and a datum that two parts of a union both make exists once.
-The order matters beyond looks: a group's datum lists its files in the order of the datums below it, and that
-list makes its id.
+The order is Pachyderm's, too: upstream keeps datums as files named by id, hence they come sorted by id, and a datum
+that two parts of a union both make exists once. The order matters beyond looks: a group's datum lists its files in the
+order of the datums below it, and that list makes its id.
 
-Read next: inputs.py (the tree), globs/glob.py (how files are picked).
+What is held in memory is what has to be met with something else: the parts of a cross, a join or a group, but not
+what they make, and not the matches of a glob.
+
+Read next: inputs.py (the tree), globs/glob.py (how files are picked), sorting.py.
 """
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pachlet.globs import Glob
-from pachlet.paths import Repo
+from pachlet.pps.datum import Datum, DatumFile
 from pachlet.pps.inputs import CronInput, CrossInput, GroupInput, Input, JoinInput, PfsInput, UnionInput
+from pachlet.pps.sorting import in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,82 +38,18 @@ class FileMatch:
 FilesFn = Callable[[PfsInput, Glob], Iterable[FileMatch]]
 
 
-@dataclass(frozen=True, slots=True)
-class DatumFile:
-    """One file or directory in a datum."""
-
-    input: PfsInput
-    path: str  # a directory's ends in "/"
-    hash: bytes
-    size: int
-    join_on: str  # the key, with the glob's groups filled in
-    group_by: str
-
-    @property
-    def name(self) -> str:
-        return self.input.name
-
-    @property
-    def repo(self) -> Repo:
-        return self.input.repo
-
-    @property
-    def branch(self) -> str:
-        return self.input.branch
-
-    @property
-    def is_dir(self) -> bool:
-        return self.path.endswith("/")
-
-
-@dataclass(frozen=True, slots=True)
-class Datum:
-    """What one run of the step sees; equal ids mean the same files by name, of whatever content."""
-
-    files: tuple[DatumFile, ...]
-    id: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "id", datum_id(self.files))
-
-    @property
-    def size(self) -> int:
-        return sum(file.size for file in self.files)
-
-
-def datum_id(files: Iterable[DatumFile]) -> str:
-    """Return the id of the datum that holds these files, in this order."""
-    hasher = hashlib.blake2b(digest_size=32)
-    for file in files:
-        # The repo's project and type are not part of it: upstream left them out, and ids must not change.
-        for text in (file.name, file.repo.name, file.branch, file.path):
-            encoded = text.encode()
-            hasher.update(encoded)
-            hasher.update(len(encoded).to_bytes(8, "big"))
-    return hasher.hexdigest()
-
-
-def datum_hash(datum: Datum, salt: str) -> str:
-    """Return the hash under which a datum's result may be used again."""
-    hasher = hashlib.blake2b(datum.id.encode(), digest_size=32)
-    for file in datum.files:
-        if not file.input.reference:
-            hasher.update(file.hash)
-    hasher.update(salt.encode())
-    return hasher.hexdigest()
-
-
 def enumerate_datums(tree: Input, files: FilesFn) -> Iterator[Datum]:
     """Yield the datums of an input in the order of their ids, each once."""
-    return iter(_datums(tree, files))
+    return in_order(_make(tree, files))
+
+
+def stream_datums(tree: Input, files: FilesFn) -> Iterator[Datum]:
+    """Yield the datums of an input as they are found; what two parts of a union both make comes twice."""
+    return _make(tree, files)
 
 
 def _datums(tree: Input, files: FilesFn) -> list[Datum]:
-    # Of datums with one id (their files may lie in two projects) upstream keeps the one that was made first.
-    unique: dict[str, Datum] = {}
-    for datum in _make(tree, files):
-        unique.setdefault(datum.id, datum)
-    return [unique[key] for key in sorted(unique)]
+    return list(enumerate_datums(tree, files))
 
 
 def _make(tree: Input, files: FilesFn) -> Iterator[Datum]:
@@ -122,7 +59,7 @@ def _make(tree: Input, files: FilesFn) -> Iterator[Datum]:
         case CronInput():
             return _pfs(tree.as_pfs(), files)
         case UnionInput(inputs):
-            return itertools.chain.from_iterable(_datums(part, files) for part in inputs)
+            return itertools.chain.from_iterable(_make(part, files) for part in inputs)
         case CrossInput(inputs):
             return _cross([_datums(part, files) for part in inputs])
         case JoinInput(inputs):

@@ -17,6 +17,7 @@ from pachlet.pps.leases import Leases
 from pachlet.pps.logbook import Logbook
 from pachlet.pps.permits import Network
 from pachlet.pps.pipelines import PipelineRecord
+from pachlet.pps.skipping import Policy
 from pachlet.worker.interface import Runner
 
 
@@ -42,6 +43,8 @@ class Engine:
     """Threads for the steps of runs, each of which may wait for the disk or for an environment to be made."""
     network: Network = "ask"
     """Whose steps reach the network; see permits.py."""
+    skip: Policy = Policy.UPSTREAM
+    """When a datum need not run again, where a spec does not say."""
 
     def worker_environ(self, pipeline: PipelineRecord) -> dict[str, str]:
         """Return the variables that hold for everything that workers run for a pipeline; each adds its name."""

@@ -9,6 +9,7 @@ Read next: planning.py (which datums a job has), scheduler.py (who runs it).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pachlet.errors import NotFound
 from pachlet.metadb.connect import Row
@@ -53,6 +54,7 @@ class JobRecord:
     upload_time: int
     download_bytes: int
     upload_bytes: int
+    plan: str
 
     @classmethod
     def of(cls, row: Row) -> JobRecord:
@@ -144,8 +146,15 @@ def remove_jobs(txn: Transaction) -> None:
 
 def delete_job(txn: Transaction, job: JobRecord) -> None:
     """Delete what is kept of a job, but for its log; its output commit stays as it is."""
-    txn.db.run("delete_datums_of_job", job=job.key)
+    delete_datums(txn.db, "job", job.key)
     txn.db.run("delete_job", key=job.key)
+
+
+def delete_datums(db: Statements, of: Literal["job", "pipeline"], key: int) -> None:
+    """Forget the datums of a job, or of all jobs of a pipeline, and what became of them if no other job keeps it."""
+    records = [(row["record"],) for row in db.all(f"records_of_{of}", **{of: key})]
+    db.run(f"delete_datums_of_{of}", **{of: key})
+    db.many("delete_unused_record", records)
 
 
 def start_job(txn: Transaction, job: JobRecord) -> None:

@@ -27,10 +27,11 @@ from dataclasses import dataclass, field
 from pachlet.clock import Clock
 from pachlet.metadb.changes import Closed
 from pachlet.pps.datum_folder import Found
+from pachlet.pps.job_inputs import JobInputs
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.logbook import AttemptLog, Source
 from pachlet.pps.pipelines import PipelineRecord
-from pachlet.pps.planning import JobInputs, PlannedDatum
+from pachlet.pps.planning import PlannedDatum
 from pachlet.worker.head import Hold, LeaseLost, NoMoreWork, Work
 from pachlet.worker.interface import Prepared
 

@@ -26,6 +26,7 @@ from pachlet.pps import cron_inputs, jobs
 from pachlet.pps.catching_up import catch_up_of
 from pachlet.pps.inputs import PfsInput, parse_input
 from pachlet.pps.secrets import check_secrets
+from pachlet.pps.skipping import check_annotations
 from pachlet.pps.spec_defaults import plan_effective_spec
 from pachlet.pps.states import PipelineState
 from pachlet.pps.support import refuse_unsupported
@@ -158,6 +159,7 @@ def plan_spec(db: Statements, user_spec: dict[str, Any]) -> dict[str, Any]:
     check_secrets(db, spec)
     refuse_unsupported(spec)
     catch_up_of(spec)
+    check_annotations(spec)
     return spec
 
 
@@ -298,8 +300,8 @@ def delete_pipeline(
     key = row["key"]
     jobs.kill_jobs(txn, key, "pipeline deleted")
     specs = [get_pipeline(txn.db, key, version).spec for version in range(1, row["version"] + 1)]
+    jobs.delete_datums(txn.db, "pipeline", key)
     for statement in (
-        "delete_datums_of_pipeline",
         "delete_logs_of_pipeline",
         "delete_jobs_of_pipeline",
         "delete_pipeline_versions",

@@ -1,65 +1,37 @@
-"""Decide which datums a job has, and which of them need not run.
+"""Decide what a job has to do: compare its datums with those of its base, and write down what comes of it.
 
-A datum is skipped when the base job, the nearest ancestor without an error, has one with the same id and hash that
-succeeded: its output stays where it is. The hash covers the inputs and the salt and not the code, as upstream: it is
-`update pipeline --reprocess` that makes old results run again with new code.
+Both come sorted by id, so they are walked through side by side. What is kept is only counted here, and copied from the
+base's rows by the database; so a plan is as large as the work that it means, whatever is there already.
 
-Read next: datums.py (where datums come from), running.py (who runs them).
+Read next: skipping.py (the rule), running.py (who runs what is to be run).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from pachlet.errors import NotFound
-from pachlet.globs import Glob
-from pachlet.metadb.connect import Row
+from pachlet.errors import Unavailable
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.paths import Repo
 from pachlet.pfs import commits
-from pachlet.pfs.branches import inspect_branch
 from pachlet.pfs.files import Files
-from pachlet.pfs.globbing import glob_files
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transaction
-from pachlet.pps.datums import Datum, FileMatch, datum_hash, enumerate_datums
-from pachlet.pps.inputs import Input, PfsInput, parse_input
+from pachlet.pps.datum import Datum, datum_hash
+from pachlet.pps.datums import enumerate_datums
+from pachlet.pps.inputs import parse_input
+from pachlet.pps.job_inputs import JobInputs
 from pachlet.pps.jobs import JobRecord
-from pachlet.pps.pipelines import PipelineRecord
-from pachlet.pps.states import DatumState, JobState
-from pachlet.storage.fileset import Diff, FileSet
+from pachlet.pps.pipelines import PipelineRecord, get_pipeline
+from pachlet.pps.skipping import Policy, Rule, Verdict, asked_since, globs_of
+from pachlet.pps.states import JobState
+from pachlet.storage.fileset import Diff
 
 
-class JobInputs:
-    """The commits that the inputs of a job are read from, and the files in them."""
-
-    def __init__(self, files: Files, input_commits: Iterable[CommitRecord]) -> None:
-        self._commits = {each.commit.repo: each for each in input_commits}
-        self._files = files
-        self._open: dict[Repo, FileSet] = {}
-
-    def commit(self, repo: Repo) -> CommitRecord:
-        """Return the commit of a repo that the job reads; raise NotFound."""
-        found = self._commits.get(repo)
-        if found is None:
-            raise NotFound(f"the job has no commit of its input {repo}: the repo or branch was deleted")
-        return found
-
-    def files(self, repo: Repo) -> FileSet:
-        """Return the files of that commit, which is finished."""
-        if repo not in self._open:
-            self._open[repo] = self._files.open_finished(self.commit(repo).root)
-        return self._open[repo]
-
-    def match(self, leaf: PfsInput, glob: Glob) -> Iterator[FileMatch]:
-        """Yield what an input's glob matches."""
-        for info in glob_files(self.files(leaf.repo), leaf.glob):
-            yield FileMatch(info.path, info.is_dir, info.hash, info.size)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedDatum:
     """A datum with its place among the job's and the hash under which its result may be used again."""
 
@@ -72,88 +44,172 @@ class PlannedDatum:
 class Plan:
     """What a job has to do."""
 
-    datums: list[PlannedDatum]
-    kept: list[tuple[PlannedDatum, Row]]
-    """Datums that are skipped, each with its row in the base job."""
-    dropped: list[str]
-    """Ids of datums of the base job whose output has to go: they are gone or will run again."""
+    base: JobRecord | None
+    rule: Rule
+    todo: list[PlannedDatum]
+    kept: Mapping[str, int]
+    """How many datums are kept, by the code that made them."""
+    runs: Mapping[str, int]
+    """How many datums run, by why."""
+    again: list[str]
+    """Ids of datums of the base that run again: their output has to go."""
+    gone: list[str]
+    """Ids of datums of the base that are none of this job."""
 
+    @property
+    def total(self) -> int:
+        return len(self.todo) + self.skipped
 
-def heads_of(db: Statements, tree: Input) -> list[CommitRecord]:
-    """Return the finished commits that an input would be read from now, one for each of its branches."""
-    found = []
-    for branch in tree.branches():
-        head = inspect_branch(db, branch).head
-        line = [commits.get_commit(db, head)] if head else []
-        line += commits.ancestors(db, line[0]) if line else []
-        found += [each for each in line if each.finished is not None and not each.error][:1]
-    return found
+    @property
+    def skipped(self) -> int:
+        return sum(self.kept.values())
 
-
-def make_plan(db: Statements, inputs: JobInputs, pipeline: PipelineRecord, job: JobRecord) -> Plan:
-    """Compare a job's datums with those of its base."""
-    found: Iterable[Datum] = ()
-    if pipeline.spec.get("input"):
-        found = enumerate_datums(parse_input(pipeline.spec["input"], pipeline.project), inputs.match)
-    datums = [PlannedDatum(i, each, datum_hash(each, pipeline.salt)) for i, each in enumerate(found)]
-    base = find_base(db, job)
-    before = {row["id"]: row for row in db.all("list_datums", job=base.key)} if base else {}
-    may_skip = pipeline.spec.get("reprocess_spec", "until_success") != "every_job"
-    kept = []
-    for each in datums:
-        row = before.get(each.datum.id)
-        if may_skip and row is not None and row["hash"] == each.hash and row["state"] == DatumState.SUCCESS:
-            kept.append((each, row))
-    kept_ids = {each.datum.id for each, _ in kept}
-    return Plan(datums, kept, [id for id in before if id not in kept_ids])
+    def facts(self) -> dict[str, Any]:
+        """Return what is remembered of the plan when its work is done, ready to be JSON."""
+        return {
+            "base": self.base.id if self.base else "",
+            "policy": self.rule.policy,
+            "code": self.rule.code,
+            "kept": dict(self.kept),
+            "runs": dict(self.runs),
+            "gone": len(self.gone),
+            "asked": [glob.pattern for glob in self.rule.globs],
+            "takes_any_code": self.rule.takes_any_code,
+        }
 
 
 def find_base(db: Statements, job: JobRecord) -> JobRecord | None:
     """Return the job whose output this job's output starts from, or None."""
-    base = commits.content_base(db, commits.get_commit(db, job.output))
-    row = db.first("job_of_commit", commit=base.key) if base else None
+    return job_behind(db, commits.content_base(db, commits.get_commit(db, job.output)))
+
+
+def job_behind(db: Statements, output: CommitRecord | None) -> JobRecord | None:
+    """Return the job that made an output commit and ended well, or None."""
+    row = db.first("job_of_commit", commit=output.key) if output else None
     found = JobRecord.of(row) if row else None
     return found if found is not None and found.state == JobState.SUCCESS else None
 
 
-def store_plan(txn: Transaction, files: Files, job: JobRecord, plan: Plan, image: str) -> None:
-    """Record the skipped datums and stage the deletion of what was dropped; from here on the plan stands."""
-    txn.db.run("plan_job", key=job.key, image=image, total=len(plan.datums), skipped=len(plan.kept))
-    txn.db.many(
-        "add_datums",
-        [
-            (job.key, each.datum.id, each.position, each.hash, row["state"], row["made_by"], row["record"])
-            for each, row in plan.kept
-        ],
+def rule_for(
+    db: Statements, pipeline: PipelineRecord, base: JobRecord | None, policy: Policy, code: str
+) -> Rule:
+    """Return the rule for a job that runs `code`, given what happened to its pipeline since the base job."""
+    every_job = pipeline.spec.get("reprocess_spec", "until_success") == "every_job"
+    if base is None:
+        return Rule(policy, code, runs_every_job=every_job)
+    asked, is_asked_now = asked_since(db, pipeline.key, base.version, pipeline.version)
+    return Rule(
+        policy,
+        code,
+        salt_is_new=get_pipeline(db, pipeline.key, base.version).salt != pipeline.salt,
+        runs_every_job=every_job,
+        takes_any_code=is_asked_now,
+        globs=globs_of(asked),
     )
-    meta_base = commits.content_base(txn.db, commits.get_commit(txn.db, job.meta))
-    recorded = files.open_finished(meta_base.root if meta_base else None)
-    dropped = plan.dropped
-    if find_base(txn.db, job) is None:  # the base's job was deleted: what it made stays for nobody
-        dropped = [each.path.rstrip("/").rpartition("/")[2] for each in recorded.list_dir("/meta")]
-    if not dropped:
-        return
+
+
+def make_plan(
+    db: Statements, inputs: JobInputs, pipeline: PipelineRecord, base: JobRecord | None, rule: Rule
+) -> Plan:
+    """Compare the datums that a pipeline has now with those of a base."""
+    before = db.each("datums_to_compare", job=base.key) if base else iter(())
+    kept: Counter[str] = Counter()
+    runs: Counter[str] = Counter()
+    todo, again, gone = [], [], []
+    at = next(before, None)
+    for position, datum in enumerate(_datums(pipeline, inputs)):
+        while at is not None and at["id"] < datum.id:
+            gone.append(at["id"])
+            at = next(before, None)
+        same = at if at is not None and at["id"] == datum.id else None
+        if same is not None:
+            at = next(before, None)
+        hash = datum_hash(datum, pipeline.salt)
+        verdict = rule.judge(datum, hash, same)
+        if verdict is Verdict.KEPT:
+            assert same is not None
+            kept[same["code"]] += 1
+            continue
+        runs[verdict] += 1
+        todo.append(PlannedDatum(position, datum, hash))
+        if same is not None:
+            again.append(same["id"])
+    if at is not None:
+        gone.append(at["id"])
+    gone += [row["id"] for row in before]
+    return Plan(base, rule, todo, kept, runs, again, gone)
+
+
+def left_to_do(
+    db: Statements, inputs: JobInputs, pipeline: PipelineRecord, job: JobRecord
+) -> list[PlannedDatum]:
+    """Return what a job that was interrupted has still to run: what its rows say nothing of."""
+    settled = db.each("datums_to_compare", job=job.key)
+    todo = []
+    at = next(settled, None)
+    for position, datum in enumerate(_datums(pipeline, inputs)):
+        while at is not None and at["id"] < datum.id:
+            at = next(settled, None)
+        if at is None or at["id"] != datum.id:
+            todo.append(PlannedDatum(position, datum, datum_hash(datum, pipeline.salt)))
+    return todo
+
+
+def _datums(pipeline: PipelineRecord, inputs: JobInputs) -> Iterator[Datum]:
+    if not pipeline.spec.get("input"):
+        return iter(())
+    return enumerate_datums(parse_input(pipeline.spec["input"], pipeline.project), inputs.match)
+
+
+def deletions(db: Statements, files: Files, job: JobRecord, plan: Plan) -> list[tuple[int, Diff]]:
+    """Return what of the base has to go, for each of a job's commits that holds any."""
+    meta_base = commits.content_base(db, commits.get_commit(db, job.meta))
+    if meta_base is None:
+        return []
     output, meta = Diff(), Diff()
+    if not plan.skipped:
+        # Nothing of it is kept; or it is not known which datums are in it, because its job was deleted.
+        output.delete_tree("/")
+        meta.delete_tree("/")
+        return [(job.output, output), (job.meta, meta)]
+    recorded = files.open_finished(meta_base.root)
+    dropped = [*plan.again, *plan.gone]
     for id in dropped:
         prefix = output_prefix(id)
         for entry in recorded.entries(prefix):
             output.delete_file("/" + entry.path[len(prefix) :], id)
         meta.delete_tree(f"/pfs/{id}/")
         meta.delete_tree(f"/meta/{id}/")
-    txn.db.run("add_staged", commit=job.output, diff=output.encode())
-    txn.db.run("add_staged", commit=job.meta, diff=meta.encode())
+    return [(job.output, output), (job.meta, meta)] if dropped else []
+
+
+def store_plan(
+    txn: Transaction, job: JobRecord, plan: Plan, image: str, dropped: Iterable[tuple[int, Diff]]
+) -> None:
+    """Record the kept datums and stage the deletion of what is `dropped`; from here on the plan stands.
+
+    Raises:
+        Unavailable: the base job was deleted since the plan was made.
+    """
+    facts = json.dumps(plan.facts())
+    txn.db.run("plan_job", key=job.key, image=image, total=plan.total, skipped=plan.skipped, plan=facts)
+    if plan.base is not None and plan.skipped:
+        txn.db.run(
+            "keep_datums",
+            job=job.key,
+            base=plan.base.key,
+            dropped=json.dumps([*plan.again, *plan.gone]),
+            counts_as=plan.rule.code if plan.rule.takes_any_code else "",
+        )
+        if txn.db.value("number_of_datums", job=job.key) != plan.skipped:
+            raise Unavailable(
+                "the job that this one starts from was deleted while it was planned",
+                hint="`pachctl rerun pipeline` runs it again",
+            )
+    for key, diff in dropped:
+        txn.db.run("add_staged", commit=key, diff=diff.encode())
 
 
 def output_prefix(datum_id: str) -> str:
     """Return the folder of the meta repo that mirrors what a datum wrote."""
     return f"/pfs/{datum_id}/out/"
-
-
-def made_by_older_code(plan: Plan, digest: str) -> dict[str, int]:
-    """Count the skipped datums whose code was not `digest`, by the digest of the code that made them."""
-    counts: dict[str, int] = {}
-    for _, row in plan.kept:
-        made_with = json.loads(row["record"])["image"]["digest"]
-        if made_with != digest:
-            counts[made_with] = counts.get(made_with, 0) + 1
-    return counts

@@ -29,6 +29,7 @@ from pachlet.pps.jobs import JobRecord
 from pachlet.pps.leases import Leases, Offer
 from pachlet.pps.logbook import Logbook
 from pachlet.pps.planning import PlannedDatum, output_prefix
+from pachlet.pps.skipping import code_of
 from pachlet.pps.states import DatumState, JobState
 from pachlet.storage.chunks import ChunkWriter
 from pachlet.storage.content import Content, write_content
@@ -170,16 +171,15 @@ def _store(txn: Transaction, job: JobRecord, some: Iterable[Settled]) -> None:
         id, state = each.planned.datum.id, DatumState(each.result.state)
         _add_output(output, id, each)
         _add_meta(meta, id, each)
-        txn.db.run(
-            "add_datum",
-            job=job.key,
-            id=id,
-            position=each.planned.position,
+        record = txn.db.run(
+            "add_datum_record",
             hash=each.planned.hash,
+            code=_code(each.offer),
             state=state,
             made_by=job.id,
             record=each.record,
         )
+        txn.db.run("add_datum", job=job.key, id=id, record=record)
         sums["processed" if state == DatumState.SUCCESS else str(state)] += 1
         for name, value in each.stats.items():
             sums[name] += value
@@ -210,6 +210,10 @@ def _add_meta(diff: Diff, id: str, settled: Settled) -> None:
         diff.append(prefix + path[1:], id, content)
 
 
+def _code(offer: Offer) -> str:
+    return code_of(offer.work.image.digest, offer.pipeline.spec["transform"])
+
+
 def _record(settled: Settled) -> dict[str, Any]:
     offer, result, datum = settled.offer, settled.result, settled.planned.datum
     pipeline, image = offer.pipeline, offer.work.image
@@ -231,6 +235,7 @@ def _record(settled: Settled) -> dict[str, Any]:
             "kind": image.kind,
             "provenance": dict(result.provenance),
         },
+        "code": _code(offer),
         "cmd": list(pipeline.spec["transform"].get("cmd", [])),
         "inputs": [
             {

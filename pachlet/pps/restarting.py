@@ -9,7 +9,7 @@ import base64
 from collections.abc import Sequence
 
 from pachlet.errors import Refused
-from pachlet.pps.datums import Datum
+from pachlet.pps.datum import Datum
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.leases import Leases
 

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from pachlet.announcing import announce
 from pachlet.errors import PachletError
 from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
@@ -27,14 +28,26 @@ from pachlet.pps import jobs
 from pachlet.pps.alarms import Alarm
 from pachlet.pps.datum_sets import datum_sets
 from pachlet.pps.engine import Engine
+from pachlet.pps.job_inputs import JobInputs
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.leases import Offer
 from pachlet.pps.logbook import Source
 from pachlet.pps.permits import limits_of, may_use_network
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
-from pachlet.pps.planning import JobInputs, Plan, PlannedDatum, made_by_older_code, make_plan, store_plan
+from pachlet.pps.planning import (
+    Plan,
+    PlannedDatum,
+    deletions,
+    find_base,
+    left_to_do,
+    make_plan,
+    rule_for,
+    store_plan,
+)
 from pachlet.pps.secrets import transform_secrets
+from pachlet.pps.skipping import code_of, policy_of
 from pachlet.pps.states import JobState, PipelineState
+from pachlet.storage.fileset import Diff
 from pachlet.worker.head import Work
 from pachlet.worker.interface import Image, Prepared, Secrets, Transform
 
@@ -183,21 +196,27 @@ class JobRun:
         self, pipeline: PipelineRecord, prepared: Prepared
     ) -> tuple[list[PlannedDatum], JobInputs] | None:
         """Return what is to be run; None if the job was ended meanwhile."""
-        with self._engine.database.read() as db:
-            inputs = JobInputs(self._engine.files, commits.upstream(db, self._job.output))
-            plan = make_plan(db, inputs, pipeline, self._job)
-            settled = {row["id"] for row in db.all("list_datums", job=self._job.key)}
-        if self._job.is_planned:
-            with self._engine.database.write() as database:
-                _say_running(database, self._job, prepared)
-        else:
-            if not self._store(plan, prepared):
-                return None
-            self._announce(plan, prepared)
-            settled = {each.datum.id for each, _ in plan.kept}
-        return [each for each in plan.datums if each.datum.id not in settled], inputs
+        engine, job = self._engine, self._job
+        with engine.database.read() as db:
+            inputs = JobInputs(engine.files, commits.upstream(db, job.output))
+            if job.is_planned:
+                todo = left_to_do(db, inputs, pipeline, job)
+            else:
+                base = find_base(db, job)
+                code = code_of(prepared.image.digest, pipeline.spec["transform"])
+                rule = rule_for(db, pipeline, base, policy_of(pipeline.spec, engine.skip), code)
+                plan = make_plan(db, inputs, pipeline, base, rule)
+                dropped = deletions(db, engine.files, job, plan)
+        if job.is_planned:
+            with engine.database.write() as database:
+                _say_running(database, job, prepared)
+            return todo, inputs
+        if not self._store(plan, prepared, dropped):
+            return None
+        self._announce(pipeline, plan)
+        return plan.todo, inputs
 
-    def _store(self, plan: Plan, prepared: Prepared) -> bool:
+    def _store(self, plan: Plan, prepared: Prepared, dropped: list[tuple[int, Diff]]) -> bool:
         image = json.dumps(image_facts(prepared))
         with self._engine.transactions.start() as txn:
             self._job = jobs.get_job(txn.db, self._job.key)
@@ -205,25 +224,17 @@ class JobRun:
                 jobs.start_job(txn, self._job)
             elif self._job.state != JobState.RUNNING:
                 raise Rollback
-            store_plan(txn, self._engine.files, self._job, plan, image)
+            store_plan(txn, self._job, plan, image, dropped)
             _say_running(txn.db, self._job, prepared)
             self._job = jobs.get_job(txn.db, self._job.key)
             return True
         return False
 
-    def _announce(self, plan: Plan, prepared: Prepared) -> None:
-        todo = len(plan.datums) - len(plan.kept)
-        logbook = self._engine.logbook
-        logbook.master(
-            self._source,
-            f"{len(plan.datums)} datums: {todo} to process, {len(plan.kept)} kept from earlier jobs",
-        )
-        for digest, count in made_by_older_code(plan, prepared.image.digest).items():
-            logbook.master(
-                self._source,
-                f"{count} of the kept datums were made by other code, {digest}; "
-                "`pachctl update pipeline --reprocess` makes them again",
-            )
+    def _announce(self, pipeline: PipelineRecord, plan: Plan) -> None:
+        command = f"pachctl rerun pipeline {pipeline.name} --reprocess --project {pipeline.project}"
+        lines = announce(plan.kept, plan.runs, now=plan.rule.code, gone=len(plan.gone), command=command)
+        for line in lines:
+            self._engine.logbook.master(self._source, line)
 
     def _offer(
         self, pipeline: PipelineRecord, prepared: Prepared, inputs: JobInputs, todo: list[PlannedDatum]

@@ -113,7 +113,8 @@ def test_pipeline_from_spec_to_logs(ok: Type, fail: Type, tmp_path: Path) -> Non
     first = ok("put", "file", "images@master:/a", "--wait", given=b"1")
     assert first.out == "copy: processed 1, skipped 0, failed 0\n"
     second = ok("put", "file", "images@master:/b", "--wait", given=b"2")
-    assert second.out == "copy: processed 1, skipped 1, failed 0\n"
+    said = r"copy: processed 1, skipped 1, failed 0; 1 kept, made by sha256:[0-9a-f]{12}, 1 new\n"
+    assert re.fullmatch(said, second.out)
     assert "default/copy: success" in second.err
     assert ok("get", "file", "copy@master:/b").out == "2"
     jobs = ok("list", "job", "-p", "copy").rows

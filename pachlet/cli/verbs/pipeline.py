@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
-from typing import Any
 
 from pachlet.cli import flags
 from pachlet.cli.output import (
@@ -21,10 +20,13 @@ from pachlet.cli.output import (
     when,
 )
 from pachlet.cli.session import Session
+from pachlet.cli.verbs.foreseeing import foresee, foreseen
 from pachlet.cli.verbs.job import state_word
 from pachlet.cli.verbs.specs import read_specs
 from pachlet.client import pipelines
+from pachlet.client.apply import REPROCESS
 from pachlet.client.connection import Message
+from pachlet.client.kept import is_pachlet
 from pachlet.errors import Unimplemented, Usage
 
 _HEADER = ("PROJECT", "NAME", "VERSION", "INPUT", "CREATED", "STATE / LAST JOB", "ALERTS", "DESCRIPTION")
@@ -38,7 +40,11 @@ def create_pipeline_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--arg", action="append", default=[], metavar="K=V", help="an argument of the template"
     )
-    parser.add_argument("--dry-run", action="store_true", help="show the effective spec and change nothing")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="show the effective spec, and how many datums would run and be kept; change nothing",
+    )
     parser.add_argument("-p", "--push-images", action="store_true", help="not needed here: nothing is pushed")
     parser.add_argument("-r", "--registry", default="", help="not needed here")
     parser.add_argument("-u", "--username", default="", help="not needed here")
@@ -52,7 +58,19 @@ def create_pipeline(session: Session, arguments: Namespace) -> None:
 
 def update_pipeline_arguments(parser: ArgumentParser) -> None:
     create_pipeline_arguments(parser)
-    parser.add_argument("--reprocess", action="store_true", help="process all datums again")
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--reprocess", action="store_true", help="process all datums again")
+    choice.add_argument(
+        "--reprocess-failed",
+        action="store_true",
+        help="process what failed, was recovered or is new, and keep the rest whatever became of the code",
+    )
+    choice.add_argument(
+        "--reprocess-glob",
+        default="",
+        metavar="GLOB",
+        help="the same, and datums with an input path that the glob matches (pachlet's own)",
+    )
 
 
 def update_pipeline(session: Session, arguments: Namespace) -> None:
@@ -184,21 +202,28 @@ def _create(session: Session, arguments: Namespace, *, update: bool, reprocess: 
         raise Unimplemented(
             "pachlet has no `--jsonnet`", hint="render the template yourself and give the JSON with -f"
         )
-    for spec in read_specs(session, arguments.file):
-        effective = pipelines.create_pipeline(
-            session.connection, spec, update=update, reprocess=reprocess, dry_run=arguments.dry_run
-        )
-        if arguments.dry_run and effective is not None:
-            _show_effective(session, arguments, effective)
-        elif session.verbose:
+    asked = _asked(session, arguments) if update else ""
+    for read in read_specs(session, arguments.file):
+        spec = pipelines.with_annotation(read, REPROCESS, asked) if asked else read
+        if arguments.dry_run:
+            foresee(session, arguments, spec, update=update, reprocess=reprocess)
+            continue
+        said = foreseen(session, spec, update=update, reprocess=reprocess) if update else []
+        pipelines.create_pipeline(session.connection, spec, update=update, reprocess=reprocess)
+        for line in said:
+            session.say(f"{spec['pipeline']['name']}: {line}")
+        if session.verbose:
             session.say(f"{'updated' if update else 'created'} {spec['pipeline']['name']}")
 
 
-def _show_effective(session: Session, arguments: Namespace, effective: str) -> None:
-    import json
-
-    spec: Any = json.loads(effective)
-    show_value(session, arguments.output or "json", spec)
+def _asked(session: Session, arguments: Namespace) -> str:
+    """Return what an update asks to be run again, between nothing and everything."""
+    if arguments.reprocess_glob and not is_pachlet(session.connection):
+        raise Unimplemented(
+            f"{session.connection.address} is not a pachlet server, and can't run only some datums again",
+            hint="--reprocess runs all of them",
+        )
+    return arguments.reprocess_glob or ("failed" if arguments.reprocess_failed else "")
 
 
 def _state_of(info: Message) -> str:

@@ -42,6 +42,12 @@ def serve_arguments(parser: ArgumentParser) -> None:
         "default), all but those that say deny, or none",
     )
     parser.add_argument(
+        "--skip",
+        choices=("upstream", "code-aware"),
+        default="upstream",
+        help="when a datum need not run again: as in Pachyderm, or only if its code is the same, too",
+    )
+    parser.add_argument(
         "--address-file", type=Path, default=None, metavar="F", help="write the address to a file"
     )
 
@@ -66,6 +72,7 @@ def serve(session: Session, arguments: Namespace) -> None:
         workers=arguments.workers,
         code=arguments.code.absolute(),
         envs=(arguments.envs or default_envs()).absolute(),
+        skip=arguments.skip,
         ready=ready,
         network=arguments.network,
     )

@@ -26,6 +26,7 @@ def wait_for_set(session: Session, identifier: str) -> list[Outcome]:
 
 def report(session: Session, outcomes: Sequence[Outcome]) -> int:
     """Print a line for each job; return the exit status: 1 if any job did not succeed."""
+    from pachlet.client.kept import said_of_job
     from pachlet.client.logs import failure_lines
 
     session.progress.close()
@@ -35,7 +36,10 @@ def report(session: Session, outcomes: Sequence[Outcome]) -> int:
     for each in outcomes:
         recovered = f", recovered {each.recovered}" if each.recovered else ""
         counts = f"processed {each.processed}, skipped {each.skipped}, failed {each.failed}{recovered}"
-        session.print(f"{each.pipeline}: {counts}")
+        first, *more = said_of_job(session.connection, each) if each.skipped else [""]
+        session.print(f"{each.pipeline}: {counts}{first and '; '}{first}")
+        for line in more:
+            session.say(f"{each.pipeline}: {line}")
         if not each.succeeded:
             failed = True
             state = each.state.removeprefix("JOB_").lower()

@@ -45,3 +45,23 @@ CREATE INDEX jobs_of_meta ON jobs (meta);
 CREATE TABLE cron_inputs (
     pipeline INTEGER NOT NULL REFERENCES pipelines, name TEXT NOT NULL, last INTEGER, due INTEGER,
     PRIMARY KEY (pipeline, name)) WITHOUT ROWID;
+
+-- What became of a datum is stored once, however many jobs keep it; and jobs remember what was planned.
+ALTER TABLE jobs ADD COLUMN plan TEXT NOT NULL DEFAULT '';
+ALTER TABLE datums RENAME TO old_datums;
+CREATE TABLE datum_records (
+    key INTEGER PRIMARY KEY AUTOINCREMENT, hash TEXT NOT NULL, code TEXT NOT NULL, state TEXT NOT NULL,
+    made_by TEXT NOT NULL, record TEXT NOT NULL);
+CREATE TABLE datums (
+    job INTEGER NOT NULL REFERENCES jobs, id TEXT NOT NULL, record INTEGER NOT NULL REFERENCES datum_records,
+    counts_as TEXT NOT NULL DEFAULT '', PRIMARY KEY (job, id)) WITHOUT ROWID;
+CREATE TEMP TABLE ran (key INTEGER PRIMARY KEY, pipeline, made_by, id, hash, state, record, UNIQUE (pipeline, made_by, id));
+INSERT OR IGNORE INTO ran (pipeline, made_by, id, hash, state, record)
+    SELECT j.pipeline, d.made_by, d.id, d.hash, d.state, d.record FROM old_datums d JOIN jobs j ON j.key = d.job;
+INSERT INTO datum_records (key, hash, code, state, made_by, record)
+    SELECT key, hash, json_extract(record, '$.image.digest') || '+', state, made_by, record FROM ran;
+INSERT INTO datums (job, id, record) SELECT d.job, d.id, ran.key FROM old_datums d JOIN jobs j ON j.key = d.job
+    JOIN ran ON ran.pipeline = j.pipeline AND ran.made_by = d.made_by AND ran.id = d.id;
+DROP TABLE ran;
+DROP TABLE old_datums;
+CREATE INDEX datums_of_record ON datums (record);

@@ -41,6 +41,9 @@ SELECT p.*, v.version AS shown, v.spec_commit, v.user_spec, v.effective_spec, v.
 FROM pipelines p JOIN pipeline_versions v ON v.pipeline = p.key AND v.version = p.version
 WHERE p.project = :project AND p.name = :name
 
+-- pipeline_versions_between: those after :above up to :version, in order
+SELECT * FROM pipeline_versions WHERE pipeline = :pipeline AND version > :above AND version <= :version ORDER BY version
+
 -- delete_pipeline_versions: all of them
 DELETE FROM pipeline_versions WHERE pipeline = :pipeline
 
@@ -100,7 +103,7 @@ UPDATE jobs SET state = :state, reason = :reason, started = coalesce(started, :s
     finished = coalesce(finished, :finished) WHERE key = :key
 
 -- plan_job: its datums are known from here on, and so is its code
-UPDATE jobs SET is_planned = 1, image = :image, total = :total, skipped = :skipped WHERE key = :key
+UPDATE jobs SET is_planned = 1, image = :image, total = :total, skipped = :skipped, plan = :plan WHERE key = :key
 
 -- count_in_job: more datums of it that ran are settled; failed_datum is '' or one of those that failed
 UPDATE jobs SET processed = processed + :processed, failed = failed + :failed, recovered = recovered + :recovered,
@@ -120,30 +123,50 @@ DELETE FROM jobs WHERE key = :key
 -- delete_jobs_of_pipeline: all of them
 DELETE FROM jobs WHERE pipeline = :pipeline
 
+-- add_datum_record: what became of a datum that ran
+INSERT INTO datum_records (hash, code, state, made_by, record) VALUES (:hash, :code, :state, :made_by, :record)
+
 -- add_datum: a settled datum
-INSERT INTO datums (job, id, position, hash, state, made_by, record)
-VALUES (:job, :id, :position, :hash, :state, :made_by, :record)
+INSERT INTO datums (job, id, record) VALUES (:job, :id, :record)
 
--- add_datums: many of them at once
-INSERT INTO datums (job, id, position, hash, state, made_by, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+-- keep_datums: those of the base job but for the dropped ones, a JSON list of ids; :counts_as '' leaves that as it is
+INSERT INTO datums (job, id, record, counts_as)
+SELECT :job, id, record, CASE WHEN :counts_as = '' THEN counts_as ELSE :counts_as END FROM datums
+WHERE job = :base AND id NOT IN (SELECT value FROM json_each(:dropped))
 
--- list_datums: of a job, in order
-SELECT * FROM datums WHERE job = :job ORDER BY position
+-- number_of_datums: how many of a job are settled
+SELECT count(*) FROM datums WHERE job = :job
+
+-- datums_to_compare: of a job, in order, without what they ran on
+SELECT d.id, r.hash, r.state, r.code, d.counts_as FROM datums d JOIN datum_records r ON r.key = d.record
+WHERE d.job = :job ORDER BY d.id
 
 -- datums_beyond: of a job, with ids after a marker, by id
-SELECT * FROM datums WHERE job = :job AND id > :marker ORDER BY id LIMIT :number
+SELECT d.job, d.id, r.hash, r.state, r.made_by, r.record FROM datums d JOIN datum_records r ON r.key = d.record
+WHERE d.job = :job AND d.id > :marker ORDER BY d.id LIMIT :number
 
 -- datums_before: of a job, with ids before a marker, by id reversed
-SELECT * FROM datums WHERE job = :job AND id < :marker ORDER BY id DESC LIMIT :number
+SELECT d.job, d.id, r.hash, r.state, r.made_by, r.record FROM datums d JOIN datum_records r ON r.key = d.record
+WHERE d.job = :job AND d.id < :marker ORDER BY d.id DESC LIMIT :number
 
 -- get_datum: one
-SELECT * FROM datums WHERE job = :job AND id = :id
+SELECT d.job, d.id, r.hash, r.state, r.made_by, r.record FROM datums d JOIN datum_records r ON r.key = d.record
+WHERE d.job = :job AND d.id = :id
+
+-- records_of_job: the keys of what became of the datums of a job
+SELECT record FROM datums WHERE job = :job
+
+-- records_of_pipeline: the keys of what became of the datums of all its jobs
+SELECT DISTINCT record FROM datums WHERE job IN (SELECT key FROM jobs WHERE pipeline = :pipeline)
 
 -- delete_datums_of_job: all of them
 DELETE FROM datums WHERE job = :job
 
 -- delete_datums_of_pipeline: all of them
 DELETE FROM datums WHERE job IN (SELECT key FROM jobs WHERE pipeline = :pipeline)
+
+-- delete_unused_record: what became of a datum, if no job has it any more
+DELETE FROM datum_records WHERE key = ? AND key NOT IN (SELECT record FROM datums WHERE record = datum_records.key)
 
 -- add_log: one line
 INSERT INTO logs (time, pipeline, job, datum, worker, is_master, is_user, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?)

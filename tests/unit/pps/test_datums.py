@@ -8,7 +8,8 @@ from typing import Any
 
 from pachlet.globs import Glob
 from pachlet.paths import Repo
-from pachlet.pps.datums import Datum, FileMatch, datum_hash, enumerate_datums
+from pachlet.pps.datum import Datum, datum_hash
+from pachlet.pps.datums import FileMatch, enumerate_datums
 from pachlet.pps.inputs import CronInput, CrossInput, GroupInput, Input, JoinInput, PfsInput, UnionInput
 
 # The files foo11 to foo44, and the tens and other columns that only one of two inputs has.
