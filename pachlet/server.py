@@ -80,6 +80,7 @@ from pachlet.pps.running import JobRun
 from pachlet.pps.runs import Kind
 from pachlet.pps.scheduler import Scheduler
 from pachlet.pps.skipping import Policy
+from pachlet.pps.spouts import Spouts
 from pachlet.pps.ticking import Ticking
 from pachlet.storage.chunks import ChunkStore
 from pachlet.worker.process import ProcessRunner
@@ -139,6 +140,7 @@ class Server:
             database=self._database,
             transactions=transactions,
             files=files,
+            clock=clock,
             logbook=self._logbook,
             runner=self._runner,
             snapshots=self._paths.code,
@@ -154,6 +156,7 @@ class Server:
         self.desk = desk = Desk(files, engine.leases, self._recorder, self._logbook)
         self._pool = Pool(engine.workers, LocalHead(desk), engine.leases, self._runner, engine.scratch)
         self._scheduler = Scheduler(engine, {Kind.TRANSFORM: lambda job: JobRun(engine, job)})
+        self._spouts = Spouts(engine)
         triggers, ticking = CronTriggers(self._database, transactions, clock), Ticking(engine, clock)
         self._timer = Timer(self._database.changes, clock, [triggers.look, ticking.look])
         open_transactions = OpenTransactions(self._database, transactions, clock)
@@ -205,7 +208,7 @@ class Server:
                 f"port {port} of {host} is in use",
                 hint="another server may be running (`pachlet stop`); or choose another with --port, 0 is any",
             )
-        self.address = f"{host}:{bound}"
+        self.address = engine.whereabouts.address = f"{host}:{bound}"
         # A name may stand for several addresses, so nobody can be sure who listens there.
         nonces.address = "" if host == "localhost" else self.address
 
@@ -215,6 +218,7 @@ class Server:
         self._recorder.start()
         self._pool.start()
         self._scheduler.start()
+        self._spouts.start()
         self._timer.start()
         self._expiry.start()
         with self._database.read() as db:
@@ -230,6 +234,7 @@ class Server:
         self._expiry.close()
         self._chunk_door.close()
         self._scheduler.close()
+        self._spouts.close()
         self._pool.close()
         self._engine.alarms.close()
         self._recorder.close()

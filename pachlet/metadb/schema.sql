@@ -74,7 +74,12 @@ CREATE TABLE transactions (id TEXT PRIMARY KEY, started INTEGER NOT NULL, info B
 CREATE TABLE pipelines (
     key INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', stopped INTEGER NOT NULL DEFAULT 0,
-    created INTEGER NOT NULL, metadata TEXT NOT NULL DEFAULT '{}', UNIQUE (project, name));
+    created INTEGER NOT NULL, metadata TEXT NOT NULL DEFAULT '{}', kind TEXT NOT NULL DEFAULT 'transform',
+    UNIQUE (project, name));
+CREATE INDEX spouts ON pipelines (key) WHERE kind = 'spout';
+-- The port of this machine at which a service was reached last.
+CREATE TABLE service_ports (
+    pipeline INTEGER PRIMARY KEY REFERENCES pipelines ON DELETE CASCADE, port INTEGER NOT NULL);
 CREATE TABLE pipeline_versions (
     pipeline INTEGER NOT NULL REFERENCES pipelines, version INTEGER NOT NULL, spec_commit TEXT NOT NULL,
     user_spec TEXT NOT NULL, effective_spec TEXT NOT NULL, salt TEXT NOT NULL, created INTEGER NOT NULL,
@@ -100,6 +105,7 @@ CREATE TABLE cron_inputs (
 -- A job is a pipeline's work on one commit set: same id as its output commit, and gone with it. image is what its code
 -- was. The numbers behind total are kept as its datums settle, so that nobody has to count them: how many ended how, the
 -- first that failed, and the sums over those that ran (times in nanoseconds). plan is JSON: what is kept, what runs and why.
+-- A service's job is serving from when it first answers until the next one does.
 CREATE TABLE jobs (
     key INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, pipeline INTEGER NOT NULL REFERENCES pipelines,
     version INTEGER NOT NULL, state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
@@ -111,7 +117,8 @@ CREATE TABLE jobs (
     recovered INTEGER NOT NULL DEFAULT 0, failed_datum TEXT NOT NULL DEFAULT '',
     download_time INTEGER NOT NULL DEFAULT 0, process_time INTEGER NOT NULL DEFAULT 0,
     upload_time INTEGER NOT NULL DEFAULT 0, download_bytes INTEGER NOT NULL DEFAULT 0,
-    upload_bytes INTEGER NOT NULL DEFAULT 0, plan TEXT NOT NULL DEFAULT '', UNIQUE (pipeline, id));
+    upload_bytes INTEGER NOT NULL DEFAULT 0, plan TEXT NOT NULL DEFAULT '', is_serving INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (pipeline, id));
 CREATE INDEX jobs_of_set ON jobs (id);
 CREATE INDEX jobs_of_pipeline ON jobs (pipeline, key);
 CREATE INDEX jobs_of_output ON jobs (output);

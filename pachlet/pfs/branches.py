@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from pachlet.errors import InvalidArgument, NotFound, PachletError, Refused
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.paths import Branch, Repo, check_name
+from pachlet.paths import SPEC, Branch, Repo, check_name
 from pachlet.pfs import commits
 from pachlet.pfs.records import AUTO, BranchRecord, CommitRecord
 from pachlet.pfs.repos import find_repo, inspect_repo
@@ -150,16 +150,24 @@ def _find_or_create(txn: Transaction, branch: Branch) -> BranchRecord:
 
 
 def add_empty_commit(txn: Transaction, record: BranchRecord) -> CommitRecord:
-    """Add a commit of the engine to a branch: open if the branch has provenance, otherwise finished and empty."""
+    """Add a commit of the engine to a branch: open where a job will finish it, otherwise finished and empty.
+
+    There is a job below a pipeline's inputs, not below its spec alone: a spout's output is written by the spout.
+    """
     upstream = direct_provenance(txn.db, record.key)
     made = commits.add_commit(
         txn, record, origin=AUTO, upstream=[each.head for each in upstream if each.head]
     )
-    if upstream:
-        txn.opened.append(made.key)
-    else:
+    if is_below_spec_alone(upstream):
         commits.start_finishing(txn, made)
+    else:
+        txn.opened.append(made.key)
     return made
+
+
+def is_below_spec_alone(upstream: Iterable[BranchRecord]) -> bool:
+    """Tell whether a branch with this direct provenance has no commits made for it: it has none, or is a spout's."""
+    return all(each.branch.repo.type == SPEC for each in upstream)
 
 
 def _check_dag(txn: Transaction, key: int) -> None:

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from pachlet.errors import NotFound, Refused
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.paths import USER as USER_REPO
-from pachlet.paths import Branch, Commit, Repo
+from pachlet.paths import SPEC, Branch, Commit, Repo
 from pachlet.pfs import branches
 from pachlet.pfs.records import AUTO, USER, BranchRecord, CommitRecord
 from pachlet.pfs.repos import find_repo, inspect_repo
@@ -137,6 +136,9 @@ def start_commit(
 ) -> CommitRecord:
     """Start a commit of a user on a branch, which is created if need be.
 
+    An output branch is not for users, but that of a spout is: no job writes it, and whether it is the spout that calls
+    can't be seen. Its commits are downstream of the version of the spec that made them.
+
     Raises:
         Refused: the branch is an output branch, its head is not finished, or the transaction has a commit in the repo.
     """
@@ -148,7 +150,8 @@ def start_commit(
             "add_branch", repo=inspect_repo(txn.db, branch.repo).key, name=branch.name, now=txn.now
         )
         record = branches.get_branch(txn.db, key)
-    if branches.direct_provenance(txn.db, record.key):
+    upstream = branches.direct_provenance(txn.db, record.key)
+    if not branches.is_below_spec_alone(upstream):
         raise Refused(f"cannot start a commit on an output branch: {branch}")
     if parent is None and record.head is not None:
         parent = get_commit(txn.db, record.head)
@@ -157,7 +160,8 @@ def start_commit(
             f"parent commit {parent.commit} has not been finished",
             hint=f"pachctl finish commit {branch.repo.name}@{branch.name}",
         )
-    return add_commit(txn, record, origin=USER, parent=parent, description=description)
+    heads = [each.head for each in upstream if each.head]
+    return add_commit(txn, record, origin=USER, parent=parent, upstream=heads, description=description)
 
 
 def add_commit(
@@ -272,5 +276,6 @@ def commits_after(db: Statements, repo_key: int, above: int, origin: str = "") -
 
 
 def is_pipeline_output(db: Statements, record: CommitRecord) -> bool:
-    """Tell whether a commit depends on a spec commit, that is, a job will finish it."""
-    return any(each.commit.repo.type not in (USER_REPO, "meta") for each in upstream(db, record.key))
+    """Tell whether a commit depends on a spec commit, and not on it alone, as a spout's: then a job finishes it."""
+    types = {each.commit.repo.type for each in upstream(db, record.key)}
+    return SPEC in types and types != {SPEC}

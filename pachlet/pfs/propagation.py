@@ -8,7 +8,7 @@ Read next: finishing.py.
 from __future__ import annotations
 
 from pachlet.pfs import branches, commits
-from pachlet.pfs.records import AUTO, BranchRecord, CommitRecord
+from pachlet.pfs.records import AUTO, CommitRecord
 from pachlet.pfs.transactions import Transaction
 
 
@@ -24,8 +24,8 @@ def propagate(txn: Transaction) -> None:
         edges = txn.db.all("upstream_of_branch", branch=key)
         if not any(edge["upstream"] in moved and edge["propagate"] for edge in edges):
             continue
-        if _is_spout_output(txn, record):
-            continue
+        if branches.is_below_spec_alone(branches.direct_provenance(txn.db, key)):
+            continue  # a new version of a spout's spec makes no commit on its output branch
         found = [branches.get_branch(txn.db, edge["upstream"]).head for edge in edges]
         heads = [head for head in found if head is not None]
         if record.head is not None and commits.get_commit(txn.db, record.head).commit.id == txn.id:
@@ -42,8 +42,3 @@ def _set_provenance(txn: Transaction, record: CommitRecord, heads: list[int]) ->
         txn.db.run("clear_commit_provenance", commit=record.key)
         for head in heads:
             txn.db.run("add_commit_provenance", commit=record.key, upstream=head)
-
-
-def _is_spout_output(txn: Transaction, record: BranchRecord) -> bool:
-    """A branch below a spec repo only is a spout's: a new version of the spec makes no commit on it."""
-    return all(each.branch.repo.type == "spec" for each in branches.direct_provenance(txn.db, record.key))

@@ -6,9 +6,10 @@ Read next: running.py.
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pachlet.clock import Clock
 from pachlet.metadb.connect import Database
 from pachlet.pfs.files import Files
 from pachlet.pfs.transactions import Transactions
@@ -21,6 +22,13 @@ from pachlet.pps.skipping import Policy
 from pachlet.worker.interface import Runner
 
 
+@dataclass
+class Whereabouts:
+    """Where the server listens, which is known only once it does."""
+
+    address: str = ""
+
+
 @dataclass(frozen=True)
 class Engine:
     """The engine's parts, made by server.py."""
@@ -29,6 +37,7 @@ class Engine:
     transactions: Transactions
     files: Files
     logbook: Logbook
+    clock: Clock
     runner: Runner
     snapshots: Path
     """Where the code of jobs is kept, in folders named by digest."""
@@ -45,6 +54,7 @@ class Engine:
     """Whose steps reach the network; see permits.py."""
     skip: Policy = Policy.UPSTREAM
     """When a datum need not run again, where a spec does not say."""
+    whereabouts: Whereabouts = field(default_factory=Whereabouts)
 
     def worker_environ(self, pipeline: PipelineRecord) -> dict[str, str]:
         """Return the variables that hold for everything that workers run for a pipeline; each adds its name."""

@@ -55,12 +55,20 @@ class JobRecord:
     download_bytes: int
     upload_bytes: int
     plan: str
+    is_serving: bool
 
     @classmethod
     def of(cls, row: Row) -> JobRecord:
         """Make a record of a row of `jobs`."""
         values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row is no mapping
-        return cls(**{**values, "state": JobState(row["state"]), "is_planned": bool(row["is_planned"])})
+        return cls(
+            **{
+                **values,
+                "state": JobState(row["state"]),
+                "is_planned": bool(row["is_planned"]),
+                "is_serving": bool(row["is_serving"]),
+            }
+        )
 
 
 def get_job(db: Statements, key: int) -> JobRecord:

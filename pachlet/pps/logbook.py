@@ -99,6 +99,12 @@ class Logbook:
         if is_full:
             self.flush()
 
+    def trim(self, source: Source, kept: int) -> None:
+        """Forget all but the last lines that user code printed as `source`."""
+        self.flush()
+        with self._database.write() as db:
+            db.run("trim_logs", pipeline=source.pipeline, job=source.job, kept=kept)
+
     def flush(self) -> None:
         """Write what was added so far."""
         with self._flushing:

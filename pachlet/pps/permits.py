@@ -38,9 +38,18 @@ def _amounts(resources: Mapping[str, Any]) -> Limits:
     )
 
 
+def is_denied_network(spec: Mapping[str, Any], policy: Network) -> bool:
+    """Tell whether a spout does without the machine's network, which it has unless something is said against it."""
+    return policy == "deny" or _asked(spec) == "deny"
+
+
 def may_use_network(spec: Mapping[str, Any], policy: Network) -> bool:
     """Tell whether the steps of an effective spec get the machine's network."""
-    asked = ((spec.get("metadata") or {}).get("annotations") or {}).get(NETWORK, "")
+    asked = _asked(spec)
     if policy == "deny":
         return False
     return bool(asked != "deny" if policy == "allow" else asked == "allow")
+
+
+def _asked(spec: Mapping[str, Any]) -> str:
+    return str(((spec.get("metadata") or {}).get("annotations") or {}).get(NETWORK, ""))

@@ -25,6 +25,7 @@ from pachlet.pfs.triggers import Trigger
 from pachlet.pps import cron_inputs, jobs
 from pachlet.pps.catching_up import catch_up_of
 from pachlet.pps.inputs import PfsInput, parse_input
+from pachlet.pps.runs import kind_of
 from pachlet.pps.secrets import check_secrets
 from pachlet.pps.skipping import check_annotations
 from pachlet.pps.spec_defaults import plan_effective_spec
@@ -194,6 +195,7 @@ def put_version(
     upstream, quiet = _input_branches(txn.db, spec, project)
     key = before.key if before else _add_pipeline(txn, project, name)
     if before is not None:
+        _check_kind(before, spec)
         jobs.kill_jobs(txn, key, "all jobs killed because pipeline was updated for user unknown_username")
         if before.output_branch.name != spec["output_branch"]:
             for repo in (before.repo, before.repo.meta):  # the old branch is nobody's output any more
@@ -212,7 +214,7 @@ def put_version(
         salt=salt or new_id(),
         created=txn.now,
     )
-    txn.db.run("set_pipeline_version", key=key, version=version)
+    txn.db.run("set_pipeline_version", key=key, version=version, kind=kind_of(spec))
     cron_inputs.follow_schedules(txn, key, spec, project)
     made = get_pipeline(txn.db, key)
     if made.is_stopped:
@@ -222,6 +224,16 @@ def put_version(
     _set_triggers(txn, spec, project)
     txn.db.run("set_pipeline_state", key=key, state=PipelineState.STARTING, reason="")
     return get_pipeline(txn.db, key)
+
+
+def _check_kind(before: PipelineRecord, spec: dict[str, Any]) -> None:
+    """Refuse to make, say, a spout of a transform: what one has written is not what the other starts from."""
+    old, new = kind_of(before.spec), kind_of(spec)
+    if old != new:
+        raise Refused(
+            f"pipeline {before.name} is a {old} and can't become a {new}",
+            hint="delete it and create it again; `--keep-repo` leaves what it has written",
+        )
 
 
 def connect(txn: Transaction, record: PipelineRecord) -> None:

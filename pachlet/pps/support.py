@@ -16,9 +16,8 @@ REFUSED = {
     "egress": "egress",
     "s3_out": "s3_out",
     "service": "services",
-    "spout": "spouts",
 }
-_BY_PRESENCE = ("service", "spout")  # an empty one is one, too
+_BY_PRESENCE = ("service",)  # an empty one is one, too
 
 
 def refuse_unsupported(spec: dict[str, Any]) -> None:
@@ -26,6 +25,10 @@ def refuse_unsupported(spec: dict[str, Any]) -> None:
     for field, name in REFUSED.items():
         if spec.get(field) or (field in _BY_PRESENCE and spec.get(field) is not None):
             _refuse(name)
+    if spec.get("spout") is not None and spec.get("input"):
+        _refuse("a spout with an input")
+    if ((spec.get("spout") or {}).get("service") or {}).get("internal_port"):
+        _refuse("spout.service")
 
 
 def _refuse(name: str) -> None:

@@ -29,6 +29,8 @@ ROOT_VARIABLE = "PFS_ROOT"
 """An image that sets it promises to find its inputs where it says; see pachlet/step.py."""
 
 ENV_FILE = ".env"
+PROGRAMS = "/pach-bin"
+"""Where a step is shown programs of ours, if any: behind its own, so that an image's `pachctl` is the one it gets."""
 _PLAIN = re.compile(r"[\w./:@%+,=-]*")
 
 
@@ -77,7 +79,7 @@ class Place:
             "HOME": "/tmp",
             "LANG": "C.UTF-8",
             **prepared.env,
-            "PATH": ":".join([*path, prepared.env.get("PATH", PATH)]),
+            "PATH": ":".join([*path, prepared.env.get("PATH", PATH), *self._added_programs]),
             **self.datum_environ(environ),
         }
         if not self.sandboxed:
@@ -128,6 +130,10 @@ class Place:
                 f"{' and '.join(asked)} can't be had on this machine, which allows no sandbox",
                 hint="allow user namespaces; a secret can be given as env_var",
             )
+
+    @property
+    def _added_programs(self) -> list[str]:
+        return [PROGRAMS] if any(path.startswith(f"{PROGRAMS}/") for path in self.shown) else []
 
     @cached_property
     def _root(self) -> Root:

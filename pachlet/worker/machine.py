@@ -60,7 +60,9 @@ def make_root(
     """
     binds, links = (list(pairs) for pairs in _machine(network))
     kept = [str(folder) for folder in shown if not folder.is_relative_to("/usr")]
-    added = {target: str(source) for target, source in extra.items() if not target.startswith("/usr/")}
+    added = {
+        target: str(source) for target, source in extra.items() if not Path(target).is_relative_to("/usr")
+    }
     if files is not None:
         binds += [(str(source), target) for source, target in _spread(files, "", [*kept, *added])]
     binds += [(folder, folder) for folder in kept if not folder.startswith("/tmp/")]

@@ -65,3 +65,9 @@ INSERT INTO datums (job, id, record) SELECT d.job, d.id, ran.key FROM old_datums
 DROP TABLE ran;
 DROP TABLE old_datums;
 CREATE INDEX datums_of_record ON datums (record);
+-- What kind a pipeline is of, and services: which jobs serve, and where.
+ALTER TABLE pipelines ADD COLUMN kind TEXT NOT NULL DEFAULT 'transform';
+CREATE INDEX spouts ON pipelines (key) WHERE kind = 'spout';
+CREATE TABLE service_ports (
+    pipeline INTEGER PRIMARY KEY REFERENCES pipelines ON DELETE CASCADE, port INTEGER NOT NULL);
+ALTER TABLE jobs ADD COLUMN is_serving INTEGER NOT NULL DEFAULT 0;

@@ -14,8 +14,15 @@ SELECT * FROM pipelines WHERE key = :key
 -- add_pipeline: a new one, without a version yet
 INSERT INTO pipelines (project, name, version, state, created) VALUES (:project, :name, 0, 'starting', :created)
 
--- set_pipeline_version: make a version the current one
-UPDATE pipelines SET version = :version WHERE key = :key
+-- set_pipeline_version: make a version the current one, and say what kind of pipeline it makes of it
+UPDATE pipelines SET version = :version, kind = :kind WHERE key = :key
+
+-- spouts_to_run: those that are not stopped, each with its version
+SELECT key, version FROM pipelines WHERE kind = 'spout' AND NOT stopped
+
+-- set_state_of_version: what a pipeline is doing, unless it has another version by now, or is stopped
+UPDATE pipelines SET state = :state, reason = :reason
+WHERE key = :key AND version = :version AND NOT stopped AND (state <> :state OR reason <> :reason)
 
 -- set_pipeline_state: what it is doing, and why if that is not plain
 UPDATE pipelines SET state = :state, reason = :reason
@@ -183,3 +190,8 @@ SELECT min(key) - 1 FROM (SELECT key FROM logs WHERE pipeline = :pipeline AND (:
 
 -- delete_logs_of_pipeline: all of them
 DELETE FROM logs WHERE pipeline = :pipeline
+
+-- trim_logs: all that user code printed in a job ('' is none) but the last :kept lines
+DELETE FROM logs WHERE pipeline = :pipeline AND job = :job AND is_user AND key <= (
+    SELECT key FROM logs WHERE pipeline = :pipeline AND job = :job AND is_user
+    ORDER BY key DESC LIMIT 1 OFFSET :kept)
