@@ -76,6 +76,7 @@ from pachlet.pps.permits import Network
 from pachlet.pps.pipelines import refuse_pipeline_repo
 from pachlet.pps.pool import Pool
 from pachlet.pps.recording import Recorder
+from pachlet.pps.recovering import Recovery
 from pachlet.pps.running import JobRun
 from pachlet.pps.runs import Kind
 from pachlet.pps.scheduler import Scheduler
@@ -111,6 +112,7 @@ class Server:
         clock: Clock | None = None,
         network: Network = "ask",
         skip: str = Policy.UPSTREAM,
+        require_images: bool = False,
     ) -> None:
         _refuse_exposure(host)
         if not code.is_dir():
@@ -122,7 +124,7 @@ class Server:
         for folder in (self._paths.packs, self._paths.code, self._paths.scratch):
             folder.mkdir(parents=True, exist_ok=True)
         # The runner starts a process of its own to make sandboxes with; it does so before gRPC has threads.
-        self._runner = ProcessRunner(code.absolute(), envs)
+        self._runner = ProcessRunner(code.absolute(), envs, require_images=require_images)
         self._database = Database(self._paths.database)
         index = DatabaseIndex(self._database)
         self._store = ChunkStore(self._paths.packs, index, last_pack=index.last_pack())
@@ -158,7 +160,8 @@ class Server:
         self._scheduler = Scheduler(engine, {Kind.TRANSFORM: lambda job: JobRun(engine, job)})
         self._spouts = Spouts(engine)
         triggers, ticking = CronTriggers(self._database, transactions, clock), Ticking(engine, clock)
-        self._timer = Timer(self._database.changes, clock, [triggers.look, ticking.look])
+        recovery = Recovery(engine, clock)
+        self._timer = Timer(self._database.changes, clock, [triggers.look, ticking.look, recovery.look])
         open_transactions = OpenTransactions(self._database, transactions, clock)
         nonces = Nonces(self._paths.nonces)
         filesets = FileSets(self._database, transactions, files, clock)
@@ -310,13 +313,22 @@ def serve(
     skip: str,
     ready: Callable[[str], None],
     network: Network = "ask",
+    require_images: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the address once calls are answered."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     server = Server(
-        data_dir, host=host, port=port, workers=workers, code=code, envs=envs, network=network, skip=skip
+        data_dir,
+        host=host,
+        port=port,
+        workers=workers,
+        code=code,
+        envs=envs,
+        network=network,
+        require_images=require_images,
+        skip=skip,
     )
     server.start()
     _look_for_cycles_less()

@@ -37,6 +37,7 @@ def server(
     clock: Clock | None = None,
     network: Network = "ask",
     skip: str = "upstream",
+    require_images: bool = False,
 ) -> Iterator[RunningServer]:
     """Serve `data_dir` in this process; `code` is the folder that holds `images/` (default: the current one)."""
     running = Server(
@@ -49,6 +50,7 @@ def server(
         clock=clock,
         network=network,
         skip=skip,
+        require_images=require_images,
     )
     running.start()
     try:

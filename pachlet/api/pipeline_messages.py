@@ -69,6 +69,8 @@ def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
             info.details.workers_available = record.parallelism
         info.details.created_at.CopyFrom(messages.timestamp(record.created))
         info.details.updated_at.CopyFrom(messages.timestamp(record.updated))
+        if last is not None and last["state"] == JobState.FAILURE:
+            info.details.recent_error = last["reason"]
         if working_since is not None:
             info.details.workers_started_at.CopyFrom(messages.timestamp(working_since))
     return info

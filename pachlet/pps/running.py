@@ -32,6 +32,7 @@ from pachlet.pps.job_inputs import JobInputs
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.leases import Offer
 from pachlet.pps.logbook import Source
+from pachlet.pps.obstacles import check_needs
 from pachlet.pps.permits import limits_of, may_use_network
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import (
@@ -49,7 +50,7 @@ from pachlet.pps.skipping import code_of, policy_of
 from pachlet.pps.states import JobState, PipelineState
 from pachlet.storage.fileset import Diff
 from pachlet.worker.head import Work
-from pachlet.worker.interface import Image, Prepared, Secrets, Transform
+from pachlet.worker.interface import NOT_IN_IMAGE, Image, Prepared, Secrets, Transform
 
 log = logging.getLogger(__name__)
 DEFAULT_TRIES = 3
@@ -128,7 +129,8 @@ class JobRun:
     def _end(self, reason: str, hint: str) -> None:
         if self._is_stopped or self._engine.database.changes.is_closed:
             return
-        self._engine.logbook.master(self._source, f"job failed: {reason}" + (f" ({hint})" if hint else ""))
+        reason += f" ({hint})" if hint else ""
+        self._engine.logbook.master(self._source, f"job failed: {reason}")
         self._engine.logbook.flush()
         with self._engine.transactions.start() as txn:
             row = txn.db.first("get_job_by_key", key=self._job.key)
@@ -152,6 +154,8 @@ class JobRun:
                 state = PipelineState.RESTARTING
                 database.run("set_pipeline_state", key=self._job.pipeline, state=state, reason=reason)
             self._engine.logbook.master(self._source, "going on where the server stopped")
+        with self._engine.database.read() as db:
+            check_needs(db, pipeline.spec)
         prepared = self._prepare(pipeline)
         found = self._plan(pipeline, prepared)
         if found is None:
@@ -310,7 +314,14 @@ class JobRun:
         with self._engine.transactions.start() as txn:
             if jobs.get_job(txn.db, job.key).state != JobState.RUNNING:
                 raise Rollback
-            jobs.end_job(txn, job, JobState.FAILURE, f"datum {job.failed_datum} failed")
+            row = txn.db.first("get_datum", job=job.key, id=job.failed_datum)
+            why = json.loads(row["record"])["reason"] if row else ""
+            reason = f"datum {job.failed_datum} failed" + (f": {why}" if why else "")
+            jobs.end_job(txn, job, JobState.FAILURE, reason)
+            if NOT_IN_IMAGE in why:  # no datum will ever run
+                crashing = f"{why} (put it there, or change transform.cmd)"
+                state = PipelineState.CRASHING
+                txn.db.run("set_pipeline_state", key=job.pipeline, state=state, reason=crashing)
         return False
 
     def _finish(self) -> None:

@@ -13,8 +13,8 @@ class PipelineState(StrEnum):
 
     A cluster says of its pods: they come up, run, are gone, can't be had. Here a pipeline is STARTING until the first
     job of its version begins, RESTARTING when the server was stopped in the middle of a job and takes it up again,
-    and CRASHING when its last job could not be begun (the next one may). STANDBY and PAUSED are not stored: an
-    autoscaling pipeline without work is the one, a stopped pipeline the other.
+    and CRASHING when something keeps its jobs from running (obstacles.py), until that is mended. STANDBY and PAUSED are
+    not stored: an autoscaling pipeline without work is the one, a stopped pipeline the other.
     """
 
     STARTING = "starting"

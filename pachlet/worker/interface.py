@@ -60,6 +60,10 @@ class Secrets:
         return hash((tuple(sorted(self.environ.items())), tuple(sorted(self.files.items()))))
 
 
+NOT_IN_IMAGE = "is not in image"
+"""Stands in the reason of an attempt whose command there is none of, between the command and the image."""
+
+
 @dataclass(frozen=True)
 class Transform:
     """What a spec says about the code to run, in the spec's words; an absent field is the default."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from pachlet.errors import FailedPrecondition
+from pachlet.errors import FailedPrecondition, NotFound
 from pachlet.worker.attempts import ROOT_VARIABLE, Place
 from pachlet.worker.environments import make_environment, only_one
 from pachlet.worker.host import PATH
@@ -32,12 +32,21 @@ from pachlet.worker.volumes import make_volume
 class ProcessRunner:
     """The Runner that needs nothing but the kernel (interface.py has the promises)."""
 
-    def __init__(self, code_root: Path, envs: Path, *, sandbox: bool = True, groups: bool = True) -> None:
+    def __init__(
+        self,
+        code_root: Path,
+        envs: Path,
+        *,
+        sandbox: bool = True,
+        groups: bool = True,
+        require_images: bool = False,
+    ) -> None:
         """Run code of `code_root` in environments made under `envs`.
 
         Without `sandbox`, behave as on a machine that allows no mount namespace; without `groups`, as on one
-        that has no control groups for us.
+        that has no control groups for us. With `require_images` nothing stands in for an image that can't be had.
         """
+        self._require_images = require_images
         self._use_groups = groups
         self._code_root = code_root.resolve()
         self._envs = envs.resolve()
@@ -46,7 +55,14 @@ class ProcessRunner:
         self._probed: str | None = None if sandbox else "the server was told to make no sandbox"
 
     def resolve(self, reference: str) -> Image:
-        return code_digest(reference, self._code_root)
+        image = code_digest(reference, self._code_root)
+        if image.kind == "host" and self._require_images:
+            raise NotFound(
+                f"image {reference} can't be had: this server pulls no images, and was told not to run them on the"
+                " machine's own programs",
+                hint="name a folder of images/ as pachlet/NAME, or start the server without --require-images",
+            )
+        return image
 
     def prepare(self, image: Image, snapshot: Path, say: Callable[[str], None]) -> Prepared:
         snapshot = snapshot.resolve()

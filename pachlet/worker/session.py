@@ -18,7 +18,7 @@ from pachlet.errors import InvalidArgument
 from pachlet.worker.attempts import Place
 from pachlet.worker.batching import Door, Handover, refuse
 from pachlet.worker.cgroups import Group
-from pachlet.worker.interface import Log, Outcome
+from pachlet.worker.interface import NOT_IN_IMAGE, Log, Outcome
 from pachlet.worker.launching import Launcher
 from pachlet.worker.limits import file_too_large
 from pachlet.worker.processes import Doors, Ending, Process
@@ -232,7 +232,7 @@ class ProcessSession:
         code = ending.code if ending.code is None or ending.code >= 0 else None
         reason, limits = ending.problem, self._place.transform.limits
         if ending.code == _NOT_FOUND and ending.problem:
-            reason = f"{ending.problem.partition(':')[0]} is not in image {self._place.transform.image}"
+            reason = f"{ending.problem.partition(':')[0]} {NOT_IN_IMAGE} {self._place.transform.image}"
         elif not reason and limits.disk is not None and ending.code == -signal.SIGXFSZ:
             reason = file_too_large(limits.disk)
         elif not reason and ending.code is not None and ending.code < 0:

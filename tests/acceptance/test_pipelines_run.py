@@ -135,7 +135,7 @@ def test_failed_datum_fails_its_job_and_what_is_downstream_and_both_recover(repo
     failed = job(repo, "check", id)
     assert ended(failed) == ("FAILURE", 1, 1, 1, 3)
     (datum,) = [each for each in repo.call("pps_v2.API", "ListDatum", {"job": failed.job}) if each.state == 1]
-    assert failed.reason == f"datum {datum.datum.id} failed"
+    assert failed.reason == f"datum {datum.datum.id} failed: exit status 3"
     assert commits.wait_commit(repo, f"check@{id}").error == failed.reason
     for name, upstream in (("next", "default/check"), ("last", "default/next")):
         info = job(repo, name, id)

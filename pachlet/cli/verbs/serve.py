@@ -48,6 +48,11 @@ def serve_arguments(parser: ArgumentParser) -> None:
         help="when a datum need not run again: as in Pachyderm, or only if its code is the same, too",
     )
     parser.add_argument(
+        "--require-images",
+        action="store_true",
+        help="refuse images that are no folder of images/, instead of running them on this machine's own programs",
+    )
+    parser.add_argument(
         "--address-file", type=Path, default=None, metavar="F", help="write the address to a file"
     )
 
@@ -75,6 +80,7 @@ def serve(session: Session, arguments: Namespace) -> None:
         skip=arguments.skip,
         ready=ready,
         network=arguments.network,
+        require_images=arguments.require_images,
     )
 
 

@@ -79,8 +79,17 @@ SELECT * FROM jobs WHERE pipeline = :pipeline AND key < :mark AND created < :bef
 -- jobs_of_pipeline_beyond: the same of one pipeline
 SELECT * FROM jobs WHERE pipeline = :pipeline AND key > :mark AND created > :after ORDER BY key LIMIT :number
 
+-- newest_job: of a pipeline
+SELECT * FROM jobs WHERE pipeline = :pipeline ORDER BY key DESC LIMIT 1
+
+-- pipelines_that_run: those that are not stopped, with how many branches what they write is downstream of
+SELECT p.key, p.version, p.state, (SELECT count(DISTINCT e.upstream) FROM repos r JOIN branches b ON b.repo = r.key
+    JOIN branch_provenance e ON e.branch = b.key
+    WHERE r.project = p.project AND r.name = p.name AND r.type = 'user') AS heard
+FROM pipelines p WHERE p.stopped = 0
+
 -- last_jobs: of each pipeline (NULL) or one, the state of its newest job, and since when it has had work
-SELECT p.key AS pipeline, j.state, (SELECT min(started) FROM jobs WHERE pipeline = p.key
+SELECT p.key AS pipeline, j.state, j.reason, (SELECT min(started) FROM jobs WHERE pipeline = p.key
     AND state IN ('created', 'starting', 'running', 'egressing', 'finishing')) AS working_since
 FROM pipelines p JOIN jobs j ON j.key = (SELECT max(key) FROM jobs WHERE pipeline = p.key)
 WHERE :pipeline IS NULL OR p.key = :pipeline
