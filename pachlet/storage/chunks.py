@@ -167,6 +167,24 @@ class ChunkStore:
                     self._damaged.pop(hash, None)
             return data
 
+    def read_all(self, hashes: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield chunks in order, as `read` does; some that come next are read and checked meanwhile.
+
+        At most one chunk more than there are cores is in memory at a time. A single one is read right here.
+        """
+        hashes = iter(hashes)
+        first = list(islice(hashes, 2))
+        if len(first) < 2 or self.threads < 2:
+            yield from map(self.read, chain(first, hashes))
+            return
+        pool, under_way = self.pool(), deque[Future[bytes]]()
+        for hash in chain(first, hashes):
+            under_way.append(pool.submit(self.read, hash))
+            if len(under_way) > self.threads:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+
     def read_at(self, hash: bytes, location: Location) -> bytes:
         """Return the chunk that should lie at a place, having checked it; raise Corrupt, and remember that."""
         try:

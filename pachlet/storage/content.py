@@ -120,12 +120,13 @@ def read_content(
 ) -> Iterator[bytes]:
     """Yield at most `size` bytes from `offset` on, in blocks of at most `block` bytes, none empty."""
     end = content.size if size is None else min(content.size, offset + size)
-    start = 0  # of the chunk at hand
+    wanted: list[tuple[bytes, int]] = []  # chunks, and where they start in the file
+    start = 0
     for digest, length in content.chunks:
-        if start >= end:
-            return
-        if start + length > offset:
-            data = memoryview(store.read(digest))[max(0, offset - start) : end - start]
-            for position in range(0, len(data), block):
-                yield bytes(data[position : position + block])
+        if start < end and start + length > offset:
+            wanted.append((digest, start))
         start += length
+    for data, (_, start) in zip(store.read_all(digest for digest, _ in wanted), wanted, strict=True):
+        view = memoryview(data)[max(0, offset - start) : end - start]
+        for position in range(0, len(view), block):
+            yield bytes(view[position : position + block])

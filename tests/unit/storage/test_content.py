@@ -85,3 +85,26 @@ def test_encode_is_undone_by_decode(store: CountingStore) -> None:
     assert Content.decode(content.encode()) == content
     with pytest.raises(errors.Corrupt):
         Content.decode(content.encode()[:-1])
+
+
+def test_reading_ahead_keeps_the_order_and_stops_at_damage(
+    store: ChunkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = random.Random(5).randbytes(12_000_000)
+    writer = store.writer()
+    content = write_content(writer, [data])
+    assert len(content.chunks) > 6
+    lost = content.chunks[4][0]
+    read = store.read
+
+    def read_but_one(hash: bytes) -> bytes:
+        if hash == lost:
+            raise errors.Corrupt("damaged")
+        return read(hash)
+
+    assert b"".join(read_content(store, content, 1_500_000, 7_000_000)) == data[1_500_000:8_500_000]
+    monkeypatch.setattr(store, "read", read_but_one)
+    got: list[bytes] = []
+    with pytest.raises(errors.Corrupt):
+        got.extend(read_content(store, content))
+    assert b"".join(got) == data[: sum(length for _, length in content.chunks[:4])]
