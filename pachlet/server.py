@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import gc
 import json
+import logging
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ from typing import IO
 
 import grpc
 
+from pachlet import __version__
 from pachlet.api.admission import THREADS, Admission
 from pachlet.api.chunk_door import ChunkDoor
 from pachlet.api.datums_service import DatumsService
@@ -34,6 +36,7 @@ from pachlet.api.old_clients import OldClients
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pfs_service import PfsService
 from pachlet.api.pps_service import PpsService
+from pachlet.api.server_log import ServerLog
 from pachlet.api.small_services import (
     AdminService,
     EnterpriseService,
@@ -86,6 +89,7 @@ from pachlet.pps.ticking import Ticking
 from pachlet.storage.chunks import ChunkStore
 from pachlet.worker.process import ProcessRunner
 
+log = logging.getLogger(__name__)
 MESSAGE_LIMIT = 20 * 1024 * 1024
 _STEPS = 32  # a step may wait minutes for an environment to be made
 _OPTIONS = [
@@ -163,6 +167,7 @@ class Server:
         recovery = Recovery(engine, clock)
         self._timer = Timer(self._database.changes, clock, [triggers.look, ticking.look, recovery.look])
         open_transactions = OpenTransactions(self._database, transactions, clock)
+        self._log = ServerLog(clock, self._database.changes.announce)
         nonces = Nonces(self._paths.nonces)
         filesets = FileSets(self._database, transactions, files, clock)
         self._expiry = Expiry(filesets, clock)
@@ -179,7 +184,7 @@ class Server:
         )
         self.services: dict[str, object] = {
             "pfs_v2.API": pfs,
-            "pps_v2.API": PpsService(engine, clock, open_transactions, ticking),
+            "pps_v2.API": PpsService(engine, clock, open_transactions, ticking, self._log),
             "versionpb_v2.API": VersionService(),
             "admin_v2.API": AdminService(self._database),
             "auth_v2.API": InactiveService(),
@@ -228,6 +233,7 @@ class Server:
             id = db.value("get_setting", key="deployment_id")
         noted = {"address": self.address, "pid": os.getpid(), "deployment_id": id}
         self._paths.server.write_text(json.dumps(noted) + "\n")
+        log.info("pachlet %s serves %s at %s", __version__, self._paths.path, self.address)
 
     def stop(self) -> None:
         """Stop answering, stop the workers, close everything; unfinished jobs go on at the next start."""
@@ -246,6 +252,7 @@ class Server:
         self._close_rooms()
 
     def _close_rooms(self) -> None:
+        self._log.close()
         self._finisher.close()
         self._runner.close()
         self._logbook.close()

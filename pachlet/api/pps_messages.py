@@ -9,6 +9,7 @@ Read next: pipeline_messages.py, pps_service.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -206,8 +207,8 @@ def planned_datum_info(datum: Datum, inputs: JobInputs) -> Any:
     )
 
 
-def log_message(owner: PipelineRecord, row: Row) -> Any:
-    """Return a pps_v2.LogMessage."""
+def log_message(owner: PipelineRecord, row: Row, data: Sequence[Any] = ()) -> Any:
+    """Return a pps_v2.LogMessage; `data` is what its datum read, as pps_v2.InputFiles."""
     return make(
         "pps_v2.LogMessage",
         project_name=owner.project,
@@ -219,4 +220,5 @@ def log_message(owner: PipelineRecord, row: Row) -> Any:
         user=bool(row["is_user"]),
         ts=messages.timestamp(row["time"]),
         message=row["message"],
+        data=data,
     )

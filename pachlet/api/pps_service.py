@@ -20,7 +20,9 @@ from pachlet.api.names import at_most
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pipeline_service import PipelineService
 from pachlet.api.secret_service import SecretService
+from pachlet.api.server_log import ServerLog
 from pachlet.api.specs import as_json
+from pachlet.api.status_service import StatusService
 from pachlet.api.template_service import TemplateService
 from pachlet.clock import Clock
 from pachlet.errors import InvalidArgument, NotFound, Refused
@@ -50,15 +52,22 @@ class PpsService(
     SecretService,
     DefaultsService,
     TemplateService,
+    StatusService,
     CronService,
 ):
     """Answers pps_v2.API."""
 
     def __init__(
-        self, engine: Engine, clock: Clock, open_transactions: OpenTransactions, ticking: Ticking
+        self,
+        engine: Engine,
+        clock: Clock,
+        open_transactions: OpenTransactions,
+        ticking: Ticking,
+        server_log: ServerLog,
     ) -> None:
         super().__init__(engine, clock, open_transactions)
         self.ticking = ticking
+        self.server_log = server_log
 
     # Datums.
 

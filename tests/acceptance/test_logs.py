@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pachlet import testing
 from pachlet.client import pipelines, repos
 from pachlet.client.connection import Connection
+from pachlet.clock import FakeClock
 from pachlet.errors import InvalidArgument, NotFound, PachletError
 from tests.acceptance.words import PPS, create, last_job, pfs_input, put, shell
 
@@ -111,7 +116,85 @@ def test_logs_of_what_is_not_there(repo: Connection) -> None:
     ):
         with pytest.raises(kind, match=text):
             logs(repo, **request)
-    for request in ({}, {"job": info.job, "data_filters": ["/a"]}):
-        with pytest.raises(PachletError, match="not implemented by pachlet") as refused:
-            logs(repo, **request)
-        assert refused.value.code == "UNIMPLEMENTED"
+    with pytest.raises(InvalidArgument, match="must specify the Job or Pipeline that the datum is from"):
+        logs(repo, data_filters=["/a"])
+
+
+def files_of(connection: Connection, job: Any, path: str) -> Any:
+    """Return what the FileInfo says of the file that a datum of the job read."""
+    for datum in connection.call(PPS, "ListDatum", {"job": job}):
+        for info in datum.data:
+            if info.file.path == path:
+                return info
+    raise AssertionError(path)
+
+
+def test_lines_are_chosen_by_the_data_that_was_read(repo: Connection) -> None:
+    info = create(repo, shell("p", SCRIPT, pfs_input("in")))
+    everything = logs(repo, job=info.job)
+    digest = files_of(repo, info.job, "/a").hash
+    wanted = [each.message for each in everything if each.datum_id and "/pfs/in/b" not in each.message]
+    for name in ("/a", digest.hex(), base64.b64encode(digest).decode()):
+        found = logs(repo, job=info.job, data_filters=[name])
+        assert printed(found) == [f"/pfs/in/a line {n}" for n in (1, 2, 3)] + ["oops"]
+        assert {(each.data[0].path, each.data[0].hash) for each in found} == {("/a", digest)}
+        assert logs(repo, pipeline={"name": "p"}, data_filters=[name]) == found
+        assert logs(repo, job=info.job, data_filters=[name], tail=2) == found[-2:]
+    assert len({each for each in wanted if "line" in each}) == 3
+    assert logs(repo, job=info.job, data_filters=["/a", "/b"]) == []
+    assert logs(repo, job=info.job, data_filters=["/c"], tail=5) == []
+
+
+def test_lines_of_data_are_followed_while_the_job_runs(repo: Connection) -> None:
+    pipelines.create_pipeline(repo, shell("p", f"{SCRIPT}; sleep 0.1; echo late", pfs_input("in")))
+    job = next(repo.call(PPS, "ListJob", {"pipeline": {"name": "p"}})).job
+    live = logs(repo, job=job, follow=True, data_filters=["/a"])
+    assert printed(live) == [*[f"/pfs/in/a line {n}" for n in (1, 2, 3)], "oops", "late"]
+    assert live == logs(repo, job=last_job(repo, "p").job, data_filters=["/a"])
+
+
+def test_p4321_lines_are_the_same_after_update_stop_and_restart(tmp_path: Path) -> None:
+    with testing.server(tmp_path) as server, Connection(server.address) as connection:
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "1", "/b": "2"})
+        info = create(connection, shell("p", SCRIPT, pfs_input("in")))
+        before = logs(connection, job=info.job)
+        assert len(printed(before)) == 8
+        create(connection, shell("p", "true", pfs_input("in")), update=True)
+        assert logs(connection, job=info.job) == before
+        pipelines.stop_pipeline(connection, "p")
+        assert logs(connection, job=info.job) == before
+    with testing.server(tmp_path) as server, Connection(server.address) as connection:
+        assert logs(connection, job=info.job) == before
+        assert logs(connection, job=info.job, follow=True) == before
+
+
+def test_servers_own_log_is_kept_in_memory(repo: Connection, caplog: pytest.LogCaptureFixture) -> None:
+    lines = logs(repo)
+    assert any("serves" in each.message and "info pachlet.server" in each.message for each in lines)
+    assert all(each.ts.seconds and not each.pipeline_name for each in lines)
+    followed = repo.call(PPS, "GetLogs", {"follow": True, "tail": 1})
+    assert next(followed) == lines[-1]
+    logging.getLogger("pachlet.test").warning("a %s of the server", "line")
+    assert next(followed).message == "warning pachlet.test: a line of the server"
+    followed.close()
+    assert [each.message for each in logs(repo, tail=1)] == ["warning pachlet.test: a line of the server"]
+
+
+def test_a_pipelines_lines_are_those_of_a_day_and_a_jobs_are_all(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with (
+        testing.server(tmp_path, clock=clock) as server,
+        Connection(server.address) as connection,
+    ):
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "1"})
+        info = create(connection, shell("p", SCRIPT, pfs_input("in")))
+        before = logs(connection, job=info.job)
+        assert logs(connection, pipeline={"name": "p"}) == before
+        clock.advance(25 * 3600)
+        assert logs(connection, pipeline={"name": "p"}) == []
+        assert logs(connection, pipeline={"name": "p"}, since={"seconds": 26 * 3600}) == before
+        assert logs(connection, job=info.job) == before
+        assert logs(connection, job=info.job, since={"seconds": 3600}) == []
+        assert logs(connection) == []
