@@ -25,7 +25,6 @@ import grpc
 from pachlet import __version__
 from pachlet.api.admission import THREADS, Admission
 from pachlet.api.chunk_door import ChunkDoor
-from pachlet.api.datums_service import DatumsService
 from pachlet.api.debug_service import DebugService
 from pachlet.api.handlers import make_handlers
 from pachlet.api.listing_service import ListingService
@@ -35,6 +34,7 @@ from pachlet.api.nonces import Nonces
 from pachlet.api.old_clients import OldClients
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pfs_service import PfsService
+from pachlet.api.planning_service import PlanningService
 from pachlet.api.pps_service import PpsService
 from pachlet.api.server_log import ServerLog
 from pachlet.api.small_services import (
@@ -195,7 +195,7 @@ class Server:
             "metadata.API": MetadataService(transactions),
             "debug_v2.Debug": DebugService(self._database),
             "storage.Fileset": StorageFilesetService(files, filesets, self._chunk_door),
-            "pachlet.v1.Datums": DatumsService(engine),
+            "pachlet.v1.Datums": PlanningService(engine),
             "pachlet.v1.Listing": ListingService(pfs),
             "pachlet.v1.LocalFiles": LocalFilesService(nonces),
             "pachlet.v1.Work": WorkService(desk, self._paths.code),

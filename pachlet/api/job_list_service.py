@@ -20,7 +20,7 @@ from pachlet.api.pps_part import PpsPart
 from pachlet.errors import InvalidArgument, NotFound
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
-from pachlet.pps import jobs, pipelines
+from pachlet.pps import pipelines
 from pachlet.pps.jobs import JobRecord
 
 _PAGE = 500
@@ -32,19 +32,11 @@ class JobListService(PpsPart):
     """Answers the RPCs of pps_v2.API that look at jobs."""
 
     def InspectJob(self, request: Any, context: Context) -> Any:
-        record = self._job(request)
+        record = self.job_of(request)
         if request.wait:
             record = self._wait(record, context)
         with self.engine.database.read() as db:
             return pps_messages.job_info(db, record, details=request.details)
-
-    def _job(self, request: Any) -> JobRecord:
-        if not request.HasField("job"):
-            raise InvalidArgument("must specify a job")
-        name = pipeline_name(request.job.pipeline)
-        with self.engine.database.read() as db:
-            pipelines.inspect_pipeline(db, name.project, name.name)
-            return jobs.inspect_job(db, name.project, name.name, request.job.id)
 
     def _wait(self, record: JobRecord, context: Context) -> JobRecord:
         def look() -> JobRecord | None:

@@ -5,9 +5,15 @@ Read next: pps_service.py (the parts together).
 
 from __future__ import annotations
 
+from typing import Any
+
+from pachlet.api.names import pipeline_name
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.clock import Clock
+from pachlet.errors import InvalidArgument
+from pachlet.pps import jobs, pipelines
 from pachlet.pps.engine import Engine
+from pachlet.pps.jobs import JobRecord
 
 
 class PpsPart:
@@ -17,3 +23,12 @@ class PpsPart:
         self.engine = engine
         self.clock = clock
         self.open_transactions = open_transactions
+
+    def job_of(self, request: Any) -> JobRecord:
+        """Return the job that a request names."""
+        if not request.HasField("job"):
+            raise InvalidArgument("must specify a job")
+        name = pipeline_name(request.job.pipeline)
+        with self.engine.database.read() as db:
+            pipelines.inspect_pipeline(db, name.project, name.name)
+            return jobs.inspect_job(db, name.project, name.name, request.job.id)

@@ -16,6 +16,8 @@ from typing import Any
 from pachlet.errors import Refused, Unimplemented
 from pachlet.paths import Branch, Repo
 
+NO_GATEWAY = "waits for the S3 gateway: pachlet does not have it yet"
+
 
 @dataclass(frozen=True)
 class Input:
@@ -134,7 +136,7 @@ def parse_input(spec: Mapping[str, Any], project: str) -> Input:
 def _parse_pfs(spec: Mapping[str, Any], project: str) -> PfsInput:
     if spec.get("s3"):
         raise Unimplemented(
-            "pachlet has no S3 gateway for steps, so it can't run inputs that set 's3' to 'true'",
+            f"input {spec['name']} sets s3 to true, which {NO_GATEWAY}",
             hint="leave out s3: the step then finds the files under /pfs",
         )
     return PfsInput(

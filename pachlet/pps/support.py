@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from pachlet.errors import Unimplemented
+from pachlet.pps.inputs import NO_GATEWAY
 
 REFUSED = {
     "egress": "egress",
-    "s3_out": "s3_out",
     "service": "services",
 }
 _BY_PRESENCE = ("service",)  # an empty one is one, too
@@ -22,6 +22,8 @@ _BY_PRESENCE = ("service",)  # an empty one is one, too
 
 def refuse_unsupported(spec: dict[str, Any]) -> None:
     """Raise Unimplemented for the first part of an effective spec that can't be run here."""
+    if spec.get("s3_out"):
+        raise Unimplemented(f"s3_out {NO_GATEWAY}", hint="write to /pfs/out instead")
     for field, name in REFUSED.items():
         if spec.get(field) or (field in _BY_PRESENCE and spec.get(field) is not None):
             _refuse(name)

@@ -19,7 +19,7 @@ from pachlet.pps.engine import Engine
 from pachlet.pps.foreseeing import foresee
 
 
-class DatumsService:
+class PlanningService:
     """Answers pachlet.v1.Datums."""
 
     def __init__(self, engine: Engine) -> None:
