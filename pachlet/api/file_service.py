@@ -66,6 +66,7 @@ class FileService:
         with self.database.read() as db:
             find_target(db, name.repo, name.id, name.branch)
         upload = Upload(self.files.store)
+        upload.look_up_in(self.files, name.repo, name.id, name.branch)
         self._collect(upload, requests, context)
         upload.seal()
         upload.compare_with_head(self.files, name.repo, name.id, name.branch)

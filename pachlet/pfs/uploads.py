@@ -8,10 +8,11 @@ Read next: finishing.py (how staged changes become a tree).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 
-from pachlet.errors import InvalidArgument, Refused
+from pachlet.errors import Corrupt, InvalidArgument, Refused
 from pachlet.ids import is_commit_id
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, Repo, check_file_path, clean_path
@@ -23,11 +24,14 @@ from pachlet.pfs.repos import inspect_repo
 from pachlet.pfs.resolving import resolve_commit
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.storage.chunks import ChunkRow, ChunkStore
-from pachlet.storage.content import write_content
+from pachlet.storage.content import Content, write_content, write_content_like
 from pachlet.storage.diffs import leave_out_idle
 from pachlet.storage.fileset import Diff, FileSet
 
 DEFAULT_TAG = "default"
+
+_LARGE = 4 << 20
+"""A file whose first block is as large as this is worth a look at what was there before."""
 
 
 class Upload:
@@ -37,19 +41,31 @@ class Upload:
         self._writer = store.writer()
         self.diff = Diff()
         self._on_base: tuple[int, Diff] | None = None
+        self._store = store
+        self._before: Callable[[str], Content | None] = lambda path: None
 
     def add(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
         """Append bytes to a file; no bytes at all create it empty."""
         check_file_path(path)
-        self.diff.append(_file_path(path), tag or DEFAULT_TAG, write_content(self._writer, blocks))
+        path, tag = _file_path(path), tag or DEFAULT_TAG
+        self.diff.append(path, tag, self._write(path, blocks))
 
     def replace(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
         """Make a file have these bytes and no others."""
         check_file_path(path)
         path, tag = _file_path(path), tag or DEFAULT_TAG
-        content = write_content(self._writer, blocks)
+        content = self._write(path, blocks)
         self.diff.delete_file(path, tag)
         self.diff.append(path, tag, content)
+
+    def _write(self, path: str, blocks: Iterable[bytes]) -> Content:
+        blocks = iter(blocks)
+        first = next(blocks, b"")
+        before = self._before(path) if len(first) >= _LARGE else None
+        blocks = chain([first], blocks)
+        if before is None:
+            return write_content(self._writer, blocks)
+        return write_content_like(self._store, self._writer, blocks, before)
 
     def delete(self, path: str, tag: str = "") -> None:
         """Delete a file or, where the path ends with a slash, everything below it."""
@@ -76,6 +92,20 @@ class Upload:
                 replaced.add(path)
             self.diff.append(path, tag or DEFAULT_TAG, entry.content)
 
+    def look_up_in(self, files: Files, repo: Repo, id: str, branch: str) -> None:
+        """Have large files compared with those at the same paths of the commit that this is written on."""
+        with files.database.read() as db:
+            base = _base(db, find_target(db, repo, id, branch))
+
+        def before(path: str) -> Content | None:
+            try:  # opened for each, so that no collection waits for a long upload
+                found = files.open_finished(base.root).file(path) if base is not None else []
+            except Corrupt:  # damaged, or deleted meanwhile
+                return None
+            return found[0].content if len(found) == 1 and len(found[0].content.chunks) > 1 else None
+
+        self._before = before
+
     def seal(self) -> list[ChunkRow]:
         """Make its bytes durable; return the rows to publish with what refers to them, while this lives."""
         return self._writer.seal()
@@ -84,12 +114,8 @@ class Upload:
         """Find out what of it changes anything in the head that a commit of its own would be based on."""
         with files.database.read() as db:
             target = find_target(db, repo, id, branch)
-            found = branches.find_branch(db, target.branch) if target.branch is not None else None
-            if found is None or found.head is None:
-                return
-            head = commits.get_commit(db, found.head)
-            base = commits.content_base(db, head) if head.error else head
-            if base is None or base.finished is None:
+            base = _base(db, target) if target.branch is not None else None
+            if base is None:
                 return
             tree = files.open_finished(base.root).tree
         self._on_base = base.key, leave_out_idle(self.diff, tree)
@@ -146,6 +172,19 @@ def find_target(db: Statements, repo: Repo, id: str, branch: str) -> Target:
         if head.is_open:
             return Target(head, None)
     return Target(None, name)
+
+
+def _base(db: Statements, target: Target) -> CommitRecord | None:
+    """Return the finished commit that a target is, or will be, based on, if there is one."""
+    if target.commit is not None:
+        base = commits.content_base(db, target.commit)
+    else:
+        found = branches.find_branch(db, target.branch) if target.branch is not None else None
+        if found is None or found.head is None:
+            return None
+        head = commits.get_commit(db, found.head)
+        base = commits.content_base(db, head) if head.error else head
+    return base if base is not None and base.finished is not None else None
 
 
 def write_upload(transactions: Transactions, upload: Upload, repo: Repo, id: str, branch: str) -> None:

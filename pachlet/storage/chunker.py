@@ -11,7 +11,7 @@ Read next: content.py (files as lists of chunks), packs.py (where chunks lie).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from fastcdc import fastcdc
 
@@ -45,6 +45,13 @@ def split(blocks: Iterable[bytes]) -> Iterator[bytes]:
     if held:
         data = b"".join(parts)
         yield from _cut(data, until=len(data))
+
+
+def first_chunk(data: bytes, give_back: Callable[[bytes], None]) -> bytes:
+    """Return the chunk that bytes begin with, and give back the rest; there are `MAX_SIZE` of them or all there are."""
+    chunk = next(_cut(data, until=len(data)), b"")
+    give_back(data[len(chunk) :])
+    return chunk
 
 
 def _cut(data: bytes, until: int) -> Generator[bytes, None, int]:

@@ -394,6 +394,14 @@ class ChunkWriter:
             self._add(digest, self._store.encode(data), len(data))
         return digest
 
+    def put_known(self, digest: bytes, data: bytes) -> bool:
+        """Store a chunk if it is the one of this hash; tell whether it is."""
+        if hashing.chunk_hash(data) != digest:
+            return False
+        if not self._has(digest):
+            self._add(digest, self._store.encode(data), len(data))
+        return True
+
     def put_all(self, chunks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
         """Store chunks and yield hash and length of each, in order; all cores hash, compress and write.
 

@@ -18,6 +18,7 @@ from pachlet import errors
 from pachlet.storage import hashing
 from pachlet.storage.chunker import split
 from pachlet.storage.chunks import ChunkStore, ChunkWriter
+from pachlet.storage.recutting import put_like
 
 _CHUNK = struct.Struct(">32sI")
 
@@ -64,6 +65,13 @@ def chunk_hashes(data: bytes) -> Iterator[bytes]:
 def write_content(writer: ChunkWriter, blocks: Iterable[bytes]) -> Content:
     """Store the bytes in `blocks`, with bounded memory."""
     return Content.of(writer.put_all(split(blocks)))
+
+
+def write_content_like(
+    store: ChunkStore, writer: ChunkWriter, blocks: Iterable[bytes], before: Content
+) -> Content:
+    """Store the bytes in `blocks`, which are probably much like `before`; that only makes it faster."""
+    return Content.of(put_like(store, writer, blocks, before.chunks))
 
 
 def append_content(store: ChunkStore, writer: ChunkWriter, base: Content, blocks: Iterable[bytes]) -> Content:

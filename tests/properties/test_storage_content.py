@@ -5,13 +5,21 @@ from __future__ import annotations
 import random
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pachlet.storage import recutting
 from pachlet.storage.chunker import split
 from pachlet.storage.chunks import ChunkStore, Location
-from pachlet.storage.content import append_content, concat, read_content, write_content
+from pachlet.storage.content import (
+    append_content,
+    concat,
+    read_content,
+    write_content,
+    write_content_like,
+)
 
 
 class Index(dict[bytes, Location]):
@@ -74,4 +82,24 @@ def test_content_is_canonical(whole: bytes, ends: list[int], choice: st.DataObje
         size = choice.draw(st.none() | st.integers(0, len(whole)))
         end = len(whole) if size is None else offset + size
         assert b"".join(read_content(store, content, offset, size)) == whole[offset:end]
+        store.close()
+
+
+@given(data(), places, places, st.binary(max_size=9), st.sampled_from([1, 3, 16]))
+def test_comparing_with_what_was_there_changes_nothing(
+    whole: bytes, edits: list[int], ends: list[int], new: bytes, patience: int
+) -> None:
+    """Every other piece is dropped, doubled or has something before it; what is stored is as if it were cut anew."""
+    pieces = cut(whole, edits)
+    changed = b"".join(
+        (new + piece, piece, b"", piece * 2)[number % 4] for number, piece in enumerate(pieces)
+    )
+    with tempfile.TemporaryDirectory() as folder, patch.object(recutting, "_GIVE_UP", patience):
+        store = ChunkStore(Path(folder), Index())
+        writer = store.writer()
+        before = write_content(writer, [whole])
+        made = write_content_like(store, writer, cut(changed, ends), before)
+        assert made == write_content(store.writer(), [changed])
+        assert b"".join(read_content(store, made)) == changed
+        assert write_content_like(store, writer, cut(whole, ends), before) == before
         store.close()

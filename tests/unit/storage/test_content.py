@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pachlet import errors
+from pachlet.storage import recutting
 from pachlet.storage.chunks import ChunkStore, Location
-from pachlet.storage.content import EMPTY, Content, append_content, concat, read_content, write_content
+from pachlet.storage.content import (
+    EMPTY,
+    Content,
+    append_content,
+    concat,
+    read_content,
+    write_content,
+    write_content_like,
+)
 
 
 class Index(dict[bytes, Location]):
@@ -85,6 +95,26 @@ def test_encode_is_undone_by_decode(store: CountingStore) -> None:
     assert Content.decode(content.encode()) == content
     with pytest.raises(errors.Corrupt):
         Content.decode(content.encode()[:-1])
+
+
+def test_a_file_that_was_changed_in_the_middle_is_hardly_cut(
+    store: CountingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, cuts = bytearray(random.Random(6).randbytes(30_000_000)), 0
+    before = write_content(writer := store.writer(), [bytes(data)])
+    data[15_000_000:15_000_010] = b"0123456789and some more"
+    first_chunk = recutting.first_chunk
+
+    def counted(taken: bytes, give_back: Callable[[bytes], None]) -> bytes:
+        nonlocal cuts
+        cuts += 1
+        return first_chunk(taken, give_back)
+
+    monkeypatch.setattr(recutting, "first_chunk", counted)
+    after = write_content_like(store, writer, [bytes(data)], before)
+    assert len(set(after.chunks) - set(before.chunks)) < 4
+    assert 2 <= cuts < 8
+    assert after == write_content(store.writer(), [bytes(data)])
 
 
 def test_reading_ahead_keeps_the_order_and_stops_at_damage(
