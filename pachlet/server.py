@@ -87,6 +87,7 @@ from pachlet.pps.skipping import Policy
 from pachlet.pps.spouts import Spouts
 from pachlet.pps.ticking import Ticking
 from pachlet.storage.chunks import ChunkStore
+from pachlet.worker.capacity import machine_memory
 from pachlet.worker.process import ProcessRunner
 
 log = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ class Server:
             scratch=self._paths.scratch,
             workers=default_workers() if workers is None else workers,
             network=network,
-            leases=Leases(clock),
+            leases=Leases(clock, machine_memory()),
             alarms=Alarms(clock),
             steps=self._steps,
             skip=Policy(skip),

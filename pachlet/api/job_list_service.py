@@ -22,6 +22,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
 from pachlet.pps import pipelines
 from pachlet.pps.jobs import JobRecord
+from pachlet.pps.waiting import with_wait
 
 _PAGE = 500
 _LAST = 2**62
@@ -36,7 +37,11 @@ class JobListService(PpsPart):
         if request.wait:
             record = self._wait(record, context)
         with self.engine.database.read() as db:
-            return pps_messages.job_info(db, record, details=request.details)
+            return pps_messages.job_info(db, self._seen(db, record), details=request.details)
+
+    def _seen(self, db: Statements, record: JobRecord) -> JobRecord:
+        """Return a job with what it waits for."""
+        return with_wait(db, self.engine.leases, record)
 
     def _wait(self, record: JobRecord, context: Context) -> JobRecord:
         def look() -> JobRecord | None:
@@ -58,7 +63,7 @@ class JobListService(PpsPart):
         for record in records:
             settled = self._wait(record, context) if request.wait else record
             with self.engine.database.read() as db:
-                info = pps_messages.job_info(db, settled, details=request.details)
+                info = pps_messages.job_info(db, self._seen(db, settled), details=request.details)
             yield info
         if request.wait:
             self._wait_for_commits(id, context)
@@ -85,6 +90,9 @@ class JobListService(PpsPart):
                     continue
                 if not all(record.id in each for each in sets):
                     continue
+                if not record.state.is_terminal:
+                    with self.engine.database.read() as db:
+                        record = self._seen(db, record)
                 info = pps_messages.job_info_of(owner, record, details=request.details)
                 if not keeps(info):
                     continue
@@ -161,7 +169,7 @@ class JobListService(PpsPart):
             if request.HasField("paginationMarker") and records and first.key != records[at].key:
                 return []
             return [
-                pps_messages.job_info_of(owners.of(each), each, details=request.details)
+                pps_messages.job_info_of(owners.of(each), self._seen(db, each), details=request.details)
                 for each in records
                 if not projects or owners.of(each).project in projects
             ]

@@ -1,7 +1,8 @@
 """Show how far something is: redrawn in place on a terminal, plain lines elsewhere.
 
-One object serves put, wait and apply, so that they look alike. Without a terminal a line is written only when
-something has happened (a job began or ended), never for a count, so that logs stay short.
+One object serves put, wait, apply, gc, backup and backfill, so that they look alike. Without a terminal a line is
+written when something has happened (a job began or ended) and, so that nothing is silent for long, when nothing was
+written for a while: after two seconds first, then more and more rarely, so that logs stay short.
 
 Read next: pachlet/client/watch.py (who reports jobs).
 """
@@ -21,6 +22,8 @@ from pachlet.client.jobs import TERMINAL, state_of
 _REDRAW = 0.1  # seconds; more often is only flicker
 _WIDTH = 20  # cells of a bar
 _SURE = 1.0  # seconds; what the rate will be is a guess before
+_SILENT = 2.0  # seconds; what takes longer is told
+_RAREST = 30.0  # seconds between two lines that only say how far it is
 _WORDS = {"JOB_CREATED": "waiting", "JOB_STARTING": "waiting"}
 
 
@@ -46,6 +49,9 @@ class Progress:
         self._drawn_at = float("-inf")
         self._began = clock()
         self._told: dict[tuple[str, str, str], str] = {}
+        self._told_at = self._began
+        self._pause = _SILENT
+        self._waits: dict[tuple[str, str, str], tuple[str, float | None]] = {}
 
     def line(self, text: str) -> None:
         """Say something that stays."""
@@ -53,11 +59,20 @@ class Progress:
             self._erase()
             self._out.write(text + "\n")
             self._out.flush()
+            self._told_at = self._clock()
 
     def step(self, text: str) -> None:
-        """Show what is going on right now; nothing where the display is not live."""
+        """Show what is going on right now; where the display is not live, now and then."""
         if self.live:
             self._draw(lambda: [text], final=False)
+        else:
+            self._tell_rarely(lambda: text)
+
+    def _tell_rarely(self, make: Callable[[], str]) -> None:
+        """Write a line if there was none for a while, and then be silent for longer."""
+        if self._clock() - self._told_at >= self._pause:
+            self._pause = min(self._pause * 1.5, _RAREST)
+            self.line(make())
 
     def bytes(self, what: str, total: int | Callable[[], int | None] | None = None) -> Callable[[int], None]:
         """Return a function to be told of bytes as they pass; it may be called from any thread.
@@ -70,11 +85,15 @@ class Progress:
         def advance(count: int) -> None:
             nonlocal done
             done += count
+            whole = total() if callable(total) else total
+
+            def text() -> str:
+                return _bytes_line(what, done, whole, self._clock() - began)
+
             if self.live:
-                whole = total() if callable(total) else total
-                self._draw(
-                    lambda: [_bytes_line(what, done, whole, self._clock() - began)], final=done == whole
-                )
+                self._draw(lambda: [text()], final=done == whole)
+            else:
+                self._tell_rarely(text)
 
         return advance
 
@@ -90,6 +109,22 @@ class Progress:
             if self._told.get(key) != state and (state == "JOB_RUNNING" or state in TERMINAL):
                 self._told[key] = state
                 self.line(_plain_line(info))
+            elif state in _WORDS and self._is_stuck(key, info.reason):
+                self.line(_plain_line(info))
+        if any(state_of(info) not in TERMINAL for info in infos):
+            self._tell_rarely(lambda: self._summary(infos))
+
+    def _is_stuck(self, key: tuple[str, str, str], reason: str) -> bool:
+        """Tell, once, that a job waits for something and not just for another job."""
+        if not reason or reason.startswith("waiting for job "):
+            return False
+        before, since = self._waits.get(key, ("", None))
+        if before != reason:
+            self._waits[key] = (reason, self._clock())
+        elif since is not None and self._clock() - since >= _SILENT:
+            self._waits[key] = (reason, None)  # told
+            return True
+        return False
 
     def close(self) -> None:
         """Take the live part off the terminal; what stays is what line() wrote."""
@@ -102,15 +137,19 @@ class Progress:
         width = max((len(info.job.pipeline.name) for info in infos), default=0)
         shown = sorted(infos, key=lambda info: state_of(info) in TERMINAL) if len(infos) > room else infos
         lines = [self._live_line(info, width) for info in shown[:room]]
+        return [*lines, self._summary(infos)]
+
+    def _summary(self, infos: Sequence[Message]) -> str:
         over = sum(state_of(info) in TERMINAL for info in infos)
         elapsed = human_duration(self._clock() - self._began).lower()
-        return [*lines, f"{over} of {len(infos)} jobs over, {elapsed}"]
+        return f"{over} of {len(infos)} jobs over, {elapsed}"
 
     def _live_line(self, info: Message, width: int) -> str:
         done = info.data_processed + info.data_skipped + info.data_failed + info.data_recovered
         filled = _WIDTH * done // info.data_total if info.data_total else 0
         bar = "▇" * filled + "░" * (_WIDTH - filled)
-        return f"{info.job.pipeline.name:<{width}} {bar} {_counts(info)}  {self._state(info)}"
+        reason = f": {_waited(info)}" if state_of(info) in _WORDS and info.reason else ""
+        return f"{info.job.pipeline.name:<{width}} {bar} {_counts(info)}  {self._state(info)}{reason}"
 
     def _state(self, info: Message) -> str:
         state = state_of(info)
@@ -142,9 +181,14 @@ class Progress:
 
 def _plain_line(info: Message) -> str:
     state = state_of(info)
-    reason = f": {info.reason}" if info.reason else ""
+    reason = f": {_waited(info)}" if info.reason else ""
     counts = f" ({_counts(info)})" if state in TERMINAL else ""
     return f"{info.job.pipeline.project.name}/{info.job.pipeline.name}: {_word(state)}{reason}{counts}"
+
+
+def _waited(info: Message) -> str:
+    """Return the reason without the word that stands before it."""
+    return str(info.reason).removeprefix("waiting ")
 
 
 def _counts(info: Message) -> str:

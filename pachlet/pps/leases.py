@@ -57,6 +57,8 @@ class Offer:
     """Called once all is recorded."""
     failed: Callable[[Exception], None]
     """Called once if it can't go on; nothing is recorded after that."""
+    memory: int = 0
+    """Bytes that one worker asks for."""
     left: int = 0
     """How many datums are not recorded."""
     workers: int = 0
@@ -103,6 +105,20 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """What a job that no worker has waits for."""
+
+    memory: int
+    """Bytes that one worker of it asks for."""
+    free: int
+    """Bytes that nobody has asked for."""
+    busy: list[str]
+    """What each worker that works is at: project/name of a pipeline."""
+    idle: int
+    """How many workers wait for work."""
+
+
+@dataclass(frozen=True)
 class Renewal:
     """What a worker is told when it says that it is still there."""
 
@@ -113,8 +129,10 @@ class Renewal:
 class Leases:
     """Every offer and every lease; safe from any thread."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, memory: int) -> None:
+        """Give leases out by this clock, as many as this memory holds of what their pipelines ask for."""
         self._clock = clock
+        self._memory = memory
         self._changed = threading.Condition()
         self._offers: dict[int, Offer] = {}
         self._held: dict[str, Held] = {}
@@ -170,7 +188,7 @@ class Leases:
         with self._changed:
             while not self._closed:
                 self._expire()
-                if (offer := self._next(worker, may_run)) is not None:
+                if (offer := self._next(worker, may_run, is_own=seconds is None)) is not None:
                     return self._give(offer, worker, seconds)
                 left = until - time.monotonic()
                 if left <= 0:
@@ -181,6 +199,21 @@ class Leases:
                 finally:
                     self._waiting -= 1
             raise NoMoreWork
+
+    def wait_of(self, job: int) -> Wait | None:
+        """Return what a job waits for; None if a worker has it, or it has nothing for one."""
+        with self._changed:
+            offer = self._offers.get(job)
+            if offer is None or offer.workers or not offer.sets:
+                return None
+            busy = [
+                f"{each.offer.pipeline.project}/{each.offer.pipeline.name}" for each in self._held.values()
+            ]
+            return Wait(offer.memory, self._free(), busy, self._waiting)
+
+    def _free(self) -> int:
+        """Return how much memory the server's own workers leave, by what was asked for."""
+        return self._memory - sum(each.offer.memory for each in self._held.values() if each.seconds is None)
 
     def hold(self, token: str, hold: Hold) -> None:
         """Remember whom to tell when a lease is void."""
@@ -301,13 +334,18 @@ class Leases:
             )
         return held
 
-    def _next(self, worker: str, may_run: Callable[[Work], bool]) -> Offer | None:
+    def _next(self, worker: str, may_run: Callable[[Work], bool], *, is_own: bool) -> Offer | None:
         fit = [
             each
             for each in self._offers.values()
             if each.wants_workers and worker not in each.refused_by and may_run(each.work)
         ]
-        return min(fit, key=lambda each: (each.workers, each.served), default=None)
+        free = self._free() if is_own else self._memory
+        for each in sorted(fit, key=lambda each: (each.workers, each.served)):
+            if each.memory <= free:
+                return each
+            free = 0  # whoever asks for some waits behind it, so that its turn comes
+        return None
 
     def _give(self, offer: Offer, worker: str, seconds: float | None) -> Held:
         todo = {each.datum.id: each for each in offer.sets.popleft()}

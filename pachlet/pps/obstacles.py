@@ -17,13 +17,11 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch
 from pachlet.pfs import branches
 from pachlet.pps.inputs import parse_input
-from pachlet.pps.permits import requests_of
+from pachlet.pps.permits import amount, requests_of
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.secrets import check_secrets
 from pachlet.worker.capacity import machine_memory
 from pachlet.worker.interface import Runner
-
-_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
 def find_obstacle(db: Statements, runner: Runner, record: PipelineRecord) -> str:
@@ -63,14 +61,6 @@ def check_size(spec: Mapping[str, Any]) -> None:
             f"its workers ask for {asked.cpu:g} processors, and this machine has {cores}",
             hint="lower resource_requests.cpu, or resource_limits.cpu where there is no request",
         )
-
-
-def amount(size: int) -> str:
-    """Return a number of bytes as people say it: 4 GB."""
-    number, unit = float(size), 0
-    while number >= 1000 and unit < len(_UNITS) - 1:
-        number, unit = number / 1000, unit + 1
-    return f"{number:.3g} {_UNITS[unit]}" if number < 999.5 else f"{number:.0f} {_UNITS[unit]}"
 
 
 def reads(record: PipelineRecord) -> list[Branch]:

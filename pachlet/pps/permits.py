@@ -18,6 +18,7 @@ from pachlet.worker.interface import Limits
 
 Network = Literal["ask", "allow", "deny"]
 """`ask`: the pipelines that say so have it. `allow`: all but those that deny it. `deny`: none."""
+_UNITS = ("B", "KB", "MB", "GB", "TB", "PB")
 
 
 def limits_of(spec: Mapping[str, Any]) -> Limits:
@@ -53,3 +54,11 @@ def may_use_network(spec: Mapping[str, Any], policy: Network) -> bool:
 
 def _asked(spec: Mapping[str, Any]) -> str:
     return str(((spec.get("metadata") or {}).get("annotations") or {}).get(NETWORK, ""))
+
+
+def amount(size: int) -> str:
+    """Return a number of bytes as people say it: 4 GB."""
+    number, unit = float(size), 0
+    while number >= 1000 and unit < len(_UNITS) - 1:
+        number, unit = number / 1000, unit + 1
+    return f"{number:.3g} {_UNITS[unit]}" if number < 999.5 else f"{number:.0f} {_UNITS[unit]}"

@@ -33,7 +33,7 @@ from pachlet.pps.jobs import JobRecord
 from pachlet.pps.leases import Offer
 from pachlet.pps.logbook import Source
 from pachlet.pps.obstacles import check_needs
-from pachlet.pps.permits import limits_of, may_use_network
+from pachlet.pps.permits import limits_of, may_use_network, requests_of
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import (
     Plan,
@@ -253,6 +253,7 @@ class JobRun:
             inputs=inputs,
             sets=deque(sets),
             limit=pipeline.parallelism,
+            memory=requests_of(pipeline.spec).memory or 0,
             done=lambda: self._go_on(self._complete),
             failed=lambda problem: self._go_on(lambda: self._fail(problem)),
         )

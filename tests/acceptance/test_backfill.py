@@ -54,8 +54,8 @@ def test_missing_ticks_are_made_in_order(connection: Connection) -> None:
         0,
         "tick: 4 ticks would be made, 2024-02-01T00:00:00Z to 2024-02-01T03:00:00Z\n",
     )
-    status, out, err = typed(connection, "p", *SPAN, "--wait")
-    assert (status, err) == (0, "")
+    status, out, _ = typed(connection, "p", *SPAN, "--wait")
+    assert status == 0
     assert out.splitlines() == [
         "tick: 4 ticks made, 2024-02-01T00:00:00Z to 2024-02-01T03:00:00Z",
         "the jobs of 4 ticks are over, 0 without success",
@@ -123,7 +123,7 @@ def test_failed_jobs_of_ticks_are_told(connection: Connection) -> None:
     status, out, err = typed(connection, "p", *SPAN, "--wait")
     assert status == 1
     assert out.splitlines()[-1].endswith("3 without success")  # the broken tick stays among the datums
-    assert err.splitlines()[0].startswith("tick 2 of 4: p@")
+    assert any(line.startswith("tick 2 of 4: p@") for line in err.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,9 @@ def put_file(session: Session, arguments: Namespace) -> int | None:
     inspect_repo(connection, where.partition("@")[0])  # before gigabytes travel to a repo that is not there
     named = _named(puts) if session.talkative else []
     before = _sizes(connection, where, named)
-    is_shown = arguments.progress != "false" and session.progress.live
-    measure = Measure(puts) if puts and (is_shown or session.talkative) else None
+    is_shown = arguments.progress != "false"
+    is_live = is_shown and session.progress.live
+    measure = Measure(puts) if puts and (is_live or session.talkative) else None
     put(
         connection,
         where,

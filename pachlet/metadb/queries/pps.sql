@@ -114,6 +114,10 @@ WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing') GROU
 SELECT * FROM jobs WHERE pipeline = :pipeline
     AND state IN ('created', 'starting', 'running', 'egressing', 'finishing') ORDER BY key
 
+-- unfinished_job_before: the oldest of a pipeline that one has to wait for
+SELECT id FROM jobs WHERE pipeline = :pipeline AND key < :key
+    AND state IN ('created', 'starting', 'running', 'egressing', 'finishing') ORDER BY key LIMIT 1
+
 -- set_job_state: where it stands
 UPDATE jobs SET state = :state, reason = :reason, started = coalesce(started, :started),
     finished = coalesce(finished, :finished) WHERE key = :key

@@ -33,7 +33,7 @@ def job(name: str, state: str, done: int = 0, total: int = 4, reason: str = "") 
 
 def test_lines_tell_only_what_happened() -> None:
     out = io.StringIO()
-    progress = Progress(out, live=False, clock=Clock())
+    progress = Progress(out, live=False, clock=Hand())
     progress.jobs([job("a", "JOB_CREATED"), job("b", "JOB_CREATED")])
     progress.jobs([job("a", "JOB_RUNNING"), job("b", "JOB_CREATED")])
     progress.jobs([job("a", "JOB_RUNNING", 2), job("b", "JOB_CREATED")])
@@ -100,6 +100,47 @@ def test_time_left_is_told_once_the_size_is_known() -> None:
     assert shown[0].startswith("put 1KiB, ")
     assert re.fullmatch(r"put ░{20} 2KiB of 1MiB, \d+B/s, (\d+) minutes left\n", shown[1])
     assert "left" not in shown[2]
+
+
+def test_nothing_is_silent_for_long_without_a_terminal() -> None:
+    out, clock = io.StringIO(), Hand()
+    progress = Progress(out, live=False, clock=clock)
+    advance = progress.bytes("put", 40)
+    for number in range(1, 41):
+        clock.now = number / 2
+        advance(1)
+    told = out.getvalue().splitlines()
+    assert told[0].startswith("put ")
+    assert "4B of 40B" in told[0]  # after two seconds, then more rarely
+    assert len(told) == 4
+    progress.line("news")
+    progress.step("still at it")
+    assert out.getvalue().splitlines()[-1] == "news"
+    clock.now += 31
+    progress.step("still at it")
+    assert out.getvalue().splitlines()[-1] == "still at it"
+
+
+def test_job_that_is_stuck_is_told_once_with_what_it_waits_for() -> None:
+    out, clock = io.StringIO(), Hand()
+    progress = Progress(out, live=False, clock=clock)
+    stuck = job("a", "JOB_STARTING", reason="waiting for a free worker (1 of 1 busy with p/b)")
+    turn = job("c", "JOB_CREATED", reason="waiting for job x of p/a")
+    for number in range(8):
+        clock.now = number / 2
+        progress.jobs([stuck, turn])
+    assert out.getvalue().splitlines() == [
+        "p/a: waiting: for a free worker (1 of 1 busy with p/b)",
+    ]
+
+
+class Hand:
+    """A clock that is moved by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def test_bytes_are_silent_without_a_terminal() -> None:
