@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pachlet.api.handlers import Context
 from pachlet.errors import InvalidArgument, NotFound
 from pachlet.metadb.changes import Closed
 from pachlet.paths import check_file_path
+from pachlet.pps.datum_folder import Found, original
 from pachlet.pps.desk import Desk, as_input_file, lease_of, source_of
 from pachlet.storage.chunks import ChunkWriter
 from pachlet.storage.content import Content, write_content
@@ -88,7 +89,9 @@ class WorkService:
     def Inputs(self, request: Any, context: Context) -> Iterator[Any]:
         for found in self._desk.begin(request.token, request.datum):
             file = as_input_file(found)
-            yield messages.make("pachlet.v1.InputFile", path=file.path, key=file.key, size=file.size)
+            yield messages.make(
+                "pachlet.v1.InputFile", path=file.path, key=file.key, size=file.size, is_lazy=file.is_lazy
+            )
 
     def Read(self, request: Any, context: Context) -> Iterator[Any]:
         found = self._desk.inputs(request.token, request.datum)
@@ -111,11 +114,37 @@ class WorkService:
             raise InvalidArgument(f"the datum's end makes no sense: {error}") from None
         self._leases.find(ending.token, ending.datum)  # before anything is stored
         writer = self._desk.files.store.writer()
-        outputs = list(_read_outputs(requests, writer))
+        outputs = list(self._read_outputs(requests, writer, self._desk.inputs(ending.token, ending.datum)))
         seconds = time.monotonic() - started
         recorded = self._desk.settle(ending.token, ending.datum, result, outputs, writer, seconds)
         recorded.result()
         return messages.empty()
+
+    def _read_outputs(
+        self, requests: Iterator[Any], writer: ChunkWriter, inputs: Sequence[Found]
+    ) -> Iterator[tuple[str, Content]]:
+        """Store the files that come as pieces, the first of each with its path; yield paths and contents."""
+        piece = next(requests, None)
+        while piece is not None:
+            path = piece.piece.path
+            check_file_path(path)
+            if piece.piece.input:
+                yield path, original(self._desk.files.store, writer, inputs, piece.piece.input)
+                piece = next(requests, None)
+                continue
+            following: list[Any] = []
+
+            def blocks(first: bytes = piece.piece.bytes, following: list[Any] = following) -> Iterator[bytes]:
+                if first:
+                    yield first
+                for each in requests:
+                    if each.piece.path:
+                        following.append(each)
+                        return
+                    yield each.piece.bytes
+
+            yield path, write_content(writer, blocks())
+            piece = following[0] if following else None
 
     def Say(self, request: Any, context: Context) -> Any:
         held = self._leases.get(request.token)
@@ -139,24 +168,3 @@ class WorkService:
             )
         self._leases.give_back(request.token, refused=bool(request.problem))
         return messages.empty()
-
-
-def _read_outputs(requests: Iterator[Any], writer: ChunkWriter) -> Iterator[tuple[str, Content]]:
-    """Store the files that come as pieces, the first of each with its path; yield paths and contents."""
-    piece = next(requests, None)
-    while piece is not None:
-        path = piece.piece.path
-        check_file_path(path)
-        following: list[Any] = []
-
-        def blocks(first: bytes = piece.piece.bytes, following: list[Any] = following) -> Iterator[bytes]:
-            if first:
-                yield first
-            for each in requests:
-                if each.piece.path:
-                    following.append(each)
-                    return
-                yield each.piece.bytes
-
-        yield path, write_content(writer, blocks())
-        piece = following[0] if following else None

@@ -8,15 +8,17 @@ Read next: local_head.py (who asks), ../worker/layout.py (how files are laid out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pachlet.errors import Refused
 from pachlet.pps.datum import Datum
 from pachlet.pps.job_inputs import JobInputs
-from pachlet.storage.chunks import ChunkWriter
-from pachlet.storage.content import Content, write_content
+from pachlet.storage.chunks import ChunkStore, ChunkWriter
+from pachlet.storage.content import Content, concat, write_content
 from pachlet.storage.fileset import Entry
+from pachlet.worker.head import Output
 from pachlet.worker.scratch import open_file
 
 _BLOCK = 1 << 20
@@ -33,6 +35,8 @@ class Found:
     entries: list[Entry]
     is_empty: bool
     """Whether the step is to see its name only."""
+    is_lazy: bool = False
+    """Whether the step is to read it through a named pipe."""
 
 
 def input_files(inputs: JobInputs, datum: Datum) -> list[Found]:
@@ -45,7 +49,8 @@ def input_files(inputs: JobInputs, datum: Datum) -> list[Found]:
             key = file.name, entry.path
             if key not in found:
                 seen.add(key)
-                found[key] = Found(f"{file.name}{entry.path}", [entry], file.input.empty_files)
+                path, input = f"{file.name}{entry.path}", file.input
+                found[key] = Found(path, [entry], input.empty_files, input.lazy and not input.empty_files)
             elif key in seen:
                 found[key].entries.append(entry)
     return list(found.values())
@@ -70,9 +75,36 @@ def datum_environ(datum: Datum, inputs: JobInputs, job_id: str) -> dict[str, str
     return environ
 
 
-def bring_in(writer: ChunkWriter, outputs: Iterable[tuple[str, Path]]) -> list[tuple[str, Content]]:
-    """Store what a step wrote; return paths and contents."""
-    return [(path, write_content(writer, _blocks(place))) for path, place in outputs]
+def bring_in(
+    store: ChunkStore, writer: ChunkWriter, outputs: Iterable[tuple[str, Output]], inputs: Sequence[Found]
+) -> list[tuple[str, Content]]:
+    """Store what a step wrote; return paths and contents. What is an input of its datum is not read again.
+
+    Raises:
+        Refused: a file is none any more, or can't be read.
+    """
+    return [
+        (
+            path,
+            write_content(writer, _blocks(place))
+            if isinstance(place, Path)
+            else original(store, writer, inputs, place.path),
+        )
+        for path, place in outputs
+    ]
+
+
+def original(store: ChunkStore, writer: ChunkWriter, inputs: Sequence[Found], path: str) -> Content:
+    """Return an input of a datum, by its path below /pfs, as it is in its repo; nothing is read or stored again.
+
+    Raises:
+        Refused: the datum has no such input.
+    """
+    parts = next(([each.content for each in found.entries] for found in inputs if found.path == path), None)
+    if parts is None:
+        raise Refused(f"the datum has no input {path}")
+    writer.lean_on(digest for part in parts for digest, _ in part.chunks)
+    return concat(store, writer, parts)
 
 
 def _blocks(file: Path) -> Iterator[bytes]:

@@ -93,4 +93,4 @@ def as_input_file(found: Found) -> InputFile:
     contents = [entry.content for entry in found.entries]
     chunks = [digest for content in contents for digest, _ in content.chunks]
     key = chunks[0] if len(chunks) == 1 else hashlib.blake2b(b"".join(chunks), digest_size=32).digest()
-    return InputFile(found.path, key, sum(content.size for content in contents))
+    return InputFile(found.path, key, sum(content.size for content in contents), found.is_lazy)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from pachlet.pps.datum_folder import bring_in
 from pachlet.pps.desk import Desk, as_input_file, lease_of, source_of
 from pachlet.pps.leases import Held
-from pachlet.worker.head import AttemptLines, Hold, InputFile, Lease, Result, Task
+from pachlet.worker.head import AttemptLines, Hold, InputFile, Lease, Output, Result, Task
 from pachlet.worker.interface import Prepared
 
 
@@ -48,10 +47,11 @@ class LocalHead:
         for file in files:
             yield file, self._desk.read(found[file.path])
 
-    def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
+    def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Output]]) -> None:
         started = time.monotonic()
-        writer = self._desk.files.store.writer()
-        contents = bring_in(writer, outputs)
+        store = self._desk.files.store
+        writer = store.writer()
+        contents = bring_in(store, writer, outputs, self._desk.inputs(lease.token, task.id))
         seconds = time.monotonic() - started
         self._desk.settle(lease.token, task.id, result, contents, writer, seconds)
 

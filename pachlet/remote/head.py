@@ -20,7 +20,17 @@ from typing import Any
 
 from pachlet.client.connection import Connection
 from pachlet.errors import FailedPrecondition, PachletError, Unavailable
-from pachlet.worker.head import AttemptLines, Hold, InputFile, Lease, LeaseLost, NoMoreWork, Result, Task
+from pachlet.worker.head import (
+    AttemptLines,
+    Hold,
+    InputFile,
+    Lease,
+    LeaseLost,
+    NoMoreWork,
+    Output,
+    Result,
+    Task,
+)
 from pachlet.worker.host import host_image
 from pachlet.worker.interface import Prepared, Runner
 from pachlet.worker.lease_messages import ending_message, read_lease
@@ -124,7 +134,7 @@ class RemoteHead:
 
     def inputs(self, lease: Lease, task: Task) -> list[InputFile]:
         answers = self._stream("Inputs", {"token": lease.token, "datum": task.id})
-        return [InputFile(each.path, each.key, each.size) for each in answers]
+        return [InputFile(each.path, each.key, each.size, each.is_lazy) for each in answers]
 
     def read(
         self, lease: Lease, task: Task, files: Sequence[InputFile]
@@ -135,10 +145,13 @@ class RemoteHead:
         for file, (_, _, blocks) in zip(files, _files(answers), strict=True):
             yield file, blocks
 
-    def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
+    def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Output]]) -> None:
         def messages() -> Iterator[Any]:
             yield {"ending": ending_message(lease.token, task.id, result)}
             for path, place in outputs:
+                if isinstance(place, InputFile):
+                    yield {"piece": {"path": path, "input": place.path}}
+                    continue
                 yield {"piece": {"path": path}}
                 with open_file(place) as file:
                     while block := file.read(_PIECE):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import grp
 import math
+import os
 import pwd
 import re
 from collections.abc import Container, Mapping, Sequence
@@ -60,11 +61,22 @@ class Place:
         return self.volume / "tmp"
 
     def locate(self, path: str) -> Path | None:
-        """Return where a path of the step's is on this machine, if it is in a folder that is the step's own."""
-        for shown, folder in (("/pfs", self.pfs), ("/tmp", self.tmp), ("/var/tmp", self.tmp)):
+        """Return where a path of the step's is on this machine: in its own folders, or in what it is shown."""
+        if not self.sandboxed and path.startswith(f"{self.pfs}/"):
+            return Path(path)
+        for shown, folder in self._places:
             if path == shown or path.startswith(f"{shown}/"):
-                return folder / path[len(shown) :].lstrip("/")
-        return None
+                return Path(f"{folder}{path[len(shown) :]}")
+        return self.folder / "root" / path.lstrip("/") if self.sandboxed else None
+
+    @cached_property
+    def _places(self) -> list[tuple[str, str]]:
+        """What is shown where, the innermost first."""
+        if not self.sandboxed:
+            return [("/pfs", str(self.pfs))]
+        shown = [(target, os.path.realpath(source)) for source, target in self._root.binds]
+        shown += [(target, os.path.realpath(source)) for source, target in self._root.below_tmp]
+        return sorted([*shown, ("/tmp", str(self.tmp))], key=lambda pair: len(pair[0]), reverse=True)
 
     def request(self, cmd: Sequence[str], environ: Mapping[str, str], kept: Container[str]) -> Request:
         """Return what to start for `cmd` with the datum's `environ`; `kept` are the limits of its control group.

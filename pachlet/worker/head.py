@@ -87,6 +87,12 @@ class InputFile:
     key: bytes
     """Equal keys mean equal bytes."""
     size: int
+    is_lazy: bool = False
+    """Whether the step sees a named pipe, and the bytes are asked for once it is opened."""
+
+
+Output = Path | InputFile
+"""Where the bytes of a file are that a step wrote, or the input that it linked to."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +153,16 @@ class Head(Protocol):
     ) -> Iterator[tuple[InputFile, Iterator[bytes]]]:
         """Yield some of these files with their bytes, in the order asked for. Raises LeaseLost."""
 
-    def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Path]]) -> None:
+    def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Output]]) -> None:
         """Tell how a datum ended, with the files that it wrote, by path; they may be gone once this returns.
+
+        A file that is an input stands for the input as it is in its repo, whatever the step was shown of it.
 
         It is recorded as a whole, or not at all. Twice is once: the second time is refused.
 
         Raises:
             LeaseLost: the lease is void; the datum is, or was, another's to run.
+            Refused: a file can't be read any more, or is none now.
         """
 
     def should_yield(self, lease: Lease) -> bool:

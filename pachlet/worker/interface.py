@@ -147,9 +147,10 @@ class Session(Protocol):
         """
 
     def locate(self, path: str) -> Path | None:
-        """Return where a folder that the step writes to, or /pfs, is on this machine; None for other paths.
+        """Return where a path of the step's is on this machine; None if that can't be told.
 
-        `path` is absolute and as the step sees it. Links are not followed: a step may have put them there.
+        `path` is absolute and as the step sees it; what it writes, and what it is shown, can be found. It may not be
+        there, and links in it are not followed: a step may have put them there.
         """
 
     @property

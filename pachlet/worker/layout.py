@@ -9,11 +9,13 @@ Read next: head.py (where the files come from), session.py (whose folder it is).
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pachlet.worker.head import InputFile
+from pachlet.worker.pipes import LazyPipes
 from pachlet.worker.scratch import remove
 
 _OURS = ("out", ".env")
@@ -31,26 +33,35 @@ class Layout:
         self._lying: dict[str, bytes] = {}
         self._folders: set[str] = set()
         self._size = 0
+        self.pipes = LazyPipes(pfs)
+        """The lazy inputs among what lies there."""
 
     def forget(self) -> None:
         """Trust nothing that lies there any more; somebody emptied the folder, or may have written to it."""
         self._lying.clear()
         self._folders.clear()
         self._size = 0
+        self.pipes.forget()
 
     def lay_out(self, wanted: Iterable[InputFile], read: Read) -> None:
         """Make the folder hold these files and no others; `read` is asked for those that are not there."""
+        self.pipes.remove_all()
         files = {each.path: each for each in wanted}
-        stale = [path for path, key in self._lying.items() if path not in files or files[path].key != key]
+        kept = {path: each.key for path, each in files.items() if not each.is_lazy}
+        stale = [path for path, key in self._lying.items() if kept.get(path) != key]
         for path in stale:
             os.unlink(f"{self._pfs}/{path}")
             del self._lying[path]
         self._drop_empty_folders(files)
-        missing = [each for path, each in files.items() if path not in self._lying]
+        missing = [each for path, each in files.items() if path not in self._lying and not each.is_lazy]
         if missing:
             for each, blocks in read(missing):
                 self._write(each, blocks)
-        self._size = sum(each.size for each in files.values())
+        for each in files.values():
+            if each.is_lazy:
+                self._make_folders(each)
+                self.pipes.add(each, functools.partial(_bytes_of, each, read))
+        self._size = sum(each.size for each in files.values() if not each.is_lazy)
 
     def rest(self) -> None:
         """Get ready to be unused for a while."""
@@ -63,11 +74,14 @@ class Layout:
             os.rmdir(f"{self._pfs}/{folder}")
             self._folders.discard(folder)
 
-    def _write(self, file: InputFile, blocks: Iterator[bytes]) -> None:
+    def _make_folders(self, file: InputFile) -> None:
         for folder in reversed(_above(file.path)):
             if folder not in self._folders:
                 os.mkdir(f"{self._pfs}/{folder}")
                 self._folders.add(folder)
+
+    def _write(self, file: InputFile, blocks: Iterator[bytes]) -> None:
+        self._make_folders(file)
         try:
             descriptor = os.open(
                 f"{self._pfs}/{file.path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
@@ -90,6 +104,11 @@ class Layout:
         for name in os.listdir(self._pfs):
             if name not in _OURS:
                 remove(Path(self._pfs, name))
+
+
+def _bytes_of(file: InputFile, read: Read) -> Iterator[bytes]:
+    for _, blocks in read([file]):
+        yield from blocks
 
 
 def _above(path: str) -> list[str]:

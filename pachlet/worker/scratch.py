@@ -1,26 +1,39 @@
-"""Empty and remove folders that a step wrote to.
+"""Empty and remove folders that a step wrote to, and open its files.
 
-A step may leave anything in its output: links that point elsewhere are removed, never followed, and folders
-without permissions are opened first, so that a worker can always clean up after its datum.
+A step may leave anything in its output: links that point elsewhere, folders without permissions, folders nested
+deeper than any path is long; with datum batching it still runs and may put a link where a file was. So a worker
+changes and opens only what a descriptor says it is, and follows no link.
 
-Read next: session.py (when that happens).
+Read next: session.py (when that happens), outputs.py (what is opened).
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
-import shutil
 import stat
+import struct
 from pathlib import Path
 from typing import BinaryIO
+
+from pachlet.errors import Refused
+
+_SYS_OPENAT2 = 437  # the same on every architecture; Linux 5.6 or newer
+_AT_FDCWD, _RESOLVE_NO_MAGICLINKS, _RESOLVE_NO_SYMLINKS = -100, 0x02, 0x04
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def empty(folder: Path, *, keep: str = "") -> None:
     """Remove everything in `folder` but the entry `keep`; the folder itself stays, and can be used again."""
     _let_us(folder, 0o700)
-    for entry in folder.iterdir():
-        if entry.name != keep:
-            remove(entry)
+    top = os.open(folder, _FOLDER)
+    try:
+        _empty(top, keep)
+    finally:
+        os.close(top)
 
 
 def remove(path: Path) -> None:
@@ -28,11 +41,54 @@ def remove(path: Path) -> None:
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
+    empty(path)
+    path.rmdir()
+
+
+def _empty(top: int, keep: str) -> None:
+    """Empty a folder, whatever the depth: each folder in it is taken to its top before it is looked into."""
+    aside = f".{os.urandom(8).hex()}-"  # a name that the step can't have given
+    todo = _clear_files(top, top, keep, aside)
+    made = 0
+    while todo:
+        name = todo.pop()
+        _open_to_us(top, name)
+        below = os.open(name, _FOLDER, dir_fd=top)
+        try:
+            found = _clear_files(below, top, "", f"{aside}{made}-")
+        finally:
+            os.close(below)
+        made += 1
+        todo += found
+        os.rmdir(name, dir_fd=top)
+
+
+def _clear_files(folder: int, top: int, keep: str, aside: str) -> list[str]:
+    """Remove the files of a folder and move its folders to `top`; return the names that they have there."""
+    moved: list[str] = []
+    with os.scandir(folder) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries if entry.name != keep]
+    for name, is_folder in found:
+        if not is_folder:
+            os.unlink(name, dir_fd=folder)
+        elif folder == top:
+            moved.append(name)
+        else:
+            _open_to_us(folder, name)  # where a folder is, is written in it: it takes that right to move it
+            moved.append(f"{aside}{len(moved)}")
+            os.rename(name, moved[-1], src_dir_fd=folder, dst_dir_fd=top)
+    return moved
+
+
+def _open_to_us(folder: int, name: str) -> None:
+    """Let us read and change a folder in a folder; nothing is changed that is not one."""
+    found = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
     try:
-        shutil.rmtree(path)
-    except PermissionError:
-        open_up(path)
-        shutil.rmtree(path)
+        mode = os.fstat(found).st_mode
+        if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
+            os.chmod(f"/proc/self/fd/{found}", stat.S_IMODE(mode) | 0o700)
+    finally:
+        os.close(found)
 
 
 def open_up(folder: Path) -> None:
@@ -46,12 +102,52 @@ def open_up(folder: Path) -> None:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a file of our own for reading, whatever its permissions are."""
+    """Open a file that a step wrote for reading, whatever its permissions are.
+
+    Raises:
+        Refused: it is no file any more, or a link is in its path: a step that still runs put it there.
+    """
     try:
-        return path.open("rb")
-    except PermissionError:
-        _let_us(path, 0o400)
-        return path.open("rb")
+        try:
+            descriptor = _open_plainly(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except PermissionError:
+            found = _open_plainly(path, os.O_PATH | os.O_CLOEXEC)
+            try:
+                os.chmod(f"/proc/self/fd/{found}", stat.S_IMODE(os.fstat(found).st_mode) | 0o400)
+            finally:
+                os.close(found)
+            descriptor = _open_plainly(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as problem:
+        raise _changed(path, problem.strerror or "") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _changed(path, "it is no file any more")
+    return open(descriptor, "rb")
+
+
+def _open_plainly(path: Path, flags: int) -> int:
+    """Open a path that has no link in it."""
+    how = struct.pack("QQQ", flags, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
+    descriptor = _libc.syscall(
+        ctypes.c_long(_SYS_OPENAT2),
+        ctypes.c_int(_AT_FDCWD),
+        ctypes.c_char_p(os.fsencode(path)),
+        ctypes.c_char_p(how),
+        ctypes.c_size_t(len(how)),
+    )
+    if descriptor >= 0:
+        return int(descriptor)
+    problem = ctypes.get_errno()
+    if problem == errno.ENOSYS:  # without a sandbox an older kernel will do
+        return os.open(path, flags | os.O_NOFOLLOW)
+    raise OSError(problem, os.strerror(problem), str(path))
+
+
+def _changed(path: Path, why: str) -> Refused:
+    return Refused(
+        f"{path.name} in /pfs/out was changed while it was collected: {why}",
+        hint="write the output before asking for the next datum",
+    )
 
 
 def _let_us(path: Path, wanted: int) -> None:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pachlet.errors import PachletError
-from pachlet.worker.head import Head, Lease, LeaseLost, Result, Task, Work
+from pachlet.errors import PachletError, Refused
+from pachlet.worker.head import Head, InputFile, Lease, LeaseLost, Output, Result, Task, Work
 from pachlet.worker.interface import Outcome, Prepared, Runner, Session
 from pachlet.worker.outputs import find_outputs
 from pachlet.worker.warm import Sessions, Warm
@@ -158,6 +158,7 @@ class DatumRun:
         self._holding = holding
         self._worker = worker_name(lease.work, warm.number)
         self._spent = _Spent()
+        self._inputs: dict[str, InputFile] = {}
 
     def run(self) -> None:
         """Try the datum until it succeeds or its tries are used up, and settle it.
@@ -167,7 +168,7 @@ class DatumRun:
         """
         self._holding.begin(self._task.id)
         tries, attempt, reason, state = self._lease.work.tries, 0, "", "failed"
-        outputs: list[tuple[str, Path]] = []
+        outputs: list[tuple[str, Output]] = []
         while attempt < tries and state != "success":
             outcome, outputs = self._attempt()
             if self._holding.is_void:
@@ -191,33 +192,41 @@ class DatumRun:
             download_bytes=self._spent.download_bytes,
             peak_memory=self._spent.peak_memory,
         )
-        self._head.settle(self._lease, self._task, result, outputs if state == "success" else [])
+        try:
+            self._head.settle(self._lease, self._task, result, outputs if state == "success" else [])
+        except Refused as problem:  # the step, which may still run, took away what it had written
+            result = replace(result, state="failed", reason=problem.message)
+            self._head.settle(self._lease, self._task, result, [])
         self._session.clear(keep_inputs=True)
 
-    def _attempt(self) -> tuple[Outcome, list[tuple[str, Path]]]:
+    def _attempt(self) -> tuple[Outcome, list[tuple[str, Output]]]:
         """Run the user's code once, on fresh inputs; return what it wrote, too."""
         started = time.monotonic()
         self._lay_out()
         self._spent.seconds["download"] += time.monotonic() - started
         self._say("beginning to run user code")
         work = self._lease.work
-        with self._head.attempt(self._lease, self._task, self._worker) as lines:
+        with (
+            self._head.attempt(self._lease, self._task, self._worker) as lines,
+            self._layout.pipes.fed(self._session.kill),
+        ):
             outcome = self._session.run(self._task.environ, lines.add, work.timeout)
         self._spent.add(outcome)
         self._say(f"finished running user code after {outcome.seconds:.3f} seconds")
         if outcome.ok and not self._holding.is_void:
             try:
-                return outcome, find_outputs(self._session.pfs)
+                return outcome, find_outputs(self._session.locate, self._inputs)
             except PachletError as error:
                 return Outcome(False, error.message, None, 0.0, None), []
         return outcome, []
 
     def _lay_out(self) -> None:
         files = self._head.inputs(self._lease, self._task)
+        self._inputs = {each.path: each for each in files}
         if not self._session.protects_inputs:
             self._layout.clear()
         self._session.clear(keep_inputs=True)
-        self._spent.download_bytes = sum(each.size for each in files)
+        self._spent.download_bytes = sum(each.size for each in files if not each.is_lazy)
         self._layout.lay_out(files, lambda missing: self._head.read(self._lease, self._task, missing))
 
     def _recovers(self) -> bool:
@@ -225,7 +234,10 @@ class DatumRun:
         work = self._lease.work
         if not work.transform.err_cmd:
             return False
-        with self._head.attempt(self._lease, self._task, self._worker) as lines:
+        with (
+            self._head.attempt(self._lease, self._task, self._worker) as lines,
+            self._layout.pipes.fed(self._session.kill),
+        ):
             outcome = self._session.run_err_cmd(self._task.environ, lines.add, work.timeout)
         self._spent.add(outcome)
         return outcome.ok

@@ -50,8 +50,9 @@ CLOSED = ["out", "out/a", "out/a/b", "out/a/b/c", "out/d"]
 def test_closed_folders_and_files_are_read_and_removed(pfs: Path, closed: list[str], mode: int) -> None:
     for path in reversed(closed):
         (pfs / path).chmod(mode)
-    writer: Any = None
-    found: list[Any] = datum_folder.bring_in(writer, find_outputs(pfs))
+    nothing: Any = None
+    outputs = find_outputs(lambda path: pfs / path.removeprefix("/pfs/"), {})
+    found: list[Any] = datum_folder.bring_in(nothing, nothing, outputs, ())
     assert found == [("/a/b/c", b"c"), ("/d", b"d")]
     for path in reversed(closed):
         (pfs / path).chmod(mode)
