@@ -83,6 +83,8 @@ from pachlet.pps.recovering import Recovery
 from pachlet.pps.running import JobRun
 from pachlet.pps.runs import Kind
 from pachlet.pps.scheduler import Scheduler
+from pachlet.pps.service_run import ServiceRun
+from pachlet.pps.services import Services
 from pachlet.pps.skipping import Policy
 from pachlet.pps.spouts import Spouts
 from pachlet.pps.ticking import Ticking
@@ -162,8 +164,15 @@ class Server:
         self._recorder = Recorder(transactions, engine.leases, self._logbook)
         self.desk = desk = Desk(files, engine.leases, self._recorder, self._logbook)
         self._pool = Pool(engine.workers, LocalHead(desk), engine.leases, self._runner, engine.scratch)
-        self._scheduler = Scheduler(engine, {Kind.TRANSFORM: lambda job: JobRun(engine, job)})
-        self._spouts = Spouts(engine)
+        self._services = Services(engine)
+        self._scheduler = Scheduler(
+            engine,
+            {
+                Kind.TRANSFORM: lambda job: JobRun(engine, job),
+                Kind.SERVICE: lambda job: ServiceRun(engine, self._services, job),
+            },
+        )
+        self._spouts = Spouts(engine, self._services)
         triggers, ticking = CronTriggers(self._database, transactions, clock), Ticking(engine, clock)
         recovery = Recovery(engine, clock)
         self._timer = Timer(self._database.changes, clock, [triggers.look, ticking.look, recovery.look])
@@ -245,6 +254,7 @@ class Server:
         self._chunk_door.close()
         self._scheduler.close()
         self._spouts.close()
+        self._services.close()
         self._pool.close()
         self._engine.alarms.close()
         self._recorder.close()

@@ -29,14 +29,24 @@ _TYPES = {Kind.TRANSFORM: 1, Kind.SPOUT: 2, Kind.SERVICE: 3}
 def pipeline_info(db: Statements, record: PipelineRecord, *, details: bool) -> Any:
     """Return a pps_v2.PipelineInfo."""
     rows = db.all("last_jobs", pipeline=record.key)
-    return _info(record, rows[0] if rows else None, details=details)
+    return _with_port(db, record, _info(record, rows[0] if rows else None, details=details))
 
 
 def pipeline_infos(db: Statements, records: Iterable[PipelineRecord]) -> Iterator[Any]:
     """Yield a pps_v2.PipelineInfo with details for each pipeline."""
     last = {row["pipeline"]: row for row in db.all("last_jobs", pipeline=None)}
     for each in records:
-        yield _info(each, last.get(each.key), details=True)
+        yield _with_port(db, each, _info(each, last.get(each.key), details=True))
+
+
+def _with_port(db: Statements, record: PipelineRecord, info: Any) -> Any:
+    """Say in a service's details where it is reached."""
+    if info.HasField("details") and kind_of(record.spec) is not Kind.TRANSFORM:
+        port = db.value("get_service_port", pipeline=record.key)
+        if port:
+            holder = info.details if kind_of(record.spec) is Kind.SERVICE else info.details.spout
+            holder.service.ip, holder.service.external_port = "127.0.0.1", port
+    return info
 
 
 def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:

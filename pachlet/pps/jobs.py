@@ -177,8 +177,20 @@ def finish_job(txn: Transaction, job: JobRecord) -> None:
     txn.db.run(
         "set_job_state", key=job.key, state=JobState.FINISHING, reason="", started=txn.now, finished=None
     )
+    finish_commits(txn, job)
+
+
+def finish_commits(txn: Transaction, job: JobRecord) -> None:
+    """Close what a job writes."""
     for key in (job.output, job.meta):
         commits.start_finishing(txn, commits.get_commit(txn.db, key))
+
+
+def succeed_job(txn: Transaction, job: JobRecord) -> None:
+    """Say that a job whose commits were closed before is over."""
+    txn.db.run(
+        "set_job_state", key=job.key, state=JobState.SUCCESS, reason="", started=txn.now, finished=txn.now
+    )
 
 
 def end_job(txn: Transaction, job: JobRecord, state: JobState, reason: str) -> None:
@@ -197,10 +209,14 @@ def stop_job(txn: Transaction, job: JobRecord, reason: str) -> None:
         end_job(txn, job, JobState.KILLED, reason)
 
 
-def kill_jobs(txn: Transaction, pipeline_key: int, reason: str) -> None:
-    """Kill every job of a pipeline that has work left; the scheduler stops their workers when it sees it."""
+def kill_jobs(txn: Transaction, pipeline_key: int, reason: str, *, but_serving: bool = False) -> None:
+    """Kill every job of a pipeline that has work left; the scheduler stops their workers when it sees it.
+
+    With `but_serving`, that of a service which serves goes on, until one of the next version does.
+    """
     for row in txn.db.all("unfinished_jobs", pipeline=pipeline_key):
-        stop_job(txn, JobRecord.of(row), reason)
+        if not (but_serving and row["is_serving"]):
+            stop_job(txn, JobRecord.of(row), reason)
 
 
 def failed_inputs(db: Statements, output: CommitRecord) -> list[CommitRecord]:

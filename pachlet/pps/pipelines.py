@@ -196,7 +196,8 @@ def put_version(
     key = before.key if before else _add_pipeline(txn, project, name)
     if before is not None:
         _check_kind(before, spec)
-        jobs.kill_jobs(txn, key, "all jobs killed because pipeline was updated for user unknown_username")
+        reason = "all jobs killed because pipeline was updated for user unknown_username"
+        jobs.kill_jobs(txn, key, reason, but_serving=True)
         if before.output_branch.name != spec["output_branch"]:
             for repo in (before.repo, before.repo.meta):  # the old branch is nobody's output any more
                 branches.create_branch(txn, Branch(repo, before.output_branch.name))

@@ -117,7 +117,7 @@ def make_plan(
     runs: Counter[str] = Counter()
     todo, again, gone = [], [], []
     at = next(before, None)
-    for position, datum in enumerate(_datums(pipeline, inputs)):
+    for position, datum in enumerate(datums_of(pipeline, inputs)):
         while at is not None and at["id"] < datum.id:
             gone.append(at["id"])
             at = next(before, None)
@@ -147,7 +147,7 @@ def left_to_do(
     settled = db.each("datums_to_compare", job=job.key)
     todo = []
     at = next(settled, None)
-    for position, datum in enumerate(_datums(pipeline, inputs)):
+    for position, datum in enumerate(datums_of(pipeline, inputs)):
         while at is not None and at["id"] < datum.id:
             at = next(settled, None)
         if at is None or at["id"] != datum.id:
@@ -155,7 +155,7 @@ def left_to_do(
     return todo
 
 
-def _datums(pipeline: PipelineRecord, inputs: JobInputs) -> Iterator[Datum]:
+def datums_of(pipeline: PipelineRecord, inputs: JobInputs) -> Iterator[Datum]:
     if not pipeline.spec.get("input"):
         return iter(())
     return enumerate_datums(parse_input(pipeline.spec["input"], pipeline.project), inputs.match)

@@ -159,11 +159,12 @@ class Recorder:
                 if row is None or row["state"] != JobState.RUNNING:
                     gone.add(offer)
                 else:
-                    _store(txn, offer.job, some)
+                    store_settled(txn, offer.job, some)
         return gone
 
 
-def _store(txn: Transaction, job: JobRecord, some: Iterable[Settled]) -> None:
+def store_settled(txn: Transaction, job: JobRecord, some: Iterable[Settled]) -> None:
+    """Record datums of a job and stage their output, in the caller's transaction."""
     output, meta = Diff(), Diff()
     sums: dict[str, int] = defaultdict(int)
     failed = ""

@@ -6,15 +6,17 @@ the pipeline's state and reason.
 
 Its process has the network of this machine, because what it is for is to bring in what comes from elsewhere; with the
 annotation `pachlet/network: deny` it reaches the server and nothing else. A spout with a service is reached through
-the server, so its network is its own, and it reaches the server alone, too.
+the server (services.py), so its network is its own, and it reaches the server alone, too.
 
 Read next: standing.py (what it is given), pfs/commits.py (why it may write to its output branch).
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,9 +26,11 @@ from pachlet.pps.engine import Engine
 from pachlet.pps.logbook import Source
 from pachlet.pps.permits import is_denied_network
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
+from pachlet.pps.services import Services, internal_port
 from pachlet.pps.standing import Patience, Stop, open_session, prepare
 from pachlet.pps.standing_log import StandingLog
 from pachlet.pps.states import PipelineState
+from pachlet.worker.forwarding import Backend
 from pachlet.worker.interface import Outcome, Prepared, Reach, Session
 
 log = logging.getLogger(__name__)
@@ -35,8 +39,9 @@ log = logging.getLogger(__name__)
 class Spouts:
     """Runs the spouts of the engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, services: Services) -> None:
         self._engine = engine
+        self._services = services
         self._running: dict[int, SpoutRun] = {}
         self._thread = threading.Thread(target=self._run, name="spouts", daemon=True)
 
@@ -78,7 +83,7 @@ class Spouts:
             elif wanted.get(key) != run.version:
                 run.stop("the pipeline was stopped, changed or deleted")
         for pipeline in new:
-            run = SpoutRun(self._engine, pipeline)
+            run = SpoutRun(self._engine, self._services, pipeline)
             self._running[pipeline.key] = run
             run.start()
 
@@ -86,8 +91,10 @@ class Spouts:
 class SpoutRun:
     """One version of a spout, in a thread of its own."""
 
-    def __init__(self, engine: Engine, pipeline: PipelineRecord) -> None:
+    def __init__(self, engine: Engine, services: Services, pipeline: PipelineRecord) -> None:
         self._engine = engine
+        self._services = services
+        self._port = internal_port(pipeline)
         self._pipeline = pipeline
         self.version = pipeline.version
         self._worker = f"pipeline-{pipeline.name}-v{pipeline.version}"
@@ -127,6 +134,7 @@ class SpoutRun:
                 if not self._stop:
                     self._wait(outcome, patience.after(outcome.seconds))
         finally:
+            self._services.is_over(self._pipeline.key, self.version)
             self._engine.database.changes.announce()
 
     def _prepare(self) -> Prepared:
@@ -137,7 +145,8 @@ class SpoutRun:
     def _keep(self, prepared: Prepared, lines: StandingLog) -> Outcome:
         """Run the process until it ends."""
         folder = Path(self._engine.scratch) / f"spout-{self._pipeline.key}"
-        reach: Reach = "inner" if is_denied_network(self._pipeline.spec, self._engine.network) else "host"
+        is_inner = self._port or is_denied_network(self._pipeline.spec, self._engine.network)
+        reach: Reach = "inner" if is_inner else "host"
         session = open_session(self._engine, self._pipeline, prepared, folder, self._worker, reach)
         try:
             self._stop.watch(session)
@@ -149,19 +158,34 @@ class SpoutRun:
         again = f"started again; before, {self._last_reason}" if self._last_reason else ""
         self._say(PipelineState.RUNNING, again or prepared.image.warning)
         self._engine.logbook.worker(self._source, "beginning to run user code")
-        outcome = session.run({}, lines.add)
+        with self._reached(session):
+            outcome = session.run({}, lines.add)
         lines.end()
         self._engine.logbook.worker(
             self._source, f"finished running user code after {outcome.seconds:.3f} seconds"
         )
         return replace(outcome, reason=f"user code ended: {outcome.reason or 'exit status 0'}")
 
+    @contextlib.contextmanager
+    def _reached(self, session: Session) -> Iterator[None]:
+        """Let through to the process who comes to the port of the spout's service, if it has one."""
+        if not self._port:
+            yield
+            return
+        self._services.open_port(self._pipeline, self.version)
+        backend = Backend(lambda: session.connect(self._port))
+        self._services.answers(self._pipeline.key, self.version, backend, lambda: None)
+        try:
+            yield
+        finally:
+            self._services.is_gone(self._pipeline.key, backend)
+
     def _wait(self, outcome: Outcome, seconds: float) -> None:
         """Say why the process is not running, and let some time pass."""
-        self._engine.logbook.master(self._source, f"{outcome.reason}; it is started again in {seconds:g} s")
         self._last_reason = outcome.reason
         # A step that says all that it has to say and ends is in order; it is asked again, as upstream.
         self._say(PipelineState.RUNNING if outcome.ok else PipelineState.CRASHING, outcome.reason)
+        self._engine.logbook.master(self._source, f"{outcome.reason}; it is started again in {seconds:g} s")
         self._stop.event.wait(seconds)
 
     def _say(self, state: PipelineState, reason: str) -> None:

@@ -4,7 +4,7 @@ It gets what a datum's step does not: a way to the server, as in a cluster. PACH
 that is, /pachctl/config.json says it to pachctl and both Python clients, and a pachctl is at the end of the PATH, for
 images that have none.
 
-Read next: spouts.py.
+Read next: spouts.py, service_run.py.
 """
 
 from __future__ import annotations

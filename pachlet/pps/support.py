@@ -8,16 +8,17 @@ Read next: pipelines.py (who asks).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pachlet.errors import Unimplemented
+from pachlet.errors import InvalidArgument, Refused, Unimplemented
+from pachlet.pps.answering import check_annotations
 from pachlet.pps.inputs import NO_GATEWAY
+from pachlet.worker.interface import SERVER_PORT
 
 REFUSED = {
     "egress": "egress",
-    "service": "services",
 }
-_BY_PRESENCE = ("service",)  # an empty one is one, too
 
 
 def refuse_unsupported(spec: dict[str, Any]) -> None:
@@ -25,12 +26,33 @@ def refuse_unsupported(spec: dict[str, Any]) -> None:
     if spec.get("s3_out"):
         raise Unimplemented(f"s3_out {NO_GATEWAY}", hint="write to /pfs/out instead")
     for field, name in REFUSED.items():
-        if spec.get(field) or (field in _BY_PRESENCE and spec.get(field) is not None):
+        if spec.get(field):
             _refuse(name)
     if spec.get("spout") is not None and spec.get("input"):
         _refuse("a spout with an input")
-    if ((spec.get("spout") or {}).get("service") or {}).get("internal_port"):
-        _refuse("spout.service")
+    service = spec.get("service")
+    if service is not None and not spec.get("input"):
+        raise Refused("services must have an input", hint='its files are what it serves: one datum, glob "/"')
+    for each in (service, (spec.get("spout") or {}).get("service")):
+        if each is not None:
+            _check_ports(each, must_listen=each is service)
+    check_annotations(spec)
+
+
+def _check_ports(service: Mapping[str, Any], *, must_listen: bool) -> None:
+    """Refuse ports that no service can have; that of a spout may be left out: some clients write every spout so."""
+    inner, outer = (int(service.get(each) or 0) for each in ("internal_port", "external_port"))
+    if not (0 if not must_listen else 1) <= inner <= 65535:
+        raise InvalidArgument(
+            "service.internal_port must be between 1 and 65535",
+            hint="it is the port that the code listens on",
+        )
+    if inner == SERVER_PORT:
+        raise InvalidArgument(
+            f"service.internal_port can't be {SERVER_PORT}: there, the code finds the server"
+        )
+    if not 0 <= outer <= 65535:
+        raise InvalidArgument("service.external_port must be between 1 and 65535, or left out")
 
 
 def _refuse(name: str) -> None:

@@ -7,7 +7,7 @@ connections then, or after a while; those that are no HTTP stay where they are u
 
 All connections are handled by one thread, so what is looked at here does not change between two `await`s.
 
-Read next: http_turns.py.
+Read next: http_turns.py, pachlet/pps/services.py (who decides which version is live).
 """
 
 from __future__ import annotations

@@ -79,7 +79,6 @@ def test_names_and_inputs_are_checked(repo: Connection) -> None:
     [
         ("egress", {"egress": {"URL": "s3://bucket"}}),
         ("s3_out", {"s3_out": True}),
-        ("services", {"service": {"internal_port": 80, "external_port": 30080}}),
         ("S3 gateway", {"input": pfs_input("in", "/", s3=True)}),
     ],
 )

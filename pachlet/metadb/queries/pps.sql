@@ -106,9 +106,10 @@ SELECT * FROM jobs WHERE pipeline = :pipeline AND key > :above ORDER BY key
 -- jobs_of_set: all with one id, in the order made
 SELECT * FROM jobs WHERE id = :id ORDER BY key
 
--- next_jobs: the oldest unfinished job of each pipeline
+-- next_jobs: the oldest unfinished job of each pipeline, and those that serve, which hold up no other
 SELECT min(key) AS key, pipeline FROM jobs
-WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing') GROUP BY pipeline ORDER BY key
+WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing')
+GROUP BY pipeline, CASE WHEN is_serving THEN key END ORDER BY 1
 
 -- unfinished_jobs: of one pipeline
 SELECT * FROM jobs WHERE pipeline = :pipeline
@@ -208,3 +209,16 @@ DELETE FROM logs WHERE pipeline = :pipeline
 DELETE FROM logs WHERE pipeline = :pipeline AND job = :job AND is_user AND key <= (
     SELECT key FROM logs WHERE pipeline = :pipeline AND job = :job AND is_user
     ORDER BY key DESC LIMIT 1 OFFSET :kept)
+
+-- serve_job: it answers
+UPDATE jobs SET is_serving = 1 WHERE key = :key
+
+-- newest_serving: the job of a service that serves, if any; two do so while the older one is left
+SELECT max(key) FROM jobs WHERE pipeline = :pipeline AND is_serving AND state = 'running'
+
+-- get_service_port: where a service was reached last
+SELECT port FROM service_ports WHERE pipeline = :pipeline
+
+-- put_service_port: where a service is reached
+INSERT INTO service_ports (pipeline, port) VALUES (:pipeline, :port)
+ON CONFLICT (pipeline) DO UPDATE SET port = :port
