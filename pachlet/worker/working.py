@@ -61,7 +61,7 @@ class Worker:
             problem = error
         finally:
             if warm is not None:
-                self._part_with(warm, is_fit=not holding.is_void and problem is None)
+                self._part_with(warm, is_fit=holding.let_go() and problem is None)
             self._head.give_back(lease, problem)
 
     def _open(self, lease: Lease, prepared: Prepared) -> Warm:
@@ -102,6 +102,12 @@ class Holding:
             self._session = session
             if self._void_for:
                 session.kill(self._void_for, for_good=True)
+
+    def let_go(self) -> bool:
+        """Take the hand off the session, which others may use from now on; tell whether it was left alone till then."""
+        with self._lock:
+            self._session = None
+            return not self._void_for
 
     def begin(self, datum: str) -> None:
         """Say which datum is in hand."""
