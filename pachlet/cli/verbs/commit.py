@@ -14,11 +14,11 @@ from itertools import islice
 from pachlet.cli import flags
 from pachlet.cli.output import bar, coloured, show_list, show_one, show_raw, size, wants_raw, when
 from pachlet.cli.session import Session
-from pachlet.cli.verbs.waiting import report, wait_for_set
-from pachlet.client import commits
+from pachlet.cli.verbs.waiting import report, say_kept, wait_for_set
+from pachlet.client import commits, jobs, names
 from pachlet.client.connection import Message
-from pachlet.client.watch import head_of
-from pachlet.errors import PachletError, Usage
+from pachlet.client.watch import Outcome, head_of, outcome
+from pachlet.errors import NotFound, PachletError, Usage
 from pachlet.ids import is_commit_id
 from pachlet.paths import USER
 
@@ -126,6 +126,7 @@ def wait_commit(session: Session, arguments: Namespace) -> int | None:
     if not is_commit_id(arguments.commit) and not arguments.downstream:
         info = commits.wait_commit(session.connection, arguments.commit)
         _show_one(session, arguments, info)
+        say_kept(session, _jobs_of(session, info))
         _refuse_failed([info])
         return None
     known = is_commit_id(arguments.commit)
@@ -134,9 +135,23 @@ def wait_commit(session: Session, arguments: Namespace) -> int | None:
     session.progress.close()
     infos = list(commits.inspect_commitset(session.connection, identifier))
     _show(session, arguments, infos)
-    status = report(session, outcomes) if session.verbose else None
+    status = None
+    if session.verbose:
+        status = report(session, outcomes)
+    else:
+        say_kept(session, outcomes)
     _refuse_failed([info for info in infos if info.commit.id == identifier])
     return status
+
+
+def _jobs_of(session: Session, info: Message) -> list[Outcome]:
+    """Return how the job went that made a commit, if one did."""
+    if not any(each.repo.type == "spec" for each in info.direct_provenance):
+        return []
+    try:
+        return [outcome(jobs.inspect_job(session.connection, names.show_commit(info.commit), details=False))]
+    except NotFound:
+        return []
 
 
 def _refuse_failed(infos: list[Message]) -> None:

@@ -48,3 +48,12 @@ def report(session: Session, outcomes: Sequence[Outcome]) -> int:
             logs = f"{session.program} logs --project {each.project} --job {each.pipeline}@{each.job}"
             session.say(f"{each.pipeline}: {state}: {each.reason or 'no reason given'}; see `{logs}`")
     return 1 if failed else 0
+
+
+def say_kept(session: Session, outcomes: Sequence[Outcome]) -> None:
+    """Say beside a result what each job kept, and who made it."""
+    from pachlet.client.kept import said_of_job
+
+    for each in outcomes:
+        for line in said_of_job(session.connection, each) if each.skipped else ():
+            session.say(f"{each.pipeline}: {line}")
