@@ -76,10 +76,9 @@ class LogFilter:
         if job.state.is_terminal:
             return {
                 row["id"]: [
-                    InputFile(each["path"], bytes.fromhex(each["hash"]))
-                    for each in json.loads(row["record"])["inputs"]
+                    InputFile(each["path"], bytes.fromhex(each["hash"])) for each in json.loads(row["inputs"])
                 ]
-                for row in db.all("list_datums", job=job.key)
+                for row in db.all("inputs_of_own_datums", job=job.key, id=job.id)
             }
         owner = get_pipeline(db, job.pipeline, job.version)
         if not owner.spec.get("input"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pachlet.api import messages, pps_messages
@@ -27,6 +27,10 @@ from pachlet.pps import pipelines, secrets, stopping
 from pachlet.pps.engine import Engine
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.states import JobState
+from pachlet.spec.unheeded import unheeded_fields, warning_of
+
+WARNING_KEY = "pachlet-warning-bin"
+"""The trailing metadata in which a warning goes with an answer, as a hint does with an error."""
 
 
 class PipelineService(PpsPart):
@@ -43,6 +47,7 @@ class PipelineService(PpsPart):
                 self._create_pipeline(txn, request)
         else:
             self.open_transactions.write(context, "create_pipeline", request)
+        _warn(context, only_spec(as_json(request)))
         return messages.empty()
 
     def CreatePipelineV2(self, request: Any, context: Context) -> Any:
@@ -59,9 +64,10 @@ class PipelineService(PpsPart):
         else:
             self.open_transactions.write(context, "create_pipeline_v2", whole)
         with self.engine.database.read() as db:
-            effective = json.dumps(pipelines.plan_spec(db, parse_one(user_json)))
+            spec = pipelines.plan_spec(db, parse_one(user_json))
+        _warn(context, spec)
         return messages.make(
-            "pps_v2.CreatePipelineV2Response", effective_create_pipeline_request_json=effective
+            "pps_v2.CreatePipelineV2Response", effective_create_pipeline_request_json=json.dumps(spec)
         )
 
     def _create_pipeline(self, txn: Transaction, request: Any) -> None:
@@ -165,6 +171,12 @@ class PipelineService(PpsPart):
             pipelines.delete_pipelines(txn, set(), force=True)
             secrets.delete_secrets(txn.db)
         return messages.empty()
+
+
+def _warn(context: Context, spec: Mapping[str, Any]) -> None:
+    """Send with the answer what of a spec makes no difference; clients that do not look for it see none of it."""
+    if names := unheeded_fields(spec):
+        context.set_trailing_metadata(((WARNING_KEY, warning_of(names).encode()),))
 
 
 def _wanted(db: Statements, request: Any) -> list[PipelineRecord]:

@@ -51,7 +51,9 @@ class Session:
     def connection(self) -> Connection:
         from pachlet.client.context import resolve
 
-        return resolve(self.environ).connect(project=self.project_flag, timeout=self.rpc_timeout or None)
+        made = resolve(self.environ).connect(project=self.project_flag, timeout=self.rpc_timeout or None)
+        made.on_warning = lambda text: self.say(f"warning: {text}")
+        return made
 
     @cached_property
     def progress(self) -> Progress:

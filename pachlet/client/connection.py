@@ -25,6 +25,7 @@ PAYLOAD_LIMIT = (
 )  # the most bytes of a file in one message, which leaves room for the rest of it
 DEFAULT_PORT = 30650
 HINT_KEY = "pachlet-hint-bin"  # the trailing metadata in which a pachlet server sends the next step
+WARNING_KEY = "pachlet-warning-bin"  # and that in which it says what it will not heed
 CONNECT_HINT = "start one with `pachlet serve`, or choose another with `pachctl connect HOST:PORT`"
 
 Request = Mapping[str, Any]
@@ -104,6 +105,8 @@ class Connection:
         self.transaction = transaction
         self.staged = 0
         """How many requests were added to the transaction so far."""
+        self.on_warning: Callable[[str], None] = lambda text: None
+        """Gets what a pachlet server says beside an answer."""
         self._timeout = timeout
         self._metadata = [("authn-token", token)] if token else []
         self._certificates = certificates
@@ -130,8 +133,12 @@ class Connection:
         sent, staged = [*self._metadata, *metadata], bool(self.transaction) and (service, method) in STAGED
         if staged:
             sent.append(("pach-transaction", self.transaction))
-        answer = self._finish(lambda: stub(prepared, timeout=timeout or self._timeout, metadata=sent))
+        answer, done = self._finish(
+            lambda: stub.with_call(prepared, timeout=timeout or self._timeout, metadata=sent)
+        )
         self.staged += staged
+        if warning := dict(done.trailing_metadata() or ()).get(WARNING_KEY):
+            self.on_warning(warning.decode(errors="replace"))
         return answer
 
     def send(

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pachlet.clock import Clock
 from pachlet.errors import PachletError
 from pachlet.metadb.connect import Database
+from pachlet.metadb.connect import Transaction as Statements
 
 log = logging.getLogger(__name__)
 _FLUSH_SECONDS = 0.2
@@ -36,6 +37,11 @@ class Source:
     job: str
     datum: str = ""
     worker: str = ""
+
+
+def write_line(db: Statements, source: Source, message: str, time: int) -> None:
+    """Write one line about a pipeline or job as a whole, in the caller's transaction."""
+    db.many("add_log", [(time, source.pipeline, source.job, source.datum, source.worker, 1, 0, message)])
 
 
 class Logbook:

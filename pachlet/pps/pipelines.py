@@ -25,12 +25,14 @@ from pachlet.pfs.triggers import Trigger
 from pachlet.pps import cron_inputs, jobs
 from pachlet.pps.catching_up import catch_up_of
 from pachlet.pps.inputs import PfsInput, parse_input
+from pachlet.pps.logbook import Source, write_line
 from pachlet.pps.runs import kind_of
 from pachlet.pps.secrets import check_secrets
 from pachlet.pps.skipping import check_annotations
 from pachlet.pps.spec_defaults import plan_effective_spec
 from pachlet.pps.states import PipelineState
 from pachlet.pps.support import refuse_unsupported
+from pachlet.spec.unheeded import unheeded_fields, warning_of
 from pachlet.spec.validate import validate_pipeline
 
 
@@ -224,7 +226,15 @@ def put_version(
         _connect(txn, made, upstream, quiet)
     _set_triggers(txn, spec, project)
     txn.db.run("set_pipeline_state", key=key, state=PipelineState.STARTING, reason="")
+    _warn(txn, made, before)
     return get_pipeline(txn.db, key)
+
+
+def _warn(txn: Transaction, made: PipelineRecord, before: PipelineRecord | None) -> None:
+    """Say in a pipeline's log, once, which fields of its spec make no difference; `reason` is for what it waits for."""
+    names = unheeded_fields(made.spec)
+    if names and (before is None or names != unheeded_fields(before.spec)):
+        write_line(txn.db, Source(made.key, ""), warning_of(names), txn.now)
 
 
 def _check_kind(before: PipelineRecord, spec: dict[str, Any]) -> None:

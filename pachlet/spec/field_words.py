@@ -5,7 +5,7 @@ Read next: json_schema.py (who shows it), fields.py (which fields there are).
 
 from __future__ import annotations
 
-_STORED = "Kept and given back; it makes no difference on one machine."
+STORED = "Kept and given back; it makes no difference on one machine."
 
 WORDS: dict[str, dict[str, str]] = {
     "pps_v2.CreatePipelineRequest": {
@@ -19,7 +19,7 @@ WORDS: dict[str, dict[str, str]] = {
         "s3_out": "The code writes its output by S3.",
         "resource_requests": "What a worker needs at least.",
         "resource_limits": "What a worker gets at most.",
-        "sidecar_resource_limits": _STORED,
+        "sidecar_resource_limits": STORED,
         "input": "What the pipeline reads: one of pfs, cross, union, join, group and cron.",
         "description": "A sentence for people.",
         "reprocess": "A flag of the request: use `update pipeline --reprocess`.",
@@ -30,17 +30,17 @@ WORDS: dict[str, dict[str, str]] = {
         "job_timeout": 'The longest time for a job, such as "3600s".',
         "salt": "A part of each datum's hash: another salt, and all datums are processed again.",
         "datum_tries": "How often a datum is tried before it has failed (default: 3).",
-        "scheduling_spec": _STORED,
-        "pod_spec": f"A string of JSON. {_STORED}",
-        "pod_patch": f"A string of JSON. {_STORED}",
+        "scheduling_spec": STORED,
+        "pod_spec": f"A string of JSON. {STORED}",
+        "pod_patch": f"A string of JSON. {STORED}",
         "spec_commit": "Set by the server.",
         "metadata": "Annotations and labels.",
         "reprocess_spec": "until_success (default): skip what was processed before. every_job: never skip.",
         "autoscaling": "Let go of the workers while there is nothing to do.",
-        "tolerations": _STORED,
-        "sidecar_resource_requests": _STORED,
+        "tolerations": STORED,
+        "sidecar_resource_requests": STORED,
         "dry_run": "A flag of the request: use `create pipeline --dry-run`.",
-        "determined": _STORED,
+        "determined": STORED,
         "maximum_expected_uptime": "`check status` speaks up when a job takes longer.",
     },
     "pps_v2.Pipeline": {
@@ -55,7 +55,7 @@ WORDS: dict[str, dict[str, str]] = {
         "err_cmd": "Run after each failed try; if it succeeds, the datum is recovered.",
         "env": "Environment variables.",
         "secrets": "Secrets that the code sees, as files or as variables.",
-        "image_pull_secrets": _STORED,
+        "image_pull_secrets": STORED,
         "stdin": "The lines that the command reads on its standard input.",
         "err_stdin": "The lines that err_cmd reads on its standard input.",
         "accept_return_code": "Exit statuses besides 0 that mean success.",
@@ -157,7 +157,7 @@ WORDS: dict[str, dict[str, str]] = {
         "size_bytes": "Datums of so many bytes at a time.",
         "per_worker": "So many sets for each worker.",
     },
-    "pps_v2.SchedulingSpec": {"node_selector": _STORED, "priority_class_name": _STORED},
+    "pps_v2.SchedulingSpec": {"node_selector": STORED, "priority_class_name": STORED},
     "pfs_v2.Commit": {"branch": "The branch.", "id": "The commit's id.", "repo": "The repo."},
     "pfs_v2.Branch": {"repo": "The repo.", "name": "The branch's name."},
     "pfs_v2.Repo": {"name": "The repo's name.", "type": "user, meta or spec.", "project": "The project."},
@@ -166,11 +166,11 @@ WORDS: dict[str, dict[str, str]] = {
         "labels": "Keys and values kept with the pipeline.",
     },
     "pps_v2.Toleration": {
-        "key": _STORED,
+        "key": STORED,
         "operator": "EXISTS or EQUAL.",
-        "value": _STORED,
-        "effect": _STORED,
-        "toleration_seconds": _STORED,
+        "value": STORED,
+        "effect": STORED,
+        "toleration_seconds": STORED,
     },
-    "pps_v2.Determined": {"workspaces": _STORED},
+    "pps_v2.Determined": {"workspaces": STORED},
 }

@@ -174,6 +174,10 @@ WHERE d.job = :job AND d.id < :marker ORDER BY d.id DESC LIMIT :number
 SELECT d.job, d.id, r.hash, r.state, r.made_by, r.record FROM datums d JOIN datum_records r ON r.key = d.record
 WHERE d.job = :job AND d.id = :id
 
+-- inputs_of_own_datums: what each datum read that a job ran itself, JSON
+SELECT d.id, json_extract(r.record, '$.inputs') AS inputs FROM datums d JOIN datum_records r ON r.key = d.record
+WHERE d.job = :job AND r.made_by = :id
+
 -- records_of_job: the keys of what became of the datums of a job
 SELECT record FROM datums WHERE job = :job
 
