@@ -1,6 +1,6 @@
 """Write the pages that are made from the code: `make docs`.
 
-Read next: errors_page.py, coverage_page.py, lint_page.py.
+Read next: errors_page.py, coverage_page.py, lint_page.py, verbs_page.py.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from docs import coverage_page, errors_page, lint_page
+from docs import coverage_page, errors_page, lint_page, verbs_page
 
 HERE = Path(__file__).parent
 PAGES: dict[str, Callable[[], str]] = {
     "errors.md": errors_page.page,
     "coverage.md": coverage_page.page,
     "lint.md": lint_page.page,
+    "verbs.md": verbs_page.page,
     "pipeline.schema.json": lint_page.schema,
 }
 

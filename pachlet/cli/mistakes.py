@@ -33,17 +33,17 @@ class Mistakes(InvalidArgument):
         """What is to be shown after the first line."""
 
 
-def mistakes(session: Session, linted: Linted, problems: Sequence[Problem]) -> Mistakes:
-    """Return an error that shows problems of a file, at least one."""
+def mistakes(session: Session, linted: Linted, problems: Sequence[Problem], *, source: str) -> Mistakes:
+    """Return an error that shows problems of a file, at least one; `source` is how lint could mend it."""
     first, *others = problems
     lines = list(_place(linted, first))
     for problem in others[: _MANY - 1]:
         lines += block(session, linted, problem)
     if len(problems) > _MANY:
         lines.append(f"{linted.filename}: {len(problems) - _MANY} more mistakes")
-    if any(problem.edits for problem in problems):
+    if source and any(problem.edits for problem in problems):
         mends = "it" if len(problems) == 1 else "what has a plain meaning"
-        lines.append(f"`{session.program} lint --fix {linted.filename}` mends {mends}")
+        lines.append(f"`{session.program} lint --fix {source}` mends {mends}")
     return Mistakes(str(first), hint=first.hint, lines=lines)
 
 

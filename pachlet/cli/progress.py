@@ -12,12 +12,16 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import TextIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import TextIO, TypeVar
 
 from pachlet.cli.output import human_duration, size
 from pachlet.client.connection import Message
 from pachlet.client.jobs import TERMINAL, state_of
+
+T = TypeVar("T")
 
 _REDRAW = 0.1  # seconds; more often is only flicker
 _WIDTH = 20  # cells of a bar
@@ -38,12 +42,14 @@ class Progress:
         colour: bool = False,
         clock: Callable[[], float] = time.monotonic,
         lines: int | None = None,
+        patience: float = _SILENT,
     ) -> None:
         self._out = out
         self.live = live
         self._colour = colour
         self._clock = clock
         self._lines = lines
+        self.patience = patience
         self._lock = threading.Lock()
         self._drawn = 0
         self._drawn_at = float("-inf")
@@ -73,6 +79,41 @@ class Progress:
         if self._clock() - self._told_at >= self._pause:
             self._pause = min(self._pause * 1.5, _RAREST)
             self.line(make())
+
+    @contextmanager
+    def waiting(self, what: str | Callable[[], str]) -> Iterator[None]:
+        """Say what is waited for while the block lasts, once it has lasted longer than anybody likes to wonder.
+
+        It is redrawn each second where the display is live; elsewhere it is a line now and then, ever more seldom.
+        """
+        over = threading.Event()
+        began = self._clock()
+
+        def tell() -> None:
+            pause = self.patience
+            while not over.wait(pause):
+                said = what() if callable(what) else what
+                text = f"{said}, {human_duration(self._clock() - began).lower()}"
+                self.step(text) if self.live else self.line(text)
+                pause = 1.0 if self.live else min(pause * 2, _RAREST)
+
+        teller = threading.Thread(target=tell, daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            over.set()
+            teller.join(_SURE)  # it may be asking a server that does not answer
+            if self.live:
+                self.close()
+
+    def first(self, items: Iterable[T], what: str) -> Iterator[T]:
+        """Yield items; say what is waited for until the first one comes."""
+        waited = iter(items)
+        with self.waiting(f"waiting for {what}"):
+            begun = list(islice(waited, 1))
+        yield from begun
+        yield from waited
 
     def bytes(self, what: str, total: int | Callable[[], int | None] | None = None) -> Callable[[int], None]:
         """Return a function to be told of bytes as they pass; it may be called from any thread.

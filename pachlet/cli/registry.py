@@ -99,9 +99,12 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
     ),
     "pipelines, jobs, datums": (
         *_family(
-            "pipeline",
+            "create_pipeline",
             ("create pipeline", "Create pipelines from a spec."),
             ("update pipeline", "Update pipelines from a spec."),
+        ),
+        *_family(
+            "pipeline",
             ("inspect pipeline", "Show a pipeline."),
             ("list pipeline", "List pipelines."),
             ("delete pipeline", "Delete a pipeline."),
@@ -113,6 +116,10 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
         *_family(
             "backfill",
             ("backfill", "Make the ticks of a cron input that a span of time lacks (pachlet's own)."),
+        ),
+        *_family("edit_pipeline", ("edit pipeline", "Change a pipeline's spec in an editor.")),
+        *_family(
+            "validate_pipeline", ("validate pipeline", "Tell whether a spec is valid, without a server.")
         ),
         *_family("draw_pipeline", ("draw pipeline", "Draw the pipelines and what they read.")),
         *_family(
@@ -131,6 +138,21 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
             ("restart datum", "Start running datums again."),
         ),
         *_family("logs", ("logs", "Show what steps printed.")),
+        *_family("check_status", ("check status", "Show which pipelines need a look.")),
+        *_family(
+            "secret",
+            ("create secret", "Keep a secret for steps."),
+            ("inspect secret", "Show a secret, without its values."),
+            ("list secret", "List secrets."),
+            ("delete secret", "Delete a secret."),
+        ),
+        *_family(
+            "defaults",
+            ("create defaults", "Set what all specs share, of the cluster or a project."),
+            ("inspect defaults", "Show what all specs share."),
+            ("update defaults", "Change what all specs share."),
+            ("delete defaults", "Forget what all specs share."),
+        ),
     ),
     "projects, server, configuration": (
         *_family(
@@ -168,7 +190,9 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
         *_family("serve", ("serve", "Run the server.")),
         *_family("stop", ("stop", "Stop the server.")),
         *_family("worker", ("worker", "Run datums for a server, in a process of its own.")),
+        *_family("new_pipeline", ("new pipeline", "Write a pipeline to begin with.")),
         *_family("lint", ("lint", "Find what is wrong with specs, and mend it.")),
+        *_family("render", ("render", "Show the specs that a template gives.")),
         *_family("apply", ("apply", "Create or update pipelines where their spec or code changed.")),
         *_family("import_pachyderm", ("import", "Copy repos and specs from another Pachyderm 2.x.")),
         *_family("why", ("why", "Say why a datum ran or was kept.")),

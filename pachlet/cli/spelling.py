@@ -17,8 +17,6 @@ from pachlet.cli import registry
 from pachlet.errors import Usage
 
 _NO_USERS = "this server has no users; it listens on this machine only"
-_NO_SECRETS = "give values to a step in its spec, in `transform.env`"
-_NO_DEFAULTS = "write what all pipelines share into their specs"
 
 ELSEWHERE = {
     "deploy": "start the server with `pachlet serve`",
@@ -36,18 +34,7 @@ ELSEWHERE = {
     "kube-events": "there is no Kubernetes; see `{program} logs`",
     "loki": "see `{program} logs`",
     "restart cluster": "use `pachlet stop` and `pachlet serve`; jobs go on where they were",
-    "edit pipeline": "get it with `{program} list pipeline PIPELINE -s`, change it, `{program} update pipeline -f`",
-    "validate pipeline": "try `{program} create pipeline --dry-run -f SPEC`, which changes nothing",
-    "check status": "see `{program} list pipeline` and `{program} list job`",
     "next datum": "only a step that batches calls it, inside a worker",
-    "create secret": _NO_SECRETS,
-    "inspect secret": _NO_SECRETS,
-    "list secret": _NO_SECRETS,
-    "delete secret": _NO_SECRETS,
-    "create defaults": _NO_DEFAULTS,
-    "inspect defaults": _NO_DEFAULTS,
-    "update defaults": _NO_DEFAULTS,
-    "delete defaults": _NO_DEFAULTS,
     "debug": "see `{program} logs` and `{program} fsck`",
     "misc": "call the server with any gRPC client",
     "shell": "your own shell completes words after `{program} completion bash --install`",

@@ -159,6 +159,12 @@ def run_cron(connection: Connection, pipeline: str) -> None:
     connection.call(SERVICE, "RunCron", {"pipeline": names.pipeline(connection.project, pipeline)})
 
 
+def check_status(connection: Connection, *, all_projects: bool = False) -> Iterator[Message]:
+    """Yield a CheckStatusResponse for each pipeline that there are alerts about."""
+    where: dict[str, Any] = {"all": True} if all_projects else {"project": names.project(connection.project)}
+    yield from connection.call(SERVICE, "CheckStatus", where)
+
+
 def user_spec(info: Message) -> dict[str, Any] | None:
     """Return the spec as its user wrote it; None where the server does not keep it (before 2.8)."""
     if not info.user_spec_json:

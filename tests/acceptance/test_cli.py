@@ -129,7 +129,8 @@ def test_pipeline_from_spec_to_logs(ok: Type, fail: Type, tmp_path: Path) -> Non
     assert ok("logs", f"--job=copy@{identifier}").out == "seen\n"
     (pipeline,) = ok("list", "pipeline").out.splitlines()[1:]
     assert re.match(r"default copy +1 +default/images:/\* +.*running / success", pipeline)
-    assert ok("draw", "pipeline").out == "images (repo)\n└─ copy\n"
+    assert ok("draw", "pipeline", "-o", "tree").out == "images (repo)\n└─ copy\n"
+    assert "│ ✓ success │" in ok("draw", "pipeline").out.splitlines()
     assert ok("wait", "job", identifier).rows[0][2] == identifier
     again = fail("create", "pipeline", given=copy_spec())
     assert again.status == 1

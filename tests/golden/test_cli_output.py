@@ -1,9 +1,9 @@
-"""What the verbs of PFS print, against a real server: columns, cells and words are pachctl 2.12's.
+"""What the verbs print, against a real server: columns, cells and words are pachctl 2.12's.
 
-cli_output.txt is a session, as one would type it. Ids, times and addresses differ from run to run, so they
-stand there as letters (`AAAA...` is the first id to appear), as `2026-01-01T00:00:00Z`, `AGO` and `HOST:PORT`.
-To make the file anew after a change that is meant: `python -m tests.golden.test_cli_output`, then read the
-difference.
+cli_output.txt (PFS) and cli_pipelines.txt (PPS) are sessions, as one would type them. Ids, times and addresses
+differ from run to run, so they stand there as letters (`AAAA...` is the first id to appear), as
+`2026-01-01T00:00:00Z`, `AGO`, `TIME` and `HOST:PORT`. To make the files anew after a change that is meant:
+`python -m tests.golden.test_cli_output`, then read the difference.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from pachlet import testing
 from pachlet.cli import main
 from pachlet.cli.session import Session
 
-TRANSCRIPT = Path(__file__).parent / "cli_output.txt"
+TRANSCRIPTS = [Path(__file__).parent / name for name in ("cli_output.txt", "cli_pipelines.txt")]
 _PROMPT = "$ "
+_LETTERS = string.ascii_uppercase + "GHIJKLMNOPQRSTUVWXYZ".lower()  # none that may be a digit of an id
 
 
 class Shell:
@@ -53,12 +56,16 @@ class Shell:
         text = re.sub(r"\b[0-9a-f]{32}\b", lambda found: self._letters(found[0]), text)
         text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "2026-01-01T00:00:00Z", text)
         text = re.sub(r"(Less than a second|\d+ seconds?|About a minute) ago *", "AGO ", text)
-        text = re.sub(r"(CREATED|FINISHED|STARTED) {2,}", r"\1 ", text)  # as wide as the times below
+        text = re.sub(r"(Less than a second|\b\d+ seconds?|About a minute) *$", "TIME", text, flags=re.M)
+        text = re.sub(r"(Less than a second|\b\d+ seconds?|About a minute) *", "TIME ", text)
+        text = re.sub(r"(this machine's own programs) \(.*\),", r"\1 (SYSTEM),", text)
+        text = re.sub(r"\b\d+\.\d{3}s\b", "0.000s", text)
+        text = re.sub(r"(CREATED|FINISHED|STARTED|DURATION) {2,}", r"\1 ", text)  # as wide as the times below
         return "".join(f"{line.rstrip()}\n" for line in text.replace(self._address, "HOST:PORT").splitlines())
 
     def _letters(self, identifier: str) -> str:
         if identifier not in self._ids:
-            letters = string.ascii_uppercase[len(self._ids)] * len(identifier)
+            letters = _LETTERS[len(self._ids)] * len(identifier)
             self._ids[identifier] = letters
             self._real[letters] = identifier
         return self._ids[identifier]
@@ -80,10 +87,12 @@ def commands_of(transcript: str) -> list[str]:
     return [line.removeprefix(_PROMPT) for line in transcript.splitlines() if line.startswith(_PROMPT)]
 
 
-def test_output_is_pachctls() -> None:
-    expected = TRANSCRIPT.read_text()
+@pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_output_is_pachctls(transcript: Path) -> None:
+    expected = transcript.read_text()
     assert "".join(typed(commands_of(expected))) == expected
 
 
 if __name__ == "__main__":
-    TRANSCRIPT.write_text("".join(typed(commands_of(TRANSCRIPT.read_text()))))
+    for each in TRANSCRIPTS:
+        each.write_text("".join(typed(commands_of(each.read_text()))))

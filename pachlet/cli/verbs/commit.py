@@ -124,7 +124,8 @@ def wait_commit_arguments(parser: ArgumentParser) -> None:
 
 def wait_commit(session: Session, arguments: Namespace) -> int | None:
     if not is_commit_id(arguments.commit) and not arguments.downstream:
-        info = commits.wait_commit(session.connection, arguments.commit)
+        with session.progress.waiting(f"waiting for {arguments.commit}"):
+            info = commits.wait_commit(session.connection, arguments.commit)
         _show_one(session, arguments, info)
         say_kept(session, _jobs_of(session, info))
         _refuse_failed([info])

@@ -75,7 +75,7 @@ def list_datum(session: Session, arguments: Namespace) -> None:
         shown = ", ".join(_compact(each.file) for each in info.data)
         return info.datum.id or "-", shown, _state(session, info), _time(info)
 
-    show_list(session, arguments, infos, _HEADER, row)
+    show_list(session, arguments, session.progress.first(infos, "datums"), _HEADER, row)
 
 
 def restart_datum_arguments(parser: ArgumentParser) -> None:

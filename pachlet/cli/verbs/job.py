@@ -30,7 +30,7 @@ from pachlet.cli.session import Session
 from pachlet.cli.verbs.waiting import report, wait_for_set
 from pachlet.client import jobs, names
 from pachlet.client.connection import Message
-from pachlet.errors import NotFound, Usage
+from pachlet.errors import NotFound, PachletError, Usage
 from pachlet.ids import is_commit_id
 
 _HEADER = (
@@ -105,6 +105,7 @@ def list_job(session: Session, arguments: Namespace) -> None:
             all_projects=arguments.all_projects,
         )
         wanted = {f"JOB_{state.upper()}" for state in arguments.state}
+        found = session.progress.first(found, "jobs")
         _show(session, arguments, (info for info in found if not wanted or jobs.state_of(info) in wanted))
     else:
         sets = jobs.list_jobset(session.connection, all_projects=arguments.all_projects)
@@ -123,8 +124,20 @@ def wait_job(session: Session, arguments: Namespace) -> int | None:
         session.progress.close()
         _show(session, arguments, jobs.inspect_jobset(session.connection, arguments.job))
         return report(session, outcomes) if session.verbose else None
-    _show(session, arguments, [jobs.inspect_job(session.connection, arguments.job, wait=True)])
+    with session.progress.waiting(lambda: _how_far(session, arguments.job)):
+        info = jobs.inspect_job(session.connection, arguments.job, wait=True)
+    _show(session, arguments, [info])
     return None
+
+
+def _how_far(session: Session, job: str) -> str:
+    """Say in a line how far a job is; what it waits for, where the server says so."""
+    try:
+        info = jobs.inspect_job(session.connection, job, details=False)
+    except PachletError:
+        return f"waiting for {job}"
+    why = f": {info.reason}" if info.reason else ""
+    return f"{job} is {state_word(session, jobs.state_of(info))}{why}, {_progress(info)} datums"
 
 
 def subscribe_job_arguments(parser: ArgumentParser) -> None:

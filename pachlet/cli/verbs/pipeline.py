@@ -1,6 +1,6 @@
-"""create, update, inspect, list, delete, start, stop and rerun pipeline, and run cron.
+"""inspect, list, delete, start, stop and rerun pipeline, and run cron.
 
-Read next: apply.py (only what changed, in order), specs.py.
+Read next: create_pipeline.py, draw_pipeline.py, job.py.
 """
 
 from __future__ import annotations
@@ -20,61 +20,14 @@ from pachlet.cli.output import (
     when,
 )
 from pachlet.cli.session import Session
-from pachlet.cli.verbs.foreseeing import foresee, foreseen
 from pachlet.cli.verbs.job import state_word
-from pachlet.cli.verbs.specs import read_specs
 from pachlet.client import pipelines
-from pachlet.client.apply import REPROCESS
 from pachlet.client.connection import Message
-from pachlet.client.kept import is_pachlet
-from pachlet.errors import Unimplemented, Usage
+from pachlet.errors import Usage
 
 _HEADER = ("PROJECT", "NAME", "VERSION", "INPUT", "CREATED", "STATE / LAST JOB", "ALERTS", "DESCRIPTION")
 _STATES = ("starting", "running", "restarting", "failure", "paused", "standby", "crashing")
 _COLOURS = {"running": "green", "failure": "red", "crashing": "red"}
-
-
-def create_pipeline_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("-f", "--file", default="-", metavar="SPEC", help="JSON or YAML: a file, a URL or -")
-    parser.add_argument("--jsonnet", default="", metavar="FILE", help="a template that gives specs")
-    parser.add_argument(
-        "--arg", action="append", default=[], metavar="K=V", help="an argument of the template"
-    )
-    parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="show the effective spec, and how many datums would run and be kept; change nothing",
-    )
-    parser.add_argument("-p", "--push-images", action="store_true", help="not needed here: nothing is pushed")
-    parser.add_argument("-r", "--registry", default="", help="not needed here")
-    parser.add_argument("-u", "--username", default="", help="not needed here")
-    flags.add_project(parser)
-    flags.add_output(parser)
-
-
-def create_pipeline(session: Session, arguments: Namespace) -> None:
-    _create(session, arguments, update=False, reprocess=False)
-
-
-def update_pipeline_arguments(parser: ArgumentParser) -> None:
-    create_pipeline_arguments(parser)
-    choice = parser.add_mutually_exclusive_group()
-    choice.add_argument("--reprocess", action="store_true", help="process all datums again")
-    choice.add_argument(
-        "--reprocess-failed",
-        action="store_true",
-        help="process what failed, was recovered or is new, and keep the rest whatever became of the code",
-    )
-    choice.add_argument(
-        "--reprocess-glob",
-        default="",
-        metavar="GLOB",
-        help="the same, and datums with an input path that the glob matches (pachlet's own)",
-    )
-
-
-def update_pipeline(session: Session, arguments: Namespace) -> None:
-    _create(session, arguments, update=True, reprocess=arguments.reprocess)
 
 
 def inspect_pipeline_arguments(parser: ArgumentParser) -> None:
@@ -135,17 +88,12 @@ def delete_pipeline_arguments(parser: ArgumentParser) -> None:
 def delete_pipeline(session: Session, arguments: Namespace) -> None:
     if arguments.all == bool(arguments.pipeline):
         raise Usage("delete pipeline takes the name of a pipeline, or --all")
-    if arguments.all:
-        pipelines.delete_pipelines(
-            session.connection,
-            all_projects=arguments.all_projects,
-            force=arguments.force,
-            keep_repo=arguments.keep_repo,
-        )
-    else:
-        pipelines.delete_pipeline(
-            session.connection, arguments.pipeline, force=arguments.force, keep_repo=arguments.keep_repo
-        )
+    how = {"force": arguments.force, "keep_repo": arguments.keep_repo}
+    with session.progress.waiting("deleting"):
+        if arguments.all:
+            pipelines.delete_pipelines(session.connection, all_projects=arguments.all_projects, **how)
+        else:
+            pipelines.delete_pipeline(session.connection, arguments.pipeline, **how)
 
 
 def start_pipeline_arguments(parser: ArgumentParser) -> None:
@@ -195,35 +143,6 @@ def shorthand(part: Message | None) -> str:
     if part.group:
         return f"(Group: {', '.join(shorthand(each) for each in part.group)})"
     return "none"
-
-
-def _create(session: Session, arguments: Namespace, *, update: bool, reprocess: bool) -> None:
-    if arguments.jsonnet:
-        raise Unimplemented(
-            "pachlet has no `--jsonnet`", hint="render the template yourself and give the JSON with -f"
-        )
-    asked = _asked(session, arguments) if update else ""
-    for read in read_specs(session, arguments.file):
-        spec = pipelines.with_annotation(read, REPROCESS, asked) if asked else read
-        if arguments.dry_run:
-            foresee(session, arguments, spec, update=update, reprocess=reprocess)
-            continue
-        said = foreseen(session, spec, update=update, reprocess=reprocess) if update else []
-        pipelines.create_pipeline(session.connection, spec, update=update, reprocess=reprocess)
-        for line in said:
-            session.say(f"{spec['pipeline']['name']}: {line}")
-        if session.verbose:
-            session.say(f"{'updated' if update else 'created'} {spec['pipeline']['name']}")
-
-
-def _asked(session: Session, arguments: Namespace) -> str:
-    """Return what an update asks to be run again, between nothing and everything."""
-    if arguments.reprocess_glob and not is_pachlet(session.connection):
-        raise Unimplemented(
-            f"{session.connection.address} is not a pachlet server, and can't run only some datums again",
-            hint="--reprocess runs all of them",
-        )
-    return arguments.reprocess_glob or ("failed" if arguments.reprocess_failed else "")
 
 
 def _state_of(info: Message) -> str:

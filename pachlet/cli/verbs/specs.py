@@ -9,12 +9,12 @@ Read next: pachlet/spec/lint.py, ../mistakes.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pachlet.cli.session import Session
-from pachlet.errors import NotFound
+from pachlet.errors import NotFound, Usage
 
 STDIN = "standard input"
 
@@ -25,12 +25,38 @@ _TASTE = {"image-latest", "image-unpinned", "request-flag"}
 
 def read_specs(session: Session, source: str) -> list[dict[str, Any]]:
     """Return the specs in a file, at a URL or on the input ("-"): JSON or YAML, one, several or an array."""
+    mendable = "" if source.startswith(("http://", "https://")) else source
+    filename = STDIN if source == "-" else source
+    return _checked(session, session.read_bytes(source), filename, source=mendable)
+
+
+def rendered_specs(session: Session, template: str, arguments: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the specs that a template gives with arguments, each `key=value`."""
+    return _checked(session, render(session, template, arguments), f"{template} (rendered)")
+
+
+def render(session: Session, template: str, arguments: Sequence[str]) -> str:
+    """Return what a template gives, as a JSON text."""
+    from pachlet.client.templates import render_template
+
+    pairs: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not key or not equals:
+            raise Usage(f"{argument!r} is no argument of a template", hint="write --arg key=value")
+        pairs[key] = value
+    return render_template(session.connection, session.read_text(template), pairs)
+
+
+def _checked(
+    session: Session, content: str | bytes, filename: str, *, source: str = ""
+) -> list[dict[str, Any]]:
     from pachlet.cli.mistakes import mistakes
     from pachlet.spec.lint import lint
 
-    linted = lint(session.read_bytes(source), STDIN if source == "-" else source)
+    linted = lint(content, filename)
     if linted.refused:
-        raise mistakes(session, linted, linted.refused)
+        raise mistakes(session, linted, linted.refused, source=source)
     for problem in linted.problems:
         if session.verbose or problem.rule.name not in _TASTE:
             hint = f"; {problem.hint}" if problem.hint else ""

@@ -153,9 +153,21 @@ def _in_words(request: Message, response: Message | None) -> str:
             return f"stop job {names.show_job(body.job)}"
         case "create_pipeline_v2":
             spec = body.create_pipeline_request
-            return f"{'update' if spec.update else 'create'} pipeline {names.show_pipeline(spec.pipeline)}"
+            name = names.show_pipeline(spec.pipeline) or _written_name(body.user_json)
+            return f"{'update' if spec.update else 'create'} pipeline {name}"
     return f"a request that this program does not know ({kind or 'empty'})"
 
 
 def _branch(branch: Message) -> str:
     return f"{names.show_repo(branch.repo)}@{branch.name}"
+
+
+def _written_name(spec: str) -> str:
+    """Return the name in a spec as its user wrote it; a server may keep a request in that form alone."""
+    import json
+
+    try:
+        pipeline = json.loads(spec)["pipeline"]
+        return f"{pipeline['project']['name']}/{pipeline['name']}"
+    except (ValueError, LookupError, TypeError):
+        return "with a spec that this program does not understand"

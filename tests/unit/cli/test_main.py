@@ -70,7 +70,7 @@ def test_verbs_are_found_with_plural_nouns(typed: str, found: str | None) -> Non
         (["deploy", "local"], 1, "pachlet has no `deploy`; start the server with `pachlet serve`\n"),
         (["run", "pipeline", "x"], 1, "pachlet has no `run pipeline`; put new data"),
         (["run-pipeline", "x"], 1, "pachlet has no `run pipeline`; put new data"),
-        (["list", "secrets"], 1, "pachlet has no `list secret`; give values"),
+        (["kube-events"], 1, "pachlet has no `kube-events`; there is no Kubernetes"),
         (["config", "import-kube", "x"], 1, "pachlet has no `config import-kube`; there is no Kubernetes"),
         (["job"], 2, "unknown verb `job`; did you mean `inspect job`"),
         (["list", "repo", "--rpc-timeout", "soon"], 2, "error parsing duration 'soon'; write it like 24h"),
