@@ -95,7 +95,7 @@ def test_dump_tells_what_there_is(connection: Connection) -> None:
     dumped = unpack(b"".join(each.content.content for each in pieces))
     assert json.loads(dumped["rows.json"])["repos"] == 1
     assert "pachlet" in json.loads(dumped["version.json"])
-    assert "cron-triggers" in dumped["threads.txt"]
+    assert "timer" in dumped["threads.txt"]
     assert unpack(b"".join(each.value for each in connection.call(DEBUG, "Dump", {}))).keys() == dumped.keys()
 
 

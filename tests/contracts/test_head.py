@@ -221,7 +221,8 @@ def test_a_failed_datum_fails_the_job_and_writes_nothing(room: Room) -> None:
     room.settle(lease, bad, "failed")
     room.settle(lease, only(room, "/b", lease), b="b")
     info = last_job(room.connection, "p")
-    assert (ended(info), info.reason) == (("FAILURE", 1, 0, 1, 2), f"datum {bad.id} failed")
+    assert ended(info) == ("FAILURE", 1, 0, 1, 2)
+    assert info.reason.startswith(f"datum {bad.id} failed")
 
 
 def test_a_recovered_datum_fails_nothing(room: Room) -> None:
