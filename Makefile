@@ -3,6 +3,7 @@
 DATA ?=
 PORT ?= 30650
 DATA_DIR ?= .pachlet
+RUNNER ?= auto
 UV_ENV = UV_COMPILE_BYTECODE=1 UV_SYSTEM_CERTS=1
 BIN = .venv/bin
 PYTEST = $(BIN)/pytest -n auto --dist worksteal
@@ -13,8 +14,8 @@ LINTED = pachlet steps pipelines data images tests benchmarks docs
 help:  ## say what each verb does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: .venv/ready  ## run the main job on the embedded engine; DATA=dir takes price files of your own
-	@$(BIN)/python -m pipelines.main_job --data-dir "$(DATA_DIR)" --port $(PORT) $(if $(DATA),--data "$(DATA)")
+run: .venv/ready  ## run the main job on the embedded engine; DATA=dir takes price files of your own, RUNNER=container runs steps in containers
+	@$(BIN)/python -m pipelines.main_job --data-dir "$(DATA_DIR)" --port $(PORT) --runner $(RUNNER) $(if $(DATA),--data "$(DATA)")
 
 stop: .venv/ready  ## stop the server that `make run` left running
 	@$(BIN)/pachlet stop --data-dir "$(DATA_DIR)"

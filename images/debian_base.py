@@ -10,17 +10,20 @@ Read next: build.py (who uses it), base-python/Dockerfile (what is built on it).
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from images.engine import Engine
 from pachlet.config import default_envs
 from pachlet.errors import NotFound, Unavailable
+from pachlet.worker.containers.engine import Engine, engine_errors
+from pachlet.worker.containers.images import inspect
 
-REFERENCE = "localhost/pachlet-debian-python:3.11-bookworm"
+REPOSITORY, TAG = "docker.io/library/python", "3.11-slim-bookworm"
+"""The name that the Dockerfile of the lowest base asks for."""
 
 _COMMAND = (
     "mmdebstrap",
@@ -34,10 +37,23 @@ _COMMAND = (
 _OUTPUT_LINES = 5
 
 
-def import_debian_base(engine: Engine, say: Callable[[str], None]) -> str:
-    """Give the engine the base and return its name there."""
-    engine.run("import", str(_base_tar(say)), REFERENCE)
-    return REFERENCE
+def import_debian_base(engine: Engine, say: Callable[[str], None]) -> None:
+    """Give the engine the base under the name that Dockerfiles ask for, unless it has an image of that name.
+
+    Raises:
+        NotFound: mmdebstrap is not installed.
+        Unavailable: Debian's packages can't be had.
+        FailedPrecondition: the engine refused.
+    """
+    name = f"{REPOSITORY}:{TAG}"
+    if inspect(engine, name) is not None:
+        say(f"{name} is there already, and is used as it is")
+        return
+    with engine_errors(f"to import {name}"):
+        said = engine.api.import_image_from_file(str(_base_tar(say)), repository=REPOSITORY, tag=TAG)
+        # The last line says the image's id. Podman's service gives it the tag `latest`, whatever it is asked for.
+        made = json.loads(said.strip().splitlines()[-1])["status"]
+        engine.api.tag(made, REPOSITORY, TAG, force=True)
 
 
 def _base_tar(say: Callable[[str], None]) -> Path:

@@ -70,3 +70,18 @@ def default_envs() -> Path:
 def default_workers() -> int:
     """Return how many datums run at the same time unless told otherwise: one per processor that we may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def docker_host() -> str:
+    """Return where the user's Docker clients look for the engine, or ''."""
+    return os.environ.get("DOCKER_HOST", "")
+
+
+def has_podman_settings() -> bool:
+    """Tell whether the user's Podman has settings of its own, which a service that others started does not have."""
+    return bool(os.environ.get("CONTAINERS_STORAGE_CONF") or os.environ.get("CONTAINERS_CONF"))
+
+
+def runtime_folder() -> str:
+    """Return the folder of the user's sockets."""
+    return os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"

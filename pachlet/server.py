@@ -37,6 +37,7 @@ from pachlet.api.pfs_service import PfsService
 from pachlet.api.planning_service import PlanningService
 from pachlet.api.pps_service import PpsService
 from pachlet.api.server_log import ServerLog
+from pachlet.api.server_service import ServerService
 from pachlet.api.small_services import (
     AdminService,
     EnterpriseService,
@@ -90,7 +91,7 @@ from pachlet.pps.spouts import Spouts
 from pachlet.pps.ticking import Ticking
 from pachlet.storage.chunks import ChunkStore
 from pachlet.worker.capacity import machine_memory
-from pachlet.worker.process import ProcessRunner
+from pachlet.worker.choosing import choose_runner
 
 log = logging.getLogger(__name__)
 MESSAGE_LIMIT = 20 * 1024 * 1024
@@ -120,6 +121,7 @@ class Server:
         network: Network = "ask",
         skip: str = Policy.UPSTREAM,
         require_images: bool = False,
+        runner: str = "auto",
     ) -> None:
         _refuse_exposure(host)
         if not code.is_dir():
@@ -131,7 +133,10 @@ class Server:
         for folder in (self._paths.packs, self._paths.code, self._paths.scratch):
             folder.mkdir(parents=True, exist_ok=True)
         # The runner starts a process of its own to make sandboxes with; it does so before gRPC has threads.
-        self._runner = ProcessRunner(code.absolute(), envs, require_images=require_images)
+        self._runner = choose_runner(
+            runner, code.absolute(), envs, owner=str(self._paths.path), require_images=require_images
+        )
+        self.runner = self._runner.description
         self._database = Database(self._paths.database)
         index = DatabaseIndex(self._database)
         self._store = ChunkStore(self._paths.packs, index, last_pack=index.last_pack())
@@ -207,6 +212,7 @@ class Server:
             "storage.Fileset": StorageFilesetService(files, filesets, self._chunk_door),
             "pachlet.v1.Datums": PlanningService(engine),
             "pachlet.v1.Listing": ListingService(pfs),
+            "pachlet.v1.Server": ServerService(self._runner, engine.workers),
             "pachlet.v1.LocalFiles": LocalFilesService(nonces),
             "pachlet.v1.Work": WorkService(desk, self._paths.code),
             "grpc.health.v1.Health": HealthService(),
@@ -329,11 +335,12 @@ def serve(
     code: Path,
     envs: Path,
     skip: str,
-    ready: Callable[[str], None],
+    ready: Callable[[str, str], None],
     network: Network = "ask",
     require_images: bool = False,
+    runner: str = "auto",
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` gets the address once calls are answered."""
+    """Serve until SIGTERM or SIGINT; `ready` gets the address, and how steps run, once calls are answered."""
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -347,10 +354,11 @@ def serve(
         network=network,
         require_images=require_images,
         skip=skip,
+        runner=runner,
     )
     server.start()
     _look_for_cycles_less()
-    ready(server.address)
+    ready(server.address, server.runner)
     ended.wait()
     server.stop()
 

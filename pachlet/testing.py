@@ -38,6 +38,7 @@ def server(
     network: Network = "ask",
     skip: str = "upstream",
     require_images: bool = False,
+    runner: str = "auto",
 ) -> Iterator[RunningServer]:
     """Serve `data_dir` in this process; `code` is the folder that holds `images/` (default: the current one)."""
     running = Server(
@@ -51,6 +52,7 @@ def server(
         network=network,
         skip=skip,
         require_images=require_images,
+        runner=runner,
     )
     running.start()
     try:

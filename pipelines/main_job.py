@@ -25,6 +25,7 @@ from pachlet.cli.progress import Progress
 from pachlet.cli.verbs.apply import spec_files
 from pachlet.client import files, logs, projects, provenance, repos, watch
 from pachlet.client.apply import Applied, apply_specs
+from pachlet.client.cluster import describe
 from pachlet.client.connection import Connection
 from pachlet.client.get_file import get_bytes, get_folder
 from pachlet.client.put_file import FromDisk, Nothing, put_file
@@ -45,7 +46,7 @@ def main() -> int:
     progress = Progress(sys.stdout, live=sys.stdout.isatty(), colour=sys.stdout.isatty())
     address = ""
     try:
-        address = arguments.address or start_server(arguments.data_dir, arguments.port)
+        address = arguments.address or start_server(arguments.data_dir, arguments.port, arguments.runner)
         return run(address, arguments.data, arguments.data_dir / "output", progress)
     except Unavailable as error:
         progress.close()
@@ -85,6 +86,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--port", type=int, default=30650, help="the port for a server that has to be started"
     )
+    parser.add_argument(
+        "--runner",
+        choices=("auto", "process", "container"),
+        default="auto",
+        help="how a server that has to be started runs steps",
+    )
     parser.add_argument("--address", help="a server that is running; none is started then")
     return parser.parse_args()
 
@@ -107,16 +114,17 @@ def run(address: str, data: Path | None, output: Path, progress: Progress) -> in
 # The server.
 
 
-def start_server(data_dir: Path, port: int) -> str:
+def start_server(data_dir: Path, port: int, runner: str = "auto") -> str:
     """Return the address of the server on a data directory, started if need be and left running."""
     if address := running_server(data_dir):
+        refuse_other_runner(address, runner)
         return address
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "server.log"
     command = [Path(sys.executable).parent / "pachlet", "serve", "--data-dir", data_dir, "--port", str(port)]
     with log.open("w") as out:
         server = subprocess.Popen(
-            [*command, "--code", ROOT],
+            [*command, "--code", ROOT, "--runner", runner],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=out,
@@ -132,6 +140,17 @@ def start_server(data_dir: Path, port: int) -> str:
                 return address
         time.sleep(0.05)
     raise PachletError(f"the server did not answer within {START_SECONDS} s", hint=f"its log is {log}")
+
+
+def refuse_other_runner(address: str, wanted: str) -> None:
+    """Raise if the server that is running runs steps in another way than is asked for."""
+    with Connection(address) as connection:
+        found = describe(connection)
+    if wanted != "auto" and found is not None and not found.runner.startswith(wanted):
+        raise PachletError(
+            f"the server at {address} is running already, with runner {found.runner}",
+            hint="`make stop` first",
+        )
 
 
 def running_server(data_dir: Path) -> str:

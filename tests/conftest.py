@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hypothesis import settings
 from pachlet import testing
 from pachlet.client.connection import Connection
 from pachlet.testing import RunningServer
+from pachlet.worker.containers.engine import Engine
+from tests.container_engine import remove_storage, shared_engine
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,6 +21,19 @@ ROOT = Path(__file__).parent.parent
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("soak", deadline=None, max_examples=3000)
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def container_engine() -> Iterator[Engine]:
+    """A container engine with a base image; skipped where there is none."""
+    with shared_engine() as engine:
+        yield engine
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the engine's storage once no worker uses it any more."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        remove_storage()
 
 
 @pytest.fixture

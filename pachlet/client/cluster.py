@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pachlet import __version__
 from pachlet.client.connection import Connection, Message
+from pachlet.errors import Unimplemented
 
 SPOKEN = "2.12"
 """The version of Pachyderm whose words and messages this client uses."""
@@ -20,6 +21,14 @@ def get_version(connection: Connection, *, timeout: float | None = None) -> Mess
 def in_words(version: Message) -> str:
     """Show a Version, such as 2.12.0."""
     return f"{version.major}.{version.minor}.{version.micro}{version.additional}"
+
+
+def describe(connection: Connection) -> Message | None:
+    """Return what a pachlet server says of itself; None of any other."""
+    try:
+        return connection.call("pachlet.v1.Server", "Describe", {})
+    except Unimplemented:
+        return None
 
 
 def inspect_cluster(connection: Connection) -> Message:

@@ -91,8 +91,9 @@ class Image:
     reference: str
     digest: str
     """`sha256:` and 64 hex digits."""
-    kind: Literal["code", "host"]
-    """`code`: a folder of images/. `host`: any other name, run on the machine's own programs."""
+    kind: Literal["code", "host", "container"]
+    """`code`: a folder of images/. `host`: any other name, run on the machine's own programs; `container`: any other
+    name, in a container engine."""
     provenance: Mapping[str, Any]
     """JSON-able facts; see images.py for the keys."""
     warning: str = ""
@@ -238,6 +239,10 @@ class Runner(Protocol):
         Raises:
             FailedPrecondition: without a sandbox there is no `inner` network.
         """
+
+    @property
+    def description(self) -> str:
+        """Which runner this is, in words."""
 
     def means(self) -> Mapping[str, str]:
         """Say by what means each limit (memory, cpu, processes, disk) is kept here, for people to read."""

@@ -4,7 +4,7 @@ Where the kernel allows no mount namespace, /pfs can't be shown. Then only image
 from their session's folder and without a sandbox, because they were written for it, and their provenance says
 so; all others are refused with the kernel's reason. Nothing else ever runs unsandboxed.
 
-Read next: session.py (what a worker does with each datum), launching.py (how a process is started).
+Read next: process_session.py (a worker), launching.py (how a process is started).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from pachlet.worker.interface import Image, Prepared, Reach, Session, Transform
 from pachlet.worker.launching import Launcher, Request
 from pachlet.worker.limits import means
 from pachlet.worker.machine import make_root
+from pachlet.worker.process_session import ProcessSession
 from pachlet.worker.scratch import remove
-from pachlet.worker.session import ProcessSession
 from pachlet.worker.snapshots import FILES, make_snapshot
 from pachlet.worker.volumes import make_volume
 
@@ -109,6 +109,10 @@ class ProcessRunner:
             prepared, transform, folder, volume, dict(environ), network, not problem, server, dict(shown)
         )
         return ProcessSession(place, self._launcher)
+
+    @property
+    def description(self) -> str:
+        return f"process ({'no sandbox: ' + self.probe() if self.probe() else 'namespaces'})"
 
     def means(self) -> Mapping[str, str]:
         return means(self._launcher().groups)

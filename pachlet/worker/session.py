@@ -1,4 +1,7 @@
-"""One worker of the process runner: run attempts, one process each, or hand datums to one process that stays.
+"""One worker: run attempts, one process each, or hand datums to one process that stays.
+
+What is the same for every runner is here: killing, timeouts, datum batching, and what is said of an ending. How a
+process is started is the runner's: process_session.py, containers/session.py.
 
 Read next: attempts.py (what a process is given), batching.py (the process that stays).
 """
@@ -9,19 +12,19 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from pachlet.errors import InvalidArgument
 from pachlet.worker.attempts import Place
 from pachlet.worker.batching import Door, Handover, refuse
-from pachlet.worker.cgroups import Group
 from pachlet.worker.interface import NOT_IN_IMAGE, Log, Outcome
-from pachlet.worker.launching import Launcher
 from pachlet.worker.limits import file_too_large
-from pachlet.worker.processes import Doors, Ending, Process
+from pachlet.worker.processes import Doors, Ending
 from pachlet.worker.relaying import relay
 from pachlet.worker.scratch import empty, remove
 
@@ -32,25 +35,46 @@ _NOT_FOUND = 127
 class _Batch:
     """A user process that serves one datum after the other."""
 
-    process: Process
+    process: Attempt
     handover: Handover
     door: Door
 
 
-class ProcessSession:
-    """The Session of a ProcessRunner (interface.py has the promises)."""
+class Attempt(Protocol):
+    """A process in hand with all that it started. `kill` and `connect` may be called from any thread."""
 
-    def __init__(self, place: Place, launcher: Callable[[], Launcher]) -> None:
+    def watch(self, log: Log, timeout: float | None, wake: int | None = None) -> Ending | None:
+        """Pass on lines until nothing is left of it, or (None) until the descriptor `wake` is readable."""
+
+    def kill(self, reason: str) -> None:
+        """End it; the first reason counts. Returns at once."""
+
+    def connect(self, port: int) -> socket.socket:
+        """Begin to connect to one of its ports; raise ConnectionError."""
+
+
+class Meter(Protocol):
+    """Measures the memory of attempts."""
+
+    def begin(self) -> None:
+        """Count anew."""
+
+    def peak(self) -> int | None:
+        """Return the most bytes since then, where known."""
+
+
+class AttemptSession(ABC):
+    """The Session of a runner (interface.py has the promises) that says how a process is started."""
+
+    def __init__(self, place: Place) -> None:
         self._place = place
-        self._launcher = launcher
+        self._meter: Meter | None = None
         self._lock = threading.Lock()
         self._busy = False
-        self._process: Process | None = None
+        self._process: Attempt | None = None
         self._killed_for = ""
         self._stopped_for = ""
         self._batch: _Batch | None = None
-        self._group: Group | None = None
-        self._group_of: Launcher | None = None
         self.out.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -106,9 +130,7 @@ class ProcessSession:
 
     def close(self) -> None:
         self._end_batch()
-        if self._group is not None:
-            self._group.close()
-            self._group = None
+        self._release()
         for folder in (self._place.folder, self._place.volume):
             if folder.exists():
                 remove(folder)
@@ -124,7 +146,7 @@ class ProcessSession:
             with self._lock:
                 self._busy, self._process = False, None
 
-    def _in_hand(self, process: Process) -> Process:
+    def _in_hand(self, process: Attempt) -> Attempt:
         with self._lock:
             self._process = process
             if self._killed_for:
@@ -157,8 +179,8 @@ class ProcessSession:
         except InvalidArgument as problem:
             return _failed(str(problem))
         process, handover = self._in_hand(batch.process), batch.handover
-        if self._batch is not None and self._group is not None:
-            self._group.begin()
+        if self._batch is not None and self._meter is not None:
+            self._meter.begin()
         if self._batch is None:
             self._batch = batch
             if (ending := process.watch(log, timeout, handover.wake)) is not None:
@@ -168,7 +190,7 @@ class ProcessSession:
         if (ending := process.watch(log, timeout, handover.wake)) is not None:
             return self._give_up(ending)
         seconds = time.monotonic() - started
-        peak = self._group.peak() if self._group else None
+        peak = self._meter.peak() if self._meter else None
         if error := handover.take():
             self._end_batch(log)
             return Outcome(False, error, None, seconds, peak)
@@ -204,29 +226,29 @@ class ProcessSession:
 
     def _start(
         self, cmd: Sequence[str], stdin: Sequence[str] | None, environ: Mapping[str, str], door: Door
-    ) -> Process:
+    ) -> Attempt:
         if not cmd:
             raise InvalidArgument("invalid pipeline transform, no command specified")
         text = None if stdin is None else "\n".join(stdin) + "\n"
-        launcher, secrets = self._launcher(), self._place.transform.secrets
-        group = self._enter(launcher)
-        request = self._place.request(cmd, environ, launcher.groups or ())
-        doors = Doors(worker=door.let_in, server=self._lead_to_server)
-        is_given = bool(secrets.files or secrets.environ)
-        return launcher.start(request, text, doors, group, secrets if is_given else None)
+        return self._begin(cmd, text, environ, Doors(worker=door.let_in, server=self._lead_to_server))
+
+    @abstractmethod
+    def _begin(
+        self, cmd: Sequence[str], stdin: str | None, environ: Mapping[str, str], doors: Doors
+    ) -> Attempt:
+        """Start `cmd` with the datum's `environ`.
+
+        Raises:
+            InvalidArgument: it can't be started as the spec wants it.
+        """
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Give back whatever the runner holds for this worker; nothing runs any more. May be called twice."""
 
     def _lead_to_server(self, listener: socket.socket) -> None:
         host, _, port = self._place.server.rpartition(":")
         relay(listener, lambda: socket.create_connection((host.strip("[]"), int(port))))
-
-    def _enter(self, launcher: Launcher) -> Group | None:
-        """Return this session's control group, made by the launcher that runs now."""
-        if self._group_of is not launcher:
-            self._group_of = launcher
-            self._group = launcher.groups.open(self._place.transform.limits) if launcher.groups else None
-        if self._group is not None:
-            self._group.begin()
-        return self._group
 
     def _judge(self, ending: Ending) -> Outcome:
         code = ending.code if ending.code is None or ending.code >= 0 else None

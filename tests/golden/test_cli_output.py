@@ -60,6 +60,7 @@ class Shell:
         text = re.sub(r"(Less than a second|\b\d+ seconds?|About a minute) *", "TIME ", text)
         text = re.sub(r"(this machine's own programs) \(.*\),", r"\1 (SYSTEM),", text)
         text = re.sub(r"\b\d+\.\d{3}s\b", "0.000s", text)
+        text = re.sub(r"^(runner +).*$", r"\1RUNNER", text, flags=re.M)  # as this machine has it
         text = re.sub(r"(CREATED|FINISHED|STARTED|DURATION) {2,}", r"\1 ", text)  # as wide as the times below
         return "".join(f"{line.rstrip()}\n" for line in text.replace(self._address, "HOST:PORT").splitlines())
 

@@ -41,6 +41,8 @@ def version(session: Session, arguments: Namespace) -> int:
     table.show()
     found = cluster.get_version(session.connection, timeout=arguments.timeout or None)
     table.add("pachd", cluster.in_words(found))
+    if "pachlet" in found.additional and (described := cluster.describe(session.connection)) is not None:
+        table.add("runner", described.runner)
     table.show()
     return _compared(arguments, found)
 

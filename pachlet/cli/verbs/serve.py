@@ -53,6 +53,13 @@ def serve_arguments(parser: ArgumentParser) -> None:
         help="refuse images that are no folder of images/, instead of running them on this machine's own programs",
     )
     parser.add_argument(
+        "--runner",
+        choices=("auto", "process", "container"),
+        default="auto",
+        help="how steps run: as processes in sandboxes of our own, or in containers by Docker or Podman (auto: the "
+        "first that isolates them here)",
+    )
+    parser.add_argument(
         "--address-file", type=Path, default=None, metavar="F", help="write the address to a file"
     )
 
@@ -65,10 +72,10 @@ def serve(session: Session, arguments: Namespace) -> None:
     if arguments.workers is not None and arguments.workers < 0:
         raise Usage(f"{arguments.workers} is no number of workers", hint="0 leaves all to `pachlet worker`")
 
-    def ready(address: str) -> None:
+    def ready(address: str, runner: str) -> None:
         if arguments.address_file is not None:
             _write(arguments.address_file, address)
-        session.say(f"pachlet serves on {address}, data in {arguments.data_dir}")
+        session.say(f"pachlet serves on {address}, data in {arguments.data_dir}, runner: {runner}")
 
     serve_until_told(
         data_dir=arguments.data_dir.absolute(),
@@ -81,6 +88,7 @@ def serve(session: Session, arguments: Namespace) -> None:
         ready=ready,
         network=arguments.network,
         require_images=arguments.require_images,
+        runner=arguments.runner,
     )
 
 

@@ -1,0 +1,39 @@
+"""A worker whose attempts run in a container.
+
+Unlike the process runner's, the environment begins with the image's (the engine sees to that), and users and folders
+are those of the image.
+
+Read next: ../session.py (all that is common to workers), launcher.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pachlet.worker.attempts import Place
+from pachlet.worker.containers.attempt import ContainerAttempt
+from pachlet.worker.containers.launcher import ContainerLauncher
+from pachlet.worker.processes import Doors
+from pachlet.worker.session import AttemptSession
+
+
+class ContainerSession(AttemptSession):
+    """The Session of a ContainerRunner (../interface.py has the promises)."""
+
+    def __init__(self, place: Place, launcher: ContainerLauncher) -> None:
+        super().__init__(place)
+        self._launcher = launcher
+
+    def _begin(
+        self, cmd: Sequence[str], stdin: str | None, environ: Mapping[str, str], doors: Doors
+    ) -> ContainerAttempt:
+        place = self._place
+        cwd = str(Path("/", place.transform.working_dir or place.prepared.working_dir))
+        env = {**place.datum_environ(environ), **place.transform.secrets.environ}
+        attempt = self._launcher.start(list(cmd), cwd, env, stdin, doors)
+        self._meter = self._launcher.memory
+        return attempt
+
+    def _release(self) -> None:
+        self._launcher.close()
