@@ -3,7 +3,8 @@
     python -m benchmarks.upkeep [--files 100000]
 
 A repo of small files is deleted beside one that stays, while a client goes on making commits; how long its
-commits take at worst is the stop. The rooms are used without gRPC, so what is measured is the work.
+commits take at worst is the stop. Then another client puts as many files in one commit, with collections beside
+it. The rooms are used without gRPC, so what is measured is the work.
 
 Read next: docs/storage.md (the numbers), pachlet/pfs/collecting.py.
 """
@@ -19,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 from pachlet.pfs.checking import Checker
@@ -94,6 +96,7 @@ def upkeep(folder: Path, files: int) -> None:
             time.perf_counter() - began,
             stops(took),
         )
+    beside_a_large_put(rooms, files)
     checker = Checker(rooms.database, rooms.store)
     for what, act in (
         ("du", lambda: disk_usage(rooms.database, rooms.store)),
@@ -105,6 +108,25 @@ def upkeep(folder: Path, files: int) -> None:
         say(what, time.perf_counter() - began)
     rooms.close()
     print(f"most memory of all: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB")
+
+
+def beside_a_large_put(rooms: Rooms, files: int) -> None:
+    """Put and delete a large commit without a collection and beside collections, and see how long others wait."""
+    for collects in (False, True):
+        name, collections = f"large-{collects}", 0
+        rooms.create_repo(name)
+        with commits_meanwhile(rooms) as took, ThreadPoolExecutor(1) as pool:
+            began = time.perf_counter()
+            putting = pool.submit(rooms.put, name, small_files(2 * 10**9 + collects, files))
+            while not putting.done():
+                if collects:
+                    rooms.collect()
+                    collections += 1
+                else:
+                    wait([putting])
+            putting.result()
+        beside = f"put {files} files beside {collections} collections" if collects else f"put {files} files"
+        say(beside, time.perf_counter() - began, stops(took))
 
 
 class _Index(dict[bytes, Location]):

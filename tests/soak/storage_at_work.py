@@ -9,10 +9,12 @@ Read next: storage_model.py (what an operation comes to), test_kills_storage.py 
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
 import shutil
+import signal
 import sys
 import threading
 import traceback
@@ -200,6 +202,7 @@ class Worker:
 
 def main() -> None:
     folder = Path(sys.argv[1])
+    faulthandler.register(signal.SIGUSR1)  # where does it hang?
     for line in sys.stdin:
         seed, model = json.loads(line)
         process = os.fork()
