@@ -11,6 +11,7 @@ Read next: sandbox.py (the root that the step gets), launcher.py (who clones the
 from __future__ import annotations
 
 import base64
+import contextlib
 import errno
 import json
 import os
@@ -159,7 +160,7 @@ def _run(request: dict[str, Any], stdio: Sequence[int], control: socket.socket, 
         return 1
     for descriptor in stdio:
         os.close(descriptor)
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGKILL))
+    signal.signal(signal.SIGTERM, lambda *_: _kill(pid))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     status = _wait(pid, watchdog)
     seconds = time.monotonic() - started
@@ -247,6 +248,13 @@ def _wait(pid: int, watchdog: Watchdog | None) -> int | Excess:
             and (found := watchdog.look()) is not None
         ):
             return found
+
+
+def _kill(pid: int) -> None:
+    # Told twice, by a lost control and then by the launcher's end, we may have buried it already: that must not end us
+    # before its descendants are gone.
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _kill_descendants() -> None:
