@@ -50,8 +50,10 @@ def test_created_pipeline_has_a_job_even_without_data(repo: Connection) -> None:
     }
 
 
-def test_pipeline_without_input_runs_nothing(repo: Connection) -> None:
-    assert ended(create(repo, shell("idle", "echo x >/pfs/out/x"))) == ("SUCCESS", 0, 0, 0, 0)
+def test_pipeline_without_input_has_no_job(repo: Connection) -> None:
+    pipelines.create_pipeline(repo, shell("idle", "echo x >/pfs/out/x"))
+    assert list(jobs.list_job(repo, pipeline="idle")) == []
+    assert tree(repo, "idle@master") == {}
 
 
 def test_job_follows_data(repo: Connection) -> None:
@@ -177,8 +179,6 @@ def test_file_and_directory_of_one_name_fail_the_job(repo: Connection) -> None:
             "cannot upload file produced by the user code because its name cannot be represented in PFS: "
             "path (/a*b) invalid: globbing character (*) not allowed in path",
         ),
-        ("ln -s /etc/passwd /pfs/out/x", "/pfs/out/x is a link to /etc/passwd, which is outside of /pfs"),
-        ("ln -s ../../../../../../etc /pfs/out/x", "/pfs/out/x is a link"),
         ("ln -s /pfs/none /pfs/out/x", "/pfs/out/x is a link that leads nowhere"),
         ("ln -s . /pfs/out/x", "is a link to a folder that holds it"),
         ("mkfifo /pfs/out/x", "/pfs/out/x is neither a file nor a directory"),
