@@ -17,7 +17,6 @@ from pathlib import Path
 from pachlet.api.handlers import is_implemented
 from pachlet.api.small_services import InactiveService
 from pachlet.config import default_envs
-from pachlet.pps import support
 from pachlet.server import Server
 from pachlet.wire import schema
 
@@ -82,16 +81,13 @@ def _states(service: schema.Service, made: Mapping[str, object]) -> dict[str, st
 
 
 def refusals() -> list[str]:
-    """Return what is refused although its RPC is answered: fields of a spec, and sentences in the sources."""
-    fields = list(support.REFUSED.values())
-    sentences = [
+    """Return what is refused although its RPC is answered, as the sources say it."""
+    return [
         sentence
         for room in ("api", "pps")
         for path in sorted((ROOT / "pachlet" / room).glob("*.py"))
         for sentence in _sentences(ast.parse(path.read_text()))
     ]
-    spec = ", ".join(f"`{each}`" for each in fields)
-    return [f"in a pipeline's spec: {spec}", *sentences]
 
 
 def _sentences(tree: ast.Module) -> Iterator[str]:

@@ -85,3 +85,9 @@ def has_podman_settings() -> bool:
 def runtime_folder() -> str:
     """Return the folder of the user's sockets."""
     return os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+
+
+def egress_environ() -> dict[str, str]:
+    """Return the variables by which clients of object stores find credentials and endpoints, with Pachyderm's own."""
+    begins, names = ("AWS_", "GOOGLE_", "AZURE_", "MINIO_"), ("CUSTOM_ENDPOINT", "DISABLE_SSL")
+    return {key: value for key, value in os.environ.items() if key.startswith(begins) or key in names}

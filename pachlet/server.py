@@ -51,7 +51,8 @@ from pachlet.api.storage_service import StorageService
 from pachlet.api.transaction_service import TransactionService
 from pachlet.api.work_service import WorkService
 from pachlet.clock import Clock
-from pachlet.config import DataDir, default_workers
+from pachlet.config import DataDir, default_workers, egress_environ
+from pachlet.egress.outgoing import Outlets
 from pachlet.errors import FailedPrecondition, InvalidArgument
 from pachlet.ids import new_id
 from pachlet.metadb.connect import Database
@@ -96,6 +97,7 @@ from pachlet.worker.choosing import choose_runner
 log = logging.getLogger(__name__)
 MESSAGE_LIMIT = 20 * 1024 * 1024
 _STEPS = 32  # a step may wait minutes for an environment to be made
+_DELIVERIES = 16  # jobs that egress at the same time; one more waits for its turn
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),
@@ -122,12 +124,17 @@ class Server:
         skip: str = Policy.UPSTREAM,
         require_images: bool = False,
         runner: str = "auto",
+        egress_dir: Path | None = None,
     ) -> None:
         _refuse_exposure(host)
         if not code.is_dir():
             raise FailedPrecondition(f"{code} is no folder", hint="--code is the folder that holds images/")
         self._paths = DataDir(data_dir.absolute())
         self._lock = _take(self._paths)
+        if egress_dir is not None and not egress_dir.is_dir():
+            raise FailedPrecondition(
+                f"{egress_dir} is no folder", hint="--egress-dir is one that pipelines may write to"
+            )
         clock = clock or Clock()
         shutil.rmtree(self._paths.scratch, ignore_errors=True)
         for folder in (self._paths.packs, self._paths.code, self._paths.scratch):
@@ -150,6 +157,7 @@ class Server:
         files = Files(self._database, self._store)
         self._logbook = Logbook(self._database, clock)
         self._steps = ThreadPoolExecutor(_STEPS, thread_name_prefix="job")
+        self._deliveries = ThreadPoolExecutor(_DELIVERIES, thread_name_prefix="egress")
         self._engine = engine = Engine(
             database=self._database,
             transactions=transactions,
@@ -164,6 +172,8 @@ class Server:
             leases=Leases(clock, machine_memory()),
             alarms=Alarms(clock),
             steps=self._steps,
+            deliveries=self._deliveries,
+            outlets=Outlets(egress_environ(), egress_dir and egress_dir.absolute()),
             skip=Policy(skip),
         )
         self._recorder = Recorder(transactions, engine.leases, self._logbook)
@@ -265,6 +275,7 @@ class Server:
         self._engine.alarms.close()
         self._recorder.close()
         self._steps.shutdown()
+        self._deliveries.shutdown()
         self._paths.server.unlink(missing_ok=True)
         self._close_rooms()
 
@@ -339,6 +350,7 @@ def serve(
     network: Network = "ask",
     require_images: bool = False,
     runner: str = "auto",
+    egress_dir: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the address, and how steps run, once calls are answered."""
     ended = threading.Event()
@@ -355,6 +367,7 @@ def serve(
         require_images=require_images,
         skip=skip,
         runner=runner,
+        egress_dir=egress_dir,
     )
     server.start()
     _look_for_cycles_less()

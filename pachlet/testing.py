@@ -39,6 +39,7 @@ def server(
     skip: str = "upstream",
     require_images: bool = False,
     runner: str = "auto",
+    egress_dir: Path | None = None,
 ) -> Iterator[RunningServer]:
     """Serve `data_dir` in this process; `code` is the folder that holds `images/` (default: the current one)."""
     running = Server(
@@ -53,6 +54,7 @@ def server(
         skip=skip,
         require_images=require_images,
         runner=runner,
+        egress_dir=egress_dir,
     )
     running.start()
     try:

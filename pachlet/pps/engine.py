@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pachlet.clock import Clock
+from pachlet.egress.outgoing import Outlets
 from pachlet.metadb.connect import Database
 from pachlet.pfs.files import Files
 from pachlet.pfs.transactions import Transactions
@@ -50,6 +51,10 @@ class Engine:
     alarms: Alarms
     steps: Executor
     """Threads for the steps of runs, each of which may wait for the disk or for an environment to be made."""
+    deliveries: Executor
+    """Threads for egress, each of which may take hours."""
+    outlets: Outlets = field(default_factory=Outlets)
+    """What egress may use."""
     network: Network = "ask"
     """Whose steps reach the network; see permits.py."""
     skip: Policy = Policy.UPSTREAM

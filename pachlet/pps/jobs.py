@@ -172,6 +172,18 @@ def start_job(txn: Transaction, job: JobRecord) -> None:
     )
 
 
+def start_egress(txn: Transaction, job: JobRecord, reason: str = "") -> None:
+    """Say that a job's output is being delivered, or why that has to wait."""
+    txn.db.run(
+        "set_job_state",
+        key=job.key,
+        state=JobState.EGRESSING,
+        reason=reason,
+        started=txn.now,
+        finished=None,
+    )
+
+
 def finish_job(txn: Transaction, job: JobRecord) -> None:
     """Say that a job's work is done: it succeeds once its commits are settled."""
     txn.db.run(

@@ -1,4 +1,4 @@
-"""Find out what keeps a pipeline from running: its image, its secrets, the machine's size, its inputs.
+"""Find out what keeps a pipeline from running: its image, its secrets, the machine's size, its inputs, its egress.
 
 What is found here is looked for when a pipeline is new, again before each of its jobs, and as long as it is CRASHING. A
 sentence says what is wrong and what to do about it.
@@ -12,10 +12,12 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from pachlet.egress.outgoing import Outlets
 from pachlet.errors import FailedPrecondition, PachletError
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch
 from pachlet.pfs import branches
+from pachlet.pps.egress_spec import check_place
 from pachlet.pps.inputs import parse_input
 from pachlet.pps.permits import amount, requests_of
 from pachlet.pps.pipelines import PipelineRecord
@@ -24,11 +26,11 @@ from pachlet.worker.capacity import machine_memory
 from pachlet.worker.interface import Runner
 
 
-def find_obstacle(db: Statements, runner: Runner, record: PipelineRecord) -> str:
+def find_obstacle(db: Statements, runner: Runner, outlets: Outlets, record: PipelineRecord) -> str:
     """Return why a pipeline that is not stopped can't run, nothing if it can."""
     try:
         runner.resolve(record.spec["transform"]["image"])
-        check_needs(db, record.spec)
+        check_needs(db, outlets, record.spec)
         check_inputs(db, record)
     except PachletError as error:
         return with_hint(error)
@@ -40,10 +42,11 @@ def with_hint(error: PachletError) -> str:
     return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
-def check_needs(db: Statements, spec: Mapping[str, Any]) -> None:
-    """Raise a PachletError if a spec needs a secret that is missing, or a larger machine."""
+def check_needs(db: Statements, outlets: Outlets, spec: Mapping[str, Any]) -> None:
+    """Raise a PachletError if a spec needs a secret that is missing, a larger machine, or a place to egress to."""
     check_secrets(db, spec)
     check_size(spec)
+    check_place(spec, outlets)
 
 
 def check_size(spec: Mapping[str, Any]) -> None:

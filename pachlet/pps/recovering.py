@@ -101,7 +101,7 @@ class Recovery:
         try:
             with self._engine.database.read() as db:
                 record = get_pipeline(db, key)
-                problem = find_obstacle(db, self._engine.runner, record)
+                problem = find_obstacle(db, self._engine.runner, self._engine.outlets, record)
                 row = db.first("newest_job", pipeline=key)
         except NotFound:
             return  # deleted just now

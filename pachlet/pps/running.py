@@ -3,8 +3,8 @@
 Everything that is decided is written down before the next thing begins: the plan, then every datum with its output in
 one transaction. So a job that was interrupted goes on from its rows, and what they say is never done again.
 
-A run is a few steps, each done by a thread of a common pool: to begin, and to complete it. Between them it is only an
-offer in the lease table, so a thousand jobs that wait for workers cost no thread.
+A run is a few steps, each done by a thread of a common pool: to begin, to complete it, to egress. Between them it is
+only an offer in the lease table, so a thousand jobs that wait for workers cost no thread.
 
 Read next: scheduler.py (who starts runs), leases.py (who has its datums), recording.py (how they are recorded).
 """
@@ -16,9 +16,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import replace
 
 from pachlet.announcing import announce
+from pachlet.egress.outgoing import Halted
 from pachlet.errors import PachletError
 from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
@@ -27,6 +29,8 @@ from pachlet.pfs import commits
 from pachlet.pps import jobs
 from pachlet.pps.alarms import Alarm
 from pachlet.pps.datum_sets import datum_sets
+from pachlet.pps.egress import Delivery
+from pachlet.pps.egress_spec import has_egress
 from pachlet.pps.engine import Engine
 from pachlet.pps.job_inputs import JobInputs
 from pachlet.pps.jobs import JobRecord
@@ -67,7 +71,8 @@ class JobRun:
         self._is_waiting = False  # for the last datum to be recorded
         self._is_stopped = False  # by `cancel`: whatever goes wrong from then on is no fault of the job
         self._over = threading.Event()
-        self._alarm: Alarm | None = None
+        self._alarms: list[Alarm] = []
+        self._delivery: Delivery | None = None
 
     def start(self) -> None:
         self._do(self._begin)
@@ -81,6 +86,9 @@ class JobRun:
     def cancel(self, reason: str) -> None:
         with self._lock:
             self._is_stopped = True
+            delivery = self._delivery
+        if delivery is not None:
+            delivery.stop()
         self._engine.leases.withdraw(self._job.key, reason)
         self._look_whether_over()
 
@@ -88,19 +96,19 @@ class JobRun:
     def _source(self) -> Source:
         return Source(self._job.pipeline, self._job.id)
 
-    def _do(self, step: Callable[[], None]) -> None:
-        """Have a step done by another thread."""
+    def _do(self, step: Callable[[], None], threads: Executor | None = None) -> None:
+        """Have a step done by another thread, one of the engine's for steps unless others are given."""
         with self._lock:
             if self._over.is_set():
                 return
             self._steps += 1
-        self._engine.steps.submit(self._try, step)
+        (threads or self._engine.steps).submit(self._try, step)
 
     def _try(self, step: Callable[[], None]) -> None:
         try:
             if not self._is_stopped:
                 step()
-        except Closed:
+        except (Closed, Halted):
             pass
         except Exception as error:
             self._fail(error)
@@ -113,8 +121,8 @@ class JobRun:
         with self._lock:
             if not self._steps and (self._is_stopped or not self._is_waiting):
                 self._over.set()
-                if self._alarm is not None:
-                    self._alarm.cancel()
+                for alarm in self._alarms:
+                    alarm.cancel()
 
     def _fail(self, error: Exception) -> None:
         """End the job with what went wrong."""
@@ -137,37 +145,46 @@ class JobRun:
             if row is None or JobState(row["state"]).is_terminal:
                 raise Rollback
             jobs.end_job(txn, JobRecord.of(row), JobState.FAILURE, reason)
-            txn.db.run(
-                "set_pipeline_state", key=self._job.pipeline, state=PipelineState.CRASHING, reason=reason
-            )
+            if (
+                row["state"] != JobState.EGRESSING
+            ):  # the next output may be another, as after a datum that failed
+                state = PipelineState.CRASHING
+                txn.db.run("set_pipeline_state", key=self._job.pipeline, state=state, reason=reason)
 
     def _begin(self) -> None:
         with self._engine.database.read() as db:
             self._job = jobs.get_job(db, self._job.key)
             pipeline = get_pipeline(db, self._job.pipeline, self._job.version)
-        if self._job.state not in (JobState.CREATED, JobState.RUNNING):
+        if self._job.state not in (JobState.CREATED, JobState.RUNNING, JobState.EGRESSING):
             return
-        if self._job.state == JobState.RUNNING:
+        if self._job.state != JobState.CREATED:
             reason = "the server was stopped in the middle of a job, which goes on"
             with self._engine.database.write() as database:
                 database.run("count_restart", key=self._job.key)
                 state = PipelineState.RESTARTING
                 database.run("set_pipeline_state", key=self._job.pipeline, state=state, reason=reason)
             self._engine.logbook.master(self._source, "going on where the server stopped")
+        if self._job.state == JobState.EGRESSING:
+            self._end_in_time(pipeline)
+            self._egress(pipeline)
+            return
         with self._engine.database.read() as db:
-            check_needs(db, pipeline.spec)
+            check_needs(db, self._engine.outlets, pipeline.spec)
         prepared = self._prepare(pipeline)
         found = self._plan(pipeline, prepared)
         if found is None:
             return
         todo, inputs = found
-        if pipeline.job_timeout is not None and self._job.started is not None:
-            end = self._job.started + int(pipeline.job_timeout * 1e9)
-            self._alarm = self._engine.alarms.at(end, self._time_out)
+        self._end_in_time(pipeline)
         if todo:
             self._offer(pipeline, prepared, inputs, todo)
         else:
-            self._complete()
+            self._complete(pipeline)
+
+    def _end_in_time(self, pipeline: PipelineRecord) -> None:
+        if pipeline.job_timeout is not None and self._job.started is not None:
+            end = self._job.started + int(pipeline.job_timeout * 1e9)
+            self._alarms.append(self._engine.alarms.at(end, self._time_out))
 
     def _start(self) -> None:
         """Say that the work on the job begins, unless it has begun."""
@@ -254,7 +271,7 @@ class JobRun:
             sets=deque(sets),
             limit=pipeline.parallelism,
             memory=requests_of(pipeline.spec).memory or 0,
-            done=lambda: self._go_on(self._complete),
+            done=lambda: self._go_on(lambda: self._complete(pipeline)),
             failed=lambda problem: self._go_on(lambda: self._fail(problem)),
         )
         with self._lock:
@@ -263,8 +280,8 @@ class JobRun:
             self._is_waiting = True
             self._engine.leases.offer(offer)
 
-    def _go_on(self, step: Callable[[], None]) -> None:
-        self._do(step)
+    def _go_on(self, step: Callable[[], None], threads: Executor | None = None) -> None:
+        self._do(step, threads)
         with self._lock:
             self._is_waiting = False
 
@@ -296,9 +313,37 @@ class JobRun:
             found = transform_secrets(db, pipeline.spec)
         return Secrets(found.environ, found.files)
 
-    def _complete(self) -> None:
-        if self._judge():
-            self._finish()
+    def _complete(self, pipeline: PipelineRecord) -> None:
+        if not self._judge():
+            return
+        if not has_egress(pipeline.spec):
+            self._finish(JobState.RUNNING)
+            return
+        with self._engine.transactions.start() as txn:
+            if jobs.get_job(txn.db, self._job.key).state != JobState.RUNNING:
+                raise Rollback
+            jobs.start_egress(txn, self._job)
+            state = JobState.EGRESSING
+            self._job = replace(self._job, state=state)
+        if self._job.state == JobState.EGRESSING:
+            self._egress(pipeline)
+
+    def _egress(self, pipeline: PipelineRecord) -> None:
+        with self._lock:
+            if self._is_stopped:
+                return
+            self._delivery = delivery = Delivery(self._engine, self._job, pipeline)
+        self._do(lambda: self._deliver(delivery), self._engine.deliveries)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        again = delivery.deliver()
+        if again is None:
+            self._finish(JobState.EGRESSING)
+            return
+        with self._lock:
+            self._is_waiting = True
+        step, threads = (lambda: self._deliver(delivery)), self._engine.deliveries
+        self._alarms.append(self._engine.alarms.at(again, lambda: self._go_on(step, threads)))
 
     def _judge(self) -> bool:
         """Say what became of the datums; end the job and return False if one failed."""
@@ -325,10 +370,10 @@ class JobRun:
                 txn.db.run("set_pipeline_state", key=job.pipeline, state=state, reason=crashing)
         return False
 
-    def _finish(self) -> None:
+    def _finish(self, after: JobState) -> None:
         with self._engine.transactions.start() as txn:
             job = jobs.get_job(txn.db, self._job.key)
-            if job.state != JobState.RUNNING:
+            if job.state != after:
                 raise Rollback
             jobs.finish_job(txn, job)
 

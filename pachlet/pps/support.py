@@ -13,21 +13,15 @@ from typing import Any
 
 from pachlet.errors import InvalidArgument, Refused, Unimplemented
 from pachlet.pps.answering import check_annotations
+from pachlet.pps.egress_spec import check_egress
 from pachlet.pps.inputs import NO_GATEWAY
 from pachlet.worker.interface import SERVER_PORT
-
-REFUSED = {
-    "egress": "egress",
-}
 
 
 def refuse_unsupported(spec: dict[str, Any]) -> None:
     """Raise Unimplemented for the first part of an effective spec that can't be run here."""
     if spec.get("s3_out"):
         raise Unimplemented(f"s3_out {NO_GATEWAY}", hint="write to /pfs/out instead")
-    for field, name in REFUSED.items():
-        if spec.get(field):
-            _refuse(name)
     if spec.get("spout") is not None and spec.get("input"):
         _refuse("a spout with an input")
     service = spec.get("service")
@@ -37,6 +31,7 @@ def refuse_unsupported(spec: dict[str, Any]) -> None:
         if each is not None:
             _check_ports(each, must_listen=each is service)
     check_annotations(spec)
+    check_egress(spec)
 
 
 def _check_ports(service: Mapping[str, Any], *, must_listen: bool) -> None:

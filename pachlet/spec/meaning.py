@@ -20,13 +20,13 @@ from pachlet.paths import check_pipeline_name, check_pipeline_start
 from pachlet.spec.meaning_inputs import check_input
 from pachlet.spec.meaning_resources import check_resources
 from pachlet.spec.remarks import Remarks
+from pachlet.spec.validate import OBJECT_STORES
 
 Object = Mapping[str, Any]
 
 _REPROCESS = ("until_success", "every_job")
 _SERVICES = ("ClusterIP", "LoadBalancer", "NodePort")
 _FLAGS = ("update", "reprocess", "dry_run", "spec_commit")
-_OBJECT_STORES = ("s3", "gs", "gcs", "wasb", "as", "file", "minio")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -196,7 +196,7 @@ def _check_egress(remarks: Remarks, egress: Object) -> None:
         "egress.object_storage.url": (store or {}).get("url", "") if store is not None else None,
     }
     for path, url in urls.items():
-        if url is not None and url.partition("://")[0] not in _OBJECT_STORES:
+        if url is not None and url.partition("://")[0] not in OBJECT_STORES:
             remarks.wanted("egress-url", path, "a URL such as s3://bucket/path")
     if database is not None and "://" not in (database.get("url") or ""):
         hint = "such as postgresql://user@host/database/table"

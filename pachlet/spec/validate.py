@@ -24,6 +24,9 @@ Object = Mapping[str, Any]
 NETWORK = "pachlet/network"
 """The annotation by which a pipeline says whether its steps need the network."""
 
+OBJECT_STORES = ("s3", "gs", "gcs", "minio", "wasb", "azblob", "file")
+"""The schemes of URLs that files are egressed to, and put from."""
+
 
 def validate_pipeline(spec: Object) -> None:
     """Raise Refused with the first reason why no pipeline can be made of an effective spec."""

@@ -77,7 +77,7 @@ def test_names_and_inputs_are_checked(repo: Connection) -> None:
 @pytest.mark.parametrize(
     "name, field",
     [
-        ("egress", {"egress": {"URL": "s3://bucket"}}),
+        ("egress of a service", {"egress": {"URL": "s3://bucket"}, "service": {"internal_port": 80}}),
         ("s3_out", {"s3_out": True}),
         ("S3 gateway", {"input": pfs_input("in", "/", s3=True)}),
     ],

@@ -60,6 +60,13 @@ def serve_arguments(parser: ArgumentParser) -> None:
         "first that isolates them here)",
     )
     parser.add_argument(
+        "--egress-dir",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="the one folder of this machine that pipelines may egress to, as file:// or sqlite:// (default: none)",
+    )
+    parser.add_argument(
         "--address-file", type=Path, default=None, metavar="F", help="write the address to a file"
     )
 
@@ -89,6 +96,7 @@ def serve(session: Session, arguments: Namespace) -> None:
         network=arguments.network,
         require_images=arguments.require_images,
         runner=arguments.runner,
+        egress_dir=arguments.egress_dir,
     )
 
 

@@ -1,0 +1,138 @@
+"""Deliver the output of a pipeline's job to where its spec says, before the job is finished.
+
+As in Pachyderm, the job is EGRESSING meanwhile, all files of its output are written, and what was written there before
+under other paths stays. What may go by itself (no connection, a lock) is tried again, later and later, with the reason
+in the job and in the pipeline's log; what somebody has to mend ends the job. A server that stops in between begins the
+delivery again: a file or a table that is there already is written once more, to the same end.
+
+Read next: running.py (who calls), egress_spec.py, ../egress/object_store.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pachlet.egress.object_store import Bucket
+from pachlet.egress.object_url import parse_object_url
+from pachlet.egress.outgoing import Halt, Outgoing, Outlets
+from pachlet.errors import PachletError, Unavailable
+from pachlet.metadb.connect import Rollback
+from pachlet.metadb.connect import Transaction as Statements
+from pachlet.pfs import commits
+from pachlet.pfs.files import Files
+from pachlet.pps import jobs
+from pachlet.pps.egress_spec import store_url
+from pachlet.pps.engine import Engine
+from pachlet.pps.jobs import JobRecord
+from pachlet.pps.logbook import Source
+from pachlet.pps.permits import amount
+from pachlet.pps.pipelines import PipelineRecord
+from pachlet.pps.secrets import transform_secrets
+from pachlet.pps.states import JobState
+from pachlet.storage.fileset import FileSet
+
+_FIRST, _LONGEST = 1.0, 60.0
+"""Seconds until a delivery is tried again: twice as long each time."""
+_PATIENCE = 3600.0
+"""Seconds without any progress after which a job gives up."""
+_SAY_EVERY = 10.0
+_SECOND = 1_000_000_000
+
+
+def outgoing_files(files: Files, found: FileSet) -> Iterator[Outgoing]:
+    """Yield what is in a commit, in the order of paths; a file that several datums wrote is all of it."""
+    for path, group in itertools.groupby(found.entries(), key=lambda entry: entry.path):
+        contents = [entry.content for entry in group]
+
+        def read(contents: Any = contents) -> Iterator[bytes]:
+            return itertools.chain.from_iterable(files.read(each) for each in contents)
+
+        yield Outgoing(path, sum(each.size for each in contents), read)
+
+
+class Delivery:
+    """The egress of one job; `deliver` is called until it says that it is done, or raises."""
+
+    def __init__(self, engine: Engine, job: JobRecord, pipeline: PipelineRecord) -> None:
+        self._engine = engine
+        self._job = job
+        self._spec = pipeline.spec
+        self._source = Source(job.pipeline, job.id)
+        self._halt = Halt()
+        self._done = 0
+        self._bytes = 0
+        self._wait = _FIRST
+        self._progress = self._said = engine.clock.now()
+
+    def stop(self) -> None:
+        """Break it off."""
+        self._halt.set()
+
+    def deliver(self) -> int | None:
+        """Deliver what is left; return None if that was all, else when to go on.
+
+        Raises:
+            PachletError: it won't work until somebody mends something.
+            Halted: it was stopped.
+        """
+        try:
+            try:
+                self._deliver()
+            except Unavailable as trouble:
+                return self._try_again(trouble)
+        except PachletError as error:
+            raise type(error)(f"egress failed: {error.message}", hint=error.hint) from None
+        return None
+
+    def _try_again(self, trouble: Unavailable) -> int:
+        now = self._engine.clock.now()
+        if now - self._progress > _PATIENCE * _SECOND:
+            text = f"it was tried for {_PATIENCE / 60:.0f} minutes: {trouble.message}"
+            raise Unavailable(text, hint=trouble.hint) from None
+        self._set_reason(f"egress is tried again: {trouble.message}")
+        self._say(f"egress: {trouble.message}; trying again in {self._wait:g} s")
+        wait, self._wait = self._wait, min(2 * self._wait, _LONGEST)
+        return now + int(wait * _SECOND)
+
+    def _deliver(self) -> None:
+        with self._engine.database.read() as db:
+            record = commits.get_commit(db, self._job.output)
+            base = commits.finished_base(db, record)
+            files = self._engine.files.open_commit(db, record)
+            outlets = _with_own(db, self._spec, self._engine.outlets)
+        if files.validate(since=self._engine.files.open_finished(base.root if base else None)):
+            return  # the commit ends with that as its error, and so does the job
+        url = parse_object_url(store_url(self._spec["egress"]))
+        count, size = files.tree.measure()
+        if not self._done:
+            self._say(f"egressing {count} files, {amount(size)}, to {url}")
+        left = itertools.islice(outgoing_files(self._engine.files, files), self._done, None)
+        Bucket(url, outlets, self._halt).put_all(left, self._count)
+        self._say(f"egressed {self._done} files, {amount(self._bytes)}, to {url}")
+
+    def _count(self, file: Outgoing) -> None:
+        self._done += 1
+        self._bytes += file.size
+        self._wait = _FIRST
+        self._progress = now = self._engine.clock.now()
+        if now - self._said > _SAY_EVERY * _SECOND:
+            self._say(f"egress: {self._done} files, {amount(self._bytes)} so far")
+
+    def _say(self, line: str) -> None:
+        self._said = self._engine.clock.now()
+        self._engine.logbook.master(self._source, line)
+
+    def _set_reason(self, reason: str) -> None:
+        with self._engine.transactions.start() as txn:
+            if jobs.get_job(txn.db, self._job.key).state != JobState.EGRESSING:
+                raise Rollback
+            jobs.start_egress(txn, self._job, reason)
+
+
+def _with_own(db: Statements, spec: Mapping[str, Any], outlets: Outlets) -> Outlets:
+    """Return what a pipeline's egress may use: the server's variables, or instead of them those of its transform."""
+    own = {**(spec["transform"].get("env") or {}), **transform_secrets(db, spec).environ}
+    return replace(outlets, environ={**outlets.environ, **own})

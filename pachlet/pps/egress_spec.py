@@ -1,0 +1,46 @@
+"""What a spec says of egress, and whether it can be done.
+
+Read next: egress.py (who does it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pachlet.egress.object_url import parse_object_url
+from pachlet.egress.outgoing import Outlets, check_need
+from pachlet.errors import Unimplemented
+from pachlet.pps.runs import Kind, kind_of
+
+
+def store_url(egress: Mapping[str, Any]) -> str:
+    """Return the URL of the object store that a spec's egress names, in its older spelling or the newer, or ''."""
+    return str(egress.get("URL") or (egress.get("object_storage") or {}).get("url") or "")
+
+
+def has_egress(spec: Mapping[str, Any]) -> bool:
+    """Tell whether the output of an effective spec is delivered anywhere."""
+    egress = spec.get("egress") or {}
+    return bool(store_url(egress) or egress.get("sql_database"))
+
+
+def check_egress(spec: Mapping[str, Any]) -> None:
+    """Raise a PachletError if the output of an effective spec can't be delivered, whatever it is."""
+    if not has_egress(spec):
+        return
+    kind, egress = kind_of(spec), spec["egress"]
+    if kind != Kind.TRANSFORM:
+        raise Unimplemented(f"egress of a {kind} is not implemented by pachlet", hint="its jobs have no end")
+    if egress.get("sql_database"):
+        raise Unimplemented("egress.sql_database is not implemented by pachlet")
+    parse_object_url(store_url(egress))
+    check_need("obstore", "egress to an object store")
+
+
+def check_place(spec: Mapping[str, Any], outlets: Outlets) -> None:
+    """Raise InvalidArgument if the output goes where this server lets nothing be written."""
+    egress = spec.get("egress") or {}
+    url = store_url(egress)
+    if url.startswith("file:"):
+        outlets.place("/", url)
