@@ -116,6 +116,17 @@ class Collecting(RuleBasedStateMachine):
         self.rooms.close()
         self.rooms = Rooms(self.folder, PACK_SIZE)
 
+    @rule(source=repos, name=repos)
+    def delete_what_is_being_put_again(self, source: str, name: str) -> None:
+        """An upload leans on chunks that nothing else refers to any more when the collector looks."""
+        if self.commits[source]:
+            content = self.commits[source][-1][1]
+            upload = self.rooms.upload(content.items())
+            self.delete(source)
+            self.rooms.collect(slack=0.0)
+            self.rooms.write(name, upload)
+            self.note(name, content)
+
     @rule(slack=st.sampled_from([0.0, SLACK]))
     def collect(self, slack: float) -> None:
         self.rooms.collect(slack=slack)

@@ -7,11 +7,12 @@ import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
-from hypothesis import given
+from fastcdc import fastcdc
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pachlet.storage import recutting
-from pachlet.storage.chunker import split
+from pachlet.storage.chunker import AVERAGE_SIZE, MAX_SIZE, MIN_SIZE, split
 from pachlet.storage.chunks import ChunkStore, Location
 from pachlet.storage.content import (
     append_content,
@@ -33,10 +34,10 @@ MIB = 1 << 20
 
 
 @st.composite
-def data(draw: st.DrawFn, most: int = 12 * MIB) -> bytes:
+def data(draw: st.DrawFn, least: int = 0, most: int = 12 * MIB) -> bytes:
     """Bytes of a size that has chunks, with stretches that have no landmarks to cut at."""
     source = random.Random(draw(st.integers(0, 20)))
-    size = draw(st.integers(0, most))
+    size = draw(st.integers(least, most))
     blank = draw(st.integers(0, size))
     at = draw(st.integers(0, size - blank))
     return (source.randbytes(size - blank)[:at] + bytes(blank) + source.randbytes(size - blank - at))[:size]
@@ -56,6 +57,13 @@ def test_chunks_do_not_depend_on_blocks(whole: bytes, ends: list[int]) -> None:
     chunks = list(split([whole]))
     assert b"".join(chunks) == whole
     assert list(split(cut(whole, ends))) == chunks
+
+
+@settings(max_examples=20)
+@given(data(least=9 * MIB), places)
+def test_chunks_are_those_of_cutting_all_at_once(whole: bytes, ends: list[int]) -> None:
+    at_once = fastcdc(whole, MIN_SIZE, AVERAGE_SIZE, MAX_SIZE)
+    assert [len(each) for each in split(cut(whole, ends))] == [each.length for each in at_once]
 
 
 @given(data(), st.integers(0, 12 * MIB))
@@ -102,4 +110,8 @@ def test_comparing_with_what_was_there_changes_nothing(
         assert made == write_content(store.writer(), [changed])
         assert b"".join(read_content(store, made)) == changed
         assert write_content_like(store, writer, cut(whole, ends), before) == before
+        # The end of the old file is no cut of one that goes on.
+        for longer in (whole + new, whole + whole[: MIB // 2] + new):
+            made = write_content_like(store, writer, cut(longer, ends), before)
+            assert made == write_content(store.writer(), [longer])
         store.close()
