@@ -26,17 +26,21 @@ def inspect_datum(connection: Connection, job: str, datum: str) -> Message:
     )
 
 
-def peak_memory(connection: Connection, info: Message) -> int | None:
-    """Return how many bytes of memory a datum used at its peak; None where the server keeps no such record."""
+def datum_record(connection: Connection, info: Message) -> dict[str, Any]:
+    """Return what a pachlet server recorded of a datum when it ran (docs/provenance.md), or nothing.
+
+    A cluster's records are of another form, and the commit that has it may be squashed.
+    """
     place = info.pfs_state
     if not place.commit.id:
-        return None
+        return {}
     record = names.show_file(place).rpartition(":")[0] + f":/meta/{info.datum.id}/meta"
     try:
-        found = json.loads(get_bytes(connection, record)).get("stats", {}).get("peak_memory")
-    except (PachletError, ValueError, AttributeError):
-        return None  # the commit may be squashed, and a cluster's records are of another form
-    return found if isinstance(found, int) else None
+        found = json.loads(get_bytes(connection, record))
+    except (PachletError, ValueError):
+        return {}
+    is_ours = isinstance(found, dict) and isinstance(found.get("image"), dict) and "spec_commit" in found
+    return found if is_ours else {}
 
 
 def list_datum(connection: Connection, job: str, *, states: Sequence[str] = ()) -> Iterator[Message]:

@@ -13,6 +13,7 @@ Read next: running.py (what happens when all are recorded), local_head.py (who h
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import threading
@@ -54,12 +55,16 @@ class Settled:
     writer: ChunkWriter
     """Keeps the garbage collector off what is referred to until it is stored."""
     record: str = ""
-    meta: Content = field(init=False)
+    meta: list[tuple[str, Content]] = field(init=False)
+    """What is kept of it in its folder of the meta repo, by name."""
     recorded: Future[None] = field(default_factory=Future)
 
     def __post_init__(self) -> None:
-        self.record = json.dumps(_record(self))
-        self.meta = write_content(self.writer, [self.record.encode()])
+        record = _record(self)
+        packages = _take_packages(record["image"]["provenance"])
+        self.record = json.dumps(record)
+        kept = [("meta", self.record.encode()), *([("packages", packages)] if packages else [])]
+        self.meta = [(name, write_content(self.writer, [text])) for name, text in kept]
         for found in self.inputs:
             for entry in found.entries:
                 self.writer.lean_on(digest for digest, _ in entry.content.chunks)
@@ -175,7 +180,7 @@ def store_settled(txn: Transaction, job: JobRecord, some: Iterable[Settled]) -> 
         record = txn.db.run(
             "add_datum_record",
             hash=each.planned.hash,
-            code=_code(each.offer),
+            code=_code(each),
             state=state,
             made_by=job.id,
             record=each.record,
@@ -202,7 +207,8 @@ def _add_output(diff: Diff, id: str, settled: Settled) -> None:
 
 def _add_meta(diff: Diff, id: str, settled: Settled) -> None:
     """Mirror a datum in the meta repo: its record, its inputs and its output, by reference."""
-    diff.append(f"/meta/{id}/meta", id, settled.meta)
+    for name, content in settled.meta:
+        diff.append(f"/meta/{id}/{name}", id, content)
     for found in settled.inputs:
         for entry in found.entries:
             diff.append(f"/pfs/{id}/{found.path}", id, entry.content)
@@ -211,8 +217,26 @@ def _add_meta(diff: Diff, id: str, settled: Settled) -> None:
         diff.append(prefix + path[1:], id, content)
 
 
-def _code(offer: Offer) -> str:
-    return code_of(offer.work.image.digest, offer.pipeline.spec["transform"])
+def _code(settled: Settled) -> str:
+    return code_of(_digest(settled), settled.offer.pipeline.spec["transform"])
+
+
+def _digest(settled: Settled) -> str:
+    """Return the digest of the image that the worker says it ran: a tag may have moved since the job was planned."""
+    return str(settled.result.provenance.get("digest") or settled.offer.work.image.digest)
+
+
+def _take_packages(facts: dict[str, Any]) -> bytes:
+    """Put a digest in the place of the list of packages, and return the list, `name==version` a line.
+
+    All datums of an environment have the same list, so it is stored once, however many files show it.
+    """
+    packages = facts.get("packages")
+    if not isinstance(packages, list):
+        return b""
+    text = "".join(f"{each}\n" for each in packages).encode()
+    facts["packages"] = f"sha256:{hashlib.sha256(text).hexdigest()}"
+    return text
 
 
 def _record(settled: Settled) -> dict[str, Any]:
@@ -232,11 +256,11 @@ def _record(settled: Settled) -> dict[str, Any]:
         "tries": result.tries,
         "image": {
             "reference": image.reference,
-            "digest": image.digest,
+            "digest": _digest(settled),
             "kind": image.kind,
             "provenance": dict(result.provenance),
         },
-        "code": _code(offer),
+        "code": _code(settled),
         "cmd": list(pipeline.spec["transform"].get("cmd", [])),
         "inputs": [
             {

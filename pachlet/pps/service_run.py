@@ -54,6 +54,7 @@ from pachlet.worker.forwarding import Backend
 from pachlet.worker.head import InputFile, Result, Work
 from pachlet.worker.interface import Image, Outcome, Prepared, Session
 from pachlet.worker.layout import Layout
+from pachlet.worker.working import what_ran
 
 log = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.05
@@ -301,7 +302,7 @@ class ServiceRun:
                 state=DatumState.SUCCESS,
                 reason="",
                 tries=1,
-                provenance=prepared.provenance,
+                provenance=what_ran(prepared, work),
                 seconds={"download": 0.0, "process": 0.0},
                 download_bytes=0,
                 peak_memory=None,

@@ -90,7 +90,7 @@ def _make(
     _uv("venv", "--python", str(interpreter.executable), str(folder))
     python = str(folder / "bin" / "python")
     if requirements:
-        say(f"installing {sum(map(_count_pins, requirements))} pinned requirements")
+        say(f"installing {len(pinned(requirements))} pinned requirements")
         files = [word for path in requirements for word in ("--requirements", str(path))]
         _uv("pip", "install", "--python", python, "--require-hashes", "--compile-bytecode", *files)
     listed = json.loads(_uv("pip", "list", "--python", python, "--format", "json"))
@@ -100,10 +100,14 @@ def _make(
     marker.rename(folder / _COMPLETE)
 
 
-def _count_pins(path: Path) -> int:
-    return sum(
-        "==" in line and not line.lstrip().startswith(("#", "-")) for line in path.read_text().splitlines()
-    )
+def pinned(requirements: Sequence[Path]) -> list[str]:
+    """Return the pins of requirement files as `name==version`, sorted."""
+    found = set()
+    for path in requirements:
+        for line in path.read_text().splitlines():
+            if "==" in line and not line.lstrip().startswith(("#", "-")):
+                found.add(line.split(";")[0].split()[0])
+    return sorted(found)
 
 
 def _uv(*words: str) -> str:

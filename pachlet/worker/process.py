@@ -13,10 +13,12 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pachlet.errors import FailedPrecondition, NotFound
 from pachlet.worker.attempts import ROOT_VARIABLE, Place
 from pachlet.worker.environments import make_environment, only_one
+from pachlet.worker.hardware import machine_facts
 from pachlet.worker.host import PATH
 from pachlet.worker.images import Recipe, code_digest
 from pachlet.worker.interface import Image, Prepared, Reach, Session, Transform
@@ -70,14 +72,13 @@ class ProcessRunner:
         sandbox = self._choose_sandbox(image, recipe)
         files = snapshot / FILES
         if recipe is None:
-            facts = {**image.provenance, "sandbox": sandbox, "limits": dict(self.means())}
+            facts = {**image.provenance, **self._facts(sandbox)}
             return Prepared(image, facts, files, env={}, working_dir="/", python=None, environment=None)
         pins = [files / path.lstrip("/") for path in recipe.requirements]
         made = make_environment(recipe.python, pins, self._envs, say)
         facts = {
             **image.provenance,
-            "sandbox": sandbox,
-            "limits": dict(self.means()),
+            **self._facts(sandbox),
             "python_version": made.interpreter.version,
             "packages": list(made.packages),
             "environment": made.digest,
@@ -116,6 +117,10 @@ class ProcessRunner:
 
     def means(self) -> Mapping[str, str]:
         return means(self._launcher().groups)
+
+    def _facts(self, sandbox: str) -> dict[str, Any]:
+        """Return what is recorded of this machine, whatever the image."""
+        return {"sandbox": sandbox, "limits": dict(self.means()), "machine": dict(machine_facts())}
 
     def probe(self) -> str:
         """Return why this machine allows no sandbox, or nothing if it does."""

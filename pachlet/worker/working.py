@@ -13,6 +13,7 @@ import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pachlet.errors import PachletError, Refused
 from pachlet.worker.head import Head, InputFile, Lease, LeaseLost, Output, Result, Task, Work
@@ -193,7 +194,7 @@ class DatumRun:
             state=state,
             reason=reason,
             tries=attempt,
-            provenance=self._prepared.provenance,
+            provenance=what_ran(self._prepared, self._lease.work),
             seconds=self._spent.seconds,
             download_bytes=self._spent.download_bytes,
             peak_memory=self._spent.peak_memory,
@@ -250,6 +251,22 @@ class DatumRun:
 
     def _say(self, line: str) -> None:
         self._head.say(self._lease, self._task, self._worker, line)
+
+
+def what_ran(prepared: Prepared, work: Work) -> dict[str, Any]:
+    """Return what is recorded of a run besides its files: the facts of the image that ran, whatever its name means now.
+
+    digest: of the image; env: the names of the variables that the image and the spec set, never their values, but for
+    seeds: those whose names end with SEED, by which a step says what its random numbers begin from.
+    """
+    given = {**prepared.env, **work.transform.env}
+    seeds = {name: value for name, value in given.items() if name.upper().endswith("SEED")}
+    return {
+        **prepared.provenance,
+        "digest": prepared.image.digest,
+        "env": sorted({*given, *work.transform.secrets.environ}),
+        **({"seeds": seeds} if seeds else {}),
+    }
 
 
 def worker_name(work: Work, number: int) -> str:

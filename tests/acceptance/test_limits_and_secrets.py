@@ -34,7 +34,7 @@ def test_the_peak_is_in_the_record_with_the_means(connection: Connection) -> Non
     record = json.loads(get_bytes(connection, f"p.meta@master:/meta/{datum.datum.id}/meta"))
     assert 400 << 20 < record["stats"]["peak_memory"] < 800 << 20
     info = datums.inspect_datum(connection, f"p@{datum.datum.job.id}", datum.datum.id)
-    assert datums.peak_memory(connection, info) == record["stats"]["peak_memory"]
+    assert datums.datum_record(connection, info) == record
     assert set(record["image"]["provenance"]["limits"]) == {"memory", "cpu", "processes", "disk"}
 
 

@@ -6,7 +6,8 @@ Read next: logs.py.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pachlet.cli import flags
 from pachlet.cli.output import coloured, human_duration, seconds_of, show_list, show_one, size
@@ -15,6 +16,7 @@ from pachlet.cli.verbs.job import the_job
 from pachlet.cli.verbs.specs import read_specs
 from pachlet.client import datums, names
 from pachlet.client.connection import Message
+from pachlet.client.ran import code_rows
 from pachlet.errors import Usage
 
 _HEADER = ("ID", "FILES", "STATUS", "TIME")
@@ -38,7 +40,7 @@ def inspect_datum(session: Session, arguments: Namespace) -> None:
     job = the_job(session, arguments.job)
     info = datums.inspect_datum(session.connection, job, arguments.datum)
     show_one(
-        session, arguments, info, lambda info: _lines(info, datums.peak_memory(session.connection, info))
+        session, arguments, info, lambda info: _lines(info, datums.datum_record(session.connection, info))
     )
 
 
@@ -89,8 +91,9 @@ def restart_datum(session: Session, arguments: Namespace) -> None:
     datums.restart_datum(session.connection, the_job(session, arguments.job), paths)
 
 
-def _lines(info: Message, peak: int | None) -> Iterator[str]:
+def _lines(info: Message, record: Mapping[str, Any]) -> Iterator[str]:
     stats = info.stats
+    peak = record.get("stats", {}).get("peak_memory")
     rows = (
         ("ID", info.datum.id),
         ("Job ID", info.datum.job.id),
@@ -104,7 +107,7 @@ def _lines(info: Message, peak: int | None) -> Iterator[str]:
         ("Upload Time", f"{seconds_of(stats.upload_time):.3f}s"),
         *([("Peak Memory", size(peak))] if peak is not None else []),
     )
-    for name, value in rows:
+    for name, value in [*rows, *code_rows(record)]:
         yield f"{name}\t{value}"
     yield "PFS State:"
     yield f"  {names.show_file(info.pfs_state)}" if info.HasField("pfs_state") else "  -"

@@ -21,6 +21,8 @@ from pachlet.worker.containers.building import build
 from pachlet.worker.containers.engine import Engine, engine_errors, find_engine
 from pachlet.worker.containers.launcher import ContainerLauncher
 from pachlet.worker.containers.session import ContainerSession
+from pachlet.worker.environments import pinned
+from pachlet.worker.hardware import machine_facts
 from pachlet.worker.interface import Image, Prepared, Reach, Session, Transform
 from pachlet.worker.snapshots import FILES, make_snapshot
 from pachlet.worker.volumes import make_volume
@@ -52,8 +54,9 @@ class ContainerRunner:
         return images.resolve(self.engine, reference, self._code_root)
 
     def prepare(self, image: Image, snapshot: Path, say: Callable[[str], None]) -> Prepared:
+        of_code: dict[str, Any] = {}
         if image.kind == "code":
-            image, found = self._build_once(image, snapshot.resolve(), say)
+            image, found, of_code = self._build_once(image, snapshot.resolve(), say)
         else:
             image, found = images.ensure(self.engine, image, say)
         config = found.get("Config") or {}
@@ -63,6 +66,9 @@ class ContainerRunner:
             **images.facts_of(found),
             "sandbox": "container",
             "limits": dict(self.means()),
+            "machine": dict(machine_facts()),
+            **of_code,
+            **({"python_version": env["PYTHON_VERSION"]} if "PYTHON_VERSION" in env else {}),
             "engine": f"{self.engine.name} {self.engine.version}",
         }
         working_dir = config.get("WorkingDir") or "/"
@@ -101,8 +107,9 @@ class ContainerRunner:
 
     def _build_once(
         self, image: Image, snapshot: Path, say: Callable[[str], None]
-    ) -> tuple[Image, dict[str, Any]]:
-        make_snapshot(image, self._code_root, snapshot)
+    ) -> tuple[Image, dict[str, Any], dict[str, Any]]:
+        """Return our image, what the engine knows of it, and what it installs: its pins, as nothing is asked inside."""
+        recipe = make_snapshot(image, self._code_root, snapshot)
         tag = images.content_tag(image)
         with self._building:
             found = images.inspect(self.engine, tag)
@@ -111,7 +118,8 @@ class ContainerRunner:
                 found = images.inspect(self.engine, tag)
         if found is None:
             raise FailedPrecondition(f"{tag} was built, but {self.engine.name} does not have it")
-        return image, found
+        pins = [snapshot / FILES / path.lstrip("/") for path in recipe.requirements] if recipe else []
+        return image, found, {"packages": pinned(pins)} if pins else {}
 
     def _remove_left_over(self) -> None:
         with contextlib.suppress(FailedPrecondition), engine_errors("a list of containers"):
