@@ -77,6 +77,7 @@ from pachlet.pps.jobs import create_jobs, end_finished_jobs, remove_jobs
 from pachlet.pps.leases import Leases
 from pachlet.pps.local_head import LocalHead
 from pachlet.pps.logbook import Logbook
+from pachlet.pps.losing import Losing
 from pachlet.pps.permits import Network
 from pachlet.pps.pipelines import refuse_pipeline_repo
 from pachlet.pps.pool import Pool
@@ -158,6 +159,7 @@ class Server:
         self._logbook = Logbook(self._database, clock)
         self._steps = ThreadPoolExecutor(_STEPS, thread_name_prefix="job")
         self._deliveries = ThreadPoolExecutor(_DELIVERIES, thread_name_prefix="egress")
+        alarms = Alarms(clock)
         self._engine = engine = Engine(
             database=self._database,
             transactions=transactions,
@@ -169,8 +171,8 @@ class Server:
             scratch=self._paths.scratch,
             workers=default_workers() if workers is None else workers,
             network=network,
-            leases=Leases(clock, machine_memory()),
-            alarms=Alarms(clock),
+            leases=Leases(clock, alarms, machine_memory()),
+            alarms=alarms,
             steps=self._steps,
             deliveries=self._deliveries,
             outlets=Outlets(egress_environ(), egress_dir and egress_dir.absolute()),
@@ -178,6 +180,7 @@ class Server:
         )
         self._recorder = Recorder(transactions, engine.leases, self._logbook)
         self.desk = desk = Desk(files, engine.leases, self._recorder, self._logbook)
+        Losing(desk, self._steps)
         self._pool = Pool(engine.workers, LocalHead(desk), engine.leases, self._runner, engine.scratch)
         self._services = Services(engine)
         self._scheduler = Scheduler(

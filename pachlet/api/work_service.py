@@ -45,15 +45,20 @@ class WorkService:
         if not request.worker:
             raise InvalidArgument("a worker needs a name")
 
-        def may_run(work: Work) -> bool:
-            return work.image.kind != "host" or work.image.digest == request.host_digest
+        def refuses(work: Work) -> str:
+            is_other = work.image.kind == "host" and work.image.digest != request.host_digest
+            return (
+                f"image {work.image.reference} is the server's own programs; it has others"
+                if is_other
+                else ""
+            )
 
         until = time.monotonic() + min(request.patience_seconds, _MOST_PATIENCE)
         while context.is_active():
             left = until - time.monotonic()
             patience = min(max(left, 0.0), 1.0)
             try:
-                held = self._leases.take(request.worker, patience, seconds=LEASE_SECONDS, may_run=may_run)
+                held = self._leases.take(request.worker, patience, seconds=LEASE_SECONDS, refuses=refuses)
             except NoMoreWork:
                 raise Closed from None
             if held is not None:
@@ -166,5 +171,5 @@ class WorkService:
             self._desk.logbook.master(
                 held.offer.source, f"worker {held.worker} can't run this job: {request.problem}"
             )
-        self._leases.give_back(request.token, refused=bool(request.problem))
+        self._leases.give_back(request.token, refusal=request.problem)
         return messages.empty()

@@ -11,8 +11,9 @@ from concurrent.futures import Future
 
 from pachlet.pfs.files import Files
 from pachlet.pps.datum_folder import Found, datum_environ, input_files
-from pachlet.pps.leases import Held, Leases
+from pachlet.pps.leases import Held, Leases, Offer
 from pachlet.pps.logbook import Logbook, Source
+from pachlet.pps.planning import PlannedDatum
 from pachlet.pps.recording import Recorder, Settled
 from pachlet.storage.chunks import ChunkWriter
 from pachlet.storage.content import Content
@@ -68,6 +69,11 @@ class Desk:
         self.leases.claim(token, datum)
         self._recorder.add(settled)
         return settled.recorded
+
+    def give_up(self, offer: Offer, planned: PlannedDatum, result: Result) -> None:
+        """Have a datum recorded that the lease table gives to nobody any more; it wrote nothing."""
+        inputs = input_files(offer.inputs, planned.datum)
+        self._recorder.add(Settled(offer, planned, result, inputs, [], 0.0, self.files.store.writer()))
 
 
 def source_of(held: Held, datum: str, worker: str) -> Source:

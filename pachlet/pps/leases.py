@@ -11,6 +11,9 @@ that has waited longest. A pipeline of slow datums then has what the others leav
 Who may take leases: whoever reaches the server, which listens on this machine's loopback alone. Once it listens to
 others, a worker will have to show a token that the server made for it, as a cluster's workers do with PACH_TOKEN.
 
+A worker of another process that does not renew its lease is lost. What it had goes to another; but a datum that was in
+hand when worker after worker was lost is likely what they were lost by, so it is given up in the end (losing.py).
+
 Read next: ../worker/head.py (what is promised), recording.py (how datums are recorded),
 docs/workers.md.
 """
@@ -20,12 +23,13 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from pachlet.clock import Clock
 from pachlet.metadb.changes import Closed
+from pachlet.pps.alarms import Alarms
 from pachlet.pps.datum_folder import Found
 from pachlet.pps.job_inputs import JobInputs
 from pachlet.pps.jobs import JobRecord
@@ -38,6 +42,8 @@ from pachlet.worker.interface import Prepared
 _NANOS = 1_000_000_000
 SLICE = 0.25
 """Seconds that a worker stays with a job, when datums are short, before it looks whether others wait."""
+MOST_LOST = 3
+"""So many workers may be lost with a datum in hand before it is given up, or as many as its tries if they are more."""
 
 
 @dataclass(eq=False)
@@ -62,10 +68,12 @@ class Offer:
     left: int = 0
     """How many datums are not recorded."""
     workers: int = 0
-    refused_by: set[str] = field(default_factory=set)
-    """Workers that can't run it."""
+    refused_by: dict[str, str] = field(default_factory=dict)
+    """Workers that can't run it, and why."""
     served: int = 0
     """When a worker last turned to it, counted in such events."""
+    lost: Counter[str] = field(default_factory=Counter)
+    """How many workers were lost with a datum in hand, by its id."""
 
     def __post_init__(self) -> None:
         self.left = sum(map(len, self.sets))
@@ -105,6 +113,18 @@ class Held:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """A worker that was lost with a datum in hand."""
+
+    held: Held
+    planned: PlannedDatum
+    times: int
+    """So many were by now with this datum."""
+    is_given_up: bool
+    """Whether nobody gets the datum any more; whoever is told records how it ended."""
+
+
+@dataclass(frozen=True)
 class Wait:
     """What a job that no worker has waits for."""
 
@@ -116,6 +136,8 @@ class Wait:
     """What each worker that works is at: project/name of a pipeline."""
     idle: int
     """How many workers wait for work."""
+    refusal: str
+    """Why the last worker that was asked can't run it; empty if none has said so."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +151,12 @@ class Renewal:
 class Leases:
     """Every offer and every lease; safe from any thread."""
 
-    def __init__(self, clock: Clock, memory: int) -> None:
+    def __init__(self, clock: Clock, alarms: Alarms, memory: int) -> None:
         """Give leases out by this clock, as many as this memory holds of what their pipelines ask for."""
         self._clock = clock
+        self._alarms = alarms
+        self._is_watching = False  # whether an alarm will go off that looks for lost workers
+        self.when_lost: Callable[[Loss], None] = lambda loss: None
         self._memory = memory
         self._changed = threading.Condition()
         self._offers: dict[int, Offer] = {}
@@ -139,7 +164,6 @@ class Leases:
         self._waiting = 0
         self._served = 0
         self._closed = False
-        clock.on_jump(self._look_again)
 
     def offer(self, offer: Offer) -> None:
         """Let workers have the datums of a job."""
@@ -178,24 +202,25 @@ class Leases:
         patience: float,
         *,
         seconds: float | None = None,
-        may_run: Callable[[Work], bool] = lambda work: True,
+        refuses: Callable[[Work], str] = lambda work: "",
     ) -> Held | None:
         """Give a worker a datum set, waiting for one at most `patience` seconds; None if there was none.
 
-        A lease of `seconds` has to be renewed before they are over; without, it lives as long as its worker.
+        A lease of `seconds` has to be renewed before they are over; without, it lives as long as its worker. `refuses`
+        says why the worker can't do some work.
         """
         until = time.monotonic() + patience
         with self._changed:
             while not self._closed:
                 self._expire()
-                if (offer := self._next(worker, may_run, is_own=seconds is None)) is not None:
+                if (offer := self._next(worker, refuses, is_own=seconds is None)) is not None:
                     return self._give(offer, worker, seconds)
                 left = until - time.monotonic()
                 if left <= 0:
                     return None
                 self._waiting += 1
                 try:
-                    self._changed.wait(min(left, self._next_deadline()))
+                    self._changed.wait(left)
                 finally:
                     self._waiting -= 1
             raise NoMoreWork
@@ -203,13 +228,15 @@ class Leases:
     def wait_of(self, job: int) -> Wait | None:
         """Return what a job waits for; None if a worker has it, or it has nothing for one."""
         with self._changed:
+            self._expire()
             offer = self._offers.get(job)
             if offer is None or offer.workers or not offer.sets:
                 return None
             busy = [
                 f"{each.offer.pipeline.project}/{each.offer.pipeline.name}" for each in self._held.values()
             ]
-            return Wait(offer.memory, self._free(), busy, self._waiting)
+            refusal = next((f"{who} can't: {why}" for who, why in reversed(offer.refused_by.items())), "")
+            return Wait(offer.memory, self._free(), busy, self._waiting, refusal)
 
     def _free(self) -> int:
         """Return how much memory the server's own workers leave, by what was asked for."""
@@ -287,16 +314,16 @@ class Leases:
         with self._changed:
             return self._live(token)
 
-    def give_back(self, token: str, *, refused: bool = False) -> None:
+    def give_back(self, token: str, *, refusal: str = "") -> None:
         """End a lease; what is not settled of it is to do again. Void ones are ended already.
 
-        A worker that `refused` it gets no more of the same job.
+        A worker that says with `refusal` why it can't run it gets no more of the same job.
         """
         with self._changed:
             held = self._held.pop(token, None)
             if held is not None:
-                if refused:
-                    held.offer.refused_by.add(held.worker)
+                if refusal:
+                    held.offer.refused_by[held.worker] = refusal
                 self._put_back(held)
 
     def restart(self, job: int, matches: Callable[[PlannedDatum], bool]) -> bool:
@@ -334,12 +361,14 @@ class Leases:
             )
         return held
 
-    def _next(self, worker: str, may_run: Callable[[Work], bool], *, is_own: bool) -> Offer | None:
-        fit = [
-            each
-            for each in self._offers.values()
-            if each.wants_workers and worker not in each.refused_by and may_run(each.work)
-        ]
+    def _next(self, worker: str, refuses: Callable[[Work], str], *, is_own: bool) -> Offer | None:
+        fit = []
+        for each in self._offers.values():
+            if each.wants_workers and worker not in each.refused_by:
+                if why := refuses(each.work):
+                    each.refused_by[worker] = why
+                else:
+                    fit.append(each)
         free = self._free() if is_own else self._memory
         for each in sorted(fit, key=lambda each: (each.workers, each.served)):
             if each.memory <= free:
@@ -355,6 +384,7 @@ class Leases:
         offer.workers += 1
         self._served += 1
         offer.served = self._served
+        self._watch()
         return held
 
     def _put_back(self, held: Held) -> None:
@@ -380,15 +410,30 @@ class Leases:
             for each in list(self._held.values()):
                 if each.deadline is not None and each.deadline < now:
                     del self._held[each.token]
+                    self._count_loss(each)
                     self._put_back(each)
 
-    def _next_deadline(self) -> float:
-        """Return in how many seconds the next lease expires."""
-        deadlines = [each.deadline for each in self._held.values() if each.deadline is not None]
-        if not deadlines:
-            return threading.TIMEOUT_MAX
-        return max(0.0, (min(deadlines) - self._clock.now()) / _NANOS) + 0.001
+    def _count_loss(self, held: Held) -> None:
+        planned = held.todo.get(held.in_hand)
+        if planned is None:
+            return
+        lost = held.offer.lost
+        lost[held.in_hand] += 1
+        times = lost[held.in_hand]
+        is_given_up = times >= max(MOST_LOST, held.offer.work.tries)
+        if is_given_up:
+            del held.todo[held.in_hand]
+        self.when_lost(Loss(held, planned, times, is_given_up))
 
-    def _look_again(self) -> None:
+    def _watch(self) -> None:
+        """Have an alarm go off when the next worker may be lost, also if no other asks for work then."""
+        deadlines = [each.deadline for each in self._held.values() if each.deadline is not None]
+        if deadlines and not self._is_watching:
+            self._is_watching = True
+            self._alarms.at(min(deadlines) + 1, self._look_for_lost)
+
+    def _look_for_lost(self) -> None:
         with self._changed:
-            self._changed.notify_all()
+            self._is_watching = False
+            self._expire()
+            self._watch()

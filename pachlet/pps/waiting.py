@@ -52,6 +52,8 @@ def _for_a_worker(wait: Wait) -> str:
     if wait.memory > wait.free:
         return f"waiting for {amount(wait.memory)} of memory; {amount(max(wait.free, 0))} are free"
     busy = wait.busy
+    if wait.refusal and (wait.idle or not busy):
+        return f"waiting for a worker that can run it; {wait.refusal}"
     if not busy and not wait.idle:
         return "waiting for a worker; none is there (`pachlet worker` is one)"
     if wait.idle:

@@ -1,16 +1,16 @@
 """A server in a process of its own, to be killed: started, found, killed, and nothing of it left.
 
-Read next: test_durability.py.
+Read next: processes.py (what is left of one), test_durability.py.
 """
 
 from __future__ import annotations
 
-import os
-import select
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from tests.acceptance.processes import Watched
 
 ROOT = Path(__file__).parent.parent.parent
 START = "import sys; from pachlet.cli.main import main; sys.exit(main())"
@@ -31,17 +31,6 @@ class ServerProcess:
         said = self.process.stderr.readline()  # it says where it serves as soon as it does
         self.address = said.removeprefix("pachlet serves on ").partition(",")[0]
 
-    def descendants(self) -> list[int]:
-        """Return the processes that it has started, and those that they have."""
-        found, todo = [], [self.process.pid]
-        while todo:
-            each = todo.pop()
-            for children in Path(f"/proc/{each}/task").glob("*/children"):
-                new = [int(pid) for pid in children.read_text().split()]
-                found += new
-                todo += new
-        return found
-
     def kill(self) -> None:
         """Kill it as a power cut would, and see that all that it started dies as well."""
         self._end(signal.SIGKILL)
@@ -51,13 +40,9 @@ class ServerProcess:
         return self._end(signal.SIGTERM)
 
     def _end(self, number: signal.Signals) -> int:
-        watched = [os.pidfd_open(pid) for pid in self.descendants() if Path(f"/proc/{pid}").exists()]
-        self.process.send_signal(number)
-        self.process.communicate(timeout=30)
-        for each in watched:
-            gone, _, _ = select.select([each], [], [], 30)
-            os.close(each)
-            assert gone, "a process of the server's has outlived it"
+        with Watched(self.process.pid):
+            self.process.send_signal(number)
+            self.process.communicate(timeout=30)
         return self.process.returncode
 
     def __enter__(self) -> ServerProcess:

@@ -5,11 +5,8 @@ Read next: pachlet/remote/process.py, ../contracts/test_head.py (each promise by
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,50 +18,12 @@ from pachlet.client import jobs, repos
 from pachlet.client.connection import Connection
 from pachlet.client.pipelines import create_pipeline
 from pachlet.clock import FakeClock
+from pachlet.pps.leases import MOST_LOST
 from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.words import create, ended, last_job, pfs_input, put, shell, tree
+from tests.acceptance.worker_process import WorkerProcess
 
 ROOT = Path(__file__).parent.parent.parent
-KEPT_OUT = 97
-START = f"""
-import os, sys
-
-forbidden = sys.argv[1]
-
-def watch(event, arguments):
-    for each in arguments:
-        if isinstance(each, (str, bytes, os.PathLike)) and os.path.realpath(os.fsdecode(each)).startswith(forbidden):
-            os.write(2, f"{{event}} of the server's {{each}}\\n".encode())
-            os._exit({KEPT_OUT})
-
-watching = ("open", "os.listdir", "os.scandir", "os.mkdir", "os.rename", "os.remove", "os.link", "sqlite3.connect")
-sys.addaudithook(lambda event, arguments: watch(event, arguments) if event in watching else None)
-from pachlet.cli.main import main
-sys.exit(main(sys.argv[2:]))
-"""
-
-
-class WorkerProcess:
-    """`pachlet worker` with a folder of its own; it ends itself if it touches the server's data."""
-
-    def __init__(self, server: testing.RunningServer, folder: Path, *more: str) -> None:
-        words = ["worker", "--server", server.address, "--workers", "1", "--data-dir", str(folder), *more]
-        command = [sys.executable, "-c", START, str(server.data_dir), *words]
-        self.process = subprocess.Popen(command, cwd="/", stderr=subprocess.PIPE, text=True, env=_environ())
-        assert self.process.stderr is not None
-        said = self.process.stderr.readline()
-        assert "works for" in said, said + self.process.stderr.read()
-        self.name = said.split()[1]
-
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=30)
-        assert self.process.returncode != KEPT_OUT, said
-        return self.process.returncode
-
-
-def _environ() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture
@@ -76,7 +35,7 @@ def server(tmp_path: Path) -> Any:
 def test_a_worker_that_shares_no_disk_runs_a_job(
     server: testing.RunningServer, connection: Connection, tmp_path: Path
 ) -> None:
-    worker = WorkerProcess(server, tmp_path / "worker")
+    worker = WorkerProcess(server.address, server.data_dir, tmp_path / "worker")
     repos.create_repo(connection, "in")
     put(connection, "in@master", {"/a": "1", "/d/b": "2"})
     info = create(connection, shell("copy", "echo busy; cp -r /pfs/in/* /pfs/out/", pfs_input("in")))
@@ -96,7 +55,7 @@ def test_a_worker_that_shares_no_disk_runs_a_job(
 def test_a_worker_gets_the_code_of_an_image_from_its_server(
     connection: Connection, server: testing.RunningServer, tmp_path: Path
 ) -> None:
-    worker = WorkerProcess(server, tmp_path / "worker")
+    worker = WorkerProcess(server.address, server.data_dir, tmp_path / "worker")
     repos.create_repo(connection, "training")
     text = (ROOT / "data" / "iris" / "iris.csv").read_text()
     put(connection, "training@master", {"/iris.csv": text})
@@ -159,12 +118,12 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_datum_is_replaced(tmp_path: 
         repos.create_repo(connection, "in")
         put(connection, "in@master", {"/a": "", "/b": "", "/c": "", "/d": ""})
         create_pipeline(connection, gate.spec(datum_set_spec={"number": 4}))
-        first = WorkerProcess(server, tmp_path / "first")
+        first = WorkerProcess(server.address, server.data_dir, tmp_path / "first")
         gate.let_pass("first")
         with gate.meet():  # the second datum, in the middle of which the worker is killed
             assert first.end(signal.SIGKILL) == -signal.SIGKILL
         clock.advance(60)  # nobody has heard of it for so long
-        second = WorkerProcess(server, tmp_path / "second")
+        second = WorkerProcess(server.address, server.data_dir, tmp_path / "second")
         for _ in range(3):
             gate.let_pass("second")
         assert ended(last_job(connection, "p")) == ("SUCCESS", 4, 0, 0, 4)
@@ -177,6 +136,36 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_datum_is_replaced(tmp_path: 
         assert sorted(texts.values()) == ["second\n"] * 3
 
 
+def test_a_datum_that_no_worker_survives_has_failed_in_the_end(tmp_path: Path, gate: Gate) -> None:
+    """It is given up after three workers, with a reason; what else the job has is done by a fourth."""
+    clock = FakeClock()
+    with (
+        testing.server(tmp_path / "data", workers=0, clock=clock) as server,
+        Connection(server.address) as connection,
+    ):
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/deadly": "", "/other": ""})
+        create_pipeline(connection, gate.spec(datum_set_spec={"number": 2}))
+        for number in range(MOST_LOST):
+            worker = WorkerProcess(server.address, server.data_dir, tmp_path / f"{number}")
+            with gate.meet():
+                worker.end(signal.SIGKILL)
+            clock.advance(60)
+        (running,) = jobs.list_job(connection, pipeline="p")
+        assert running.reason == "waiting for a worker; none is there (`pachlet worker` is one)"
+        last = WorkerProcess(server.address, server.data_dir, tmp_path / "last")
+        gate.let_pass()
+        info = last_job(connection, "p")
+        assert ended(info) == ("FAILURE", 1, 0, 1, 2)
+        deadly, other = gate.runs[0], gate.runs[-1]
+        assert gate.runs == [deadly] * MOST_LOST + [other]
+        assert deadly != other
+        assert f": {MOST_LOST} workers were lost in the middle of it" in info.reason
+        lines = [each.message for each in connection.call("pps_v2.API", "GetLogs", {"job": info.job})]
+        assert len([each for each in lines if "was lost in the middle of this datum" in each]) == MOST_LOST
+        assert last.end() == 0
+
+
 def test_a_worker_without_its_server_waits_for_it(tmp_path: Path, gate: Gate) -> None:
     """The server is killed in the middle of a datum and comes back: its worker goes on, on new leases."""
     data = tmp_path / "data"
@@ -185,7 +174,7 @@ def test_a_worker_without_its_server_waits_for_it(tmp_path: Path, gate: Gate) ->
         repos.create_repo(connection, "in")
         put(connection, "in@master", {"/a": "", "/b": ""})
         create_pipeline(connection, gate.spec(datum_set_spec={"number": 2}))
-        worker = WorkerProcess(testing.RunningServer(server.address, data), tmp_path / "worker")
+        worker = WorkerProcess(server.address, data, tmp_path / "worker")
         gate.let_pass("before")
         met = gate.meet()
         server.kill()

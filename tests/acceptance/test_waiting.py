@@ -122,13 +122,19 @@ def test_memory(tmp_path: Path) -> None:
         assert ended(job(connection, "other", info.job.id))[0] == "SUCCESS"
 
 
-def test_no_worker_at_all(tmp_path: Path) -> None:
+def test_no_worker_at_all_and_one_that_can_not(tmp_path: Path) -> None:
     with testing.server(tmp_path / "data", workers=0) as running, Connection(running.address) as connection:
         repos.create_repo(connection, "in")
         put_id(connection, "in@master", {"/a": "1"})
         pipelines.create_pipeline(connection, shell("p", "true", IN))
         assert (
             planned(connection, "p").reason == "waiting for a worker; none is there (`pachlet worker` is one)"
+        )
+        other = {"worker": "other", "patience_seconds": 0.0, "host_digest": "sha256:of another machine"}
+        assert not connection.call("pachlet.v1.Work", "Take", other).HasField("lease")
+        assert planned(connection, "p").reason == (
+            "waiting for a worker that can run it; other can't: "
+            "image alpine is the server's own programs; it has others"
         )
 
 
