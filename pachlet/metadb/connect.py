@@ -12,6 +12,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -103,8 +104,9 @@ class Database:
         self.path = path
         self.changes = Changes()
         self._write_lock = threading.Lock()
-        self._pool: list[sqlite3.Connection] = []
-        self._pool_lock = threading.Lock()
+        # No lock: taking one out and putting one back is one step each. A reader that Python drops in the middle of
+        # anything at all (a stream that nobody reads any more) puts its connection back in whatever thread that is.
+        self._pool: deque[sqlite3.Connection] = deque()
         try:
             _make_private(path)
             self._writer = self._connect()
@@ -167,9 +169,7 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
         """Give a read transaction: one consistent snapshot that never waits for the writer."""
-        with self._pool_lock:
-            connection = self._pool.pop() if self._pool else None
-        connection = connection or self._connect()
+        connection = self._take_reader()
         connection.execute("BEGIN")
         try:
             yield Transaction(connection)
@@ -182,20 +182,22 @@ class Database:
             raise
         finally:
             connection.execute("ROLLBACK")
-            with self._pool_lock:
-                self._pool.append(connection)
+            self._pool.append(connection)
+
+    def _take_reader(self) -> sqlite3.Connection:
+        try:
+            return self._pool.pop()
+        except IndexError:
+            return self._connect()
 
     def look_up(self, statement: str, **values: Any) -> Row | None:
         """Return the first row of one query, or None; cheaper than a read transaction of one statement."""
-        with self._pool_lock:
-            connection = self._pool.pop() if self._pool else None
-        connection = connection or self._connect()
+        connection = self._take_reader()
         try:
             # One statement sees one state by itself; fetching all ends it.
             rows: list[Row] = connection.execute(load_statements()[statement], values).fetchall()
         finally:
-            with self._pool_lock:
-                self._pool.append(connection)
+            self._pool.append(connection)
         return rows[0] if rows else None
 
     def size(self) -> int:
@@ -239,10 +241,10 @@ class Database:
     def close(self) -> None:
         """Close every connection; whoever waits for a change gets Closed."""
         self.changes.close()
-        with self._write_lock, self._pool_lock:
-            for connection in [*self._pool, self._writer]:
-                connection.close()
-            self._pool.clear()
+        with self._write_lock:
+            while self._pool:
+                self._pool.pop().close()
+            self._writer.close()
 
 
 def _make_private(path: Path) -> None:

@@ -21,19 +21,20 @@ class Lease:
     Ends with a `with` block, or with the object where what is read lives on.
     """
 
-    __slots__ = ("__weakref__", "_leases", "must_end", "number", "purpose")
+    __slots__ = ("__weakref__", "is_over", "must_end", "number", "purpose")
 
-    def __init__(self, leases: Leases, number: int, purpose: str, *, must_end: bool) -> None:
-        self._leases = leases
+    def __init__(self, number: int, purpose: str, *, must_end: bool) -> None:
         self.number = number
         self.purpose = purpose
         self.must_end = must_end
+        self.is_over = False
 
     def __enter__(self) -> Lease:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._leases.end(self)
+        # Without the lock: Python may end a block that nobody goes on with (a stream's) in a thread that holds it.
+        self.is_over = True
 
 
 class Holder(NamedTuple):
@@ -67,16 +68,15 @@ class Leases:
     def held_since(self, mark: int) -> list[Holder]:
         """Return who took a lease before a mark and still holds it."""
         with self._lock:  # not the leases themselves: whoever waits for their end must not hold them
-            return [Holder(each.purpose, each.must_end) for each in self._live if each.number <= mark]
-
-    def end(self, lease: Lease) -> None:
-        """End a lease."""
-        with self._lock:
-            self._live.discard(lease)
+            return [
+                Holder(each.purpose, each.must_end)
+                for each in self._live
+                if each.number <= mark and not each.is_over
+            ]
 
     def _take(self, purpose: str, *, must_end: bool) -> Lease:
         with self._lock:
             self._last += 1
-            lease = Lease(self, self._last, purpose, must_end=must_end)
+            lease = Lease(self._last, purpose, must_end=must_end)
             self._live.add(lease)
             return lease

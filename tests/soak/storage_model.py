@@ -74,6 +74,9 @@ class Model:
                 self.repos[name][head] = {}
         elif kind == "backup":
             self.backup = self.copy()
+            # Else a backup would hold all that were made before it, and a line of it, quoted in a line, quoted in a
+            # line, takes minutes to read after twenty of them.
+            self.backup.backup = None
 
     def copy(self) -> Model:
         """Return one that goes its own way."""

@@ -114,6 +114,17 @@ def check_backup(folder: Path, may_be: list[Model]) -> Model | None:
     return kept if (folder / BACKUP / "pachlet.db").exists() else None
 
 
+def test_what_a_worker_is_told_does_not_grow_with_the_backups_before() -> None:
+    model = Model()
+    model.apply({"kind": "create", "name": "a", "head": ""})
+    lengths = []
+    for _ in range(10):
+        model.apply({"kind": "backup", "name": "a", "head": ""})
+        lengths.append(len(model.encode()))
+    assert len(set(lengths)) == 1
+    assert Model.decode(model.encode()).encode() == model.encode()
+
+
 @pytest.mark.parametrize("kills", [pytest.param(14, id="sample"), pytest.param(1000, marks=pytest.mark.soak)])
 def test_what_was_acknowledged_survives_any_kill(tmp_path: Path, kills: int) -> None:
     first = int(os.environ.get("PACHLET_SOAK_SEED", "0"))
