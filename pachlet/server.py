@@ -94,6 +94,7 @@ from pachlet.pps.ticking import Ticking
 from pachlet.storage.chunks import ChunkStore
 from pachlet.worker.capacity import machine_memory
 from pachlet.worker.choosing import choose_runner
+from pachlet.worker.interface import Runner
 
 log = logging.getLogger(__name__)
 MESSAGE_LIMIT = 20 * 1024 * 1024
@@ -124,7 +125,7 @@ class Server:
         network: Network = "ask",
         skip: str = Policy.UPSTREAM,
         require_images: bool = False,
-        runner: str = "auto",
+        runner: str | Runner = "auto",
         egress_dir: Path | None = None,
     ) -> None:
         _refuse_exposure(host)
@@ -141,8 +142,12 @@ class Server:
         for folder in (self._paths.packs, self._paths.code, self._paths.scratch):
             folder.mkdir(parents=True, exist_ok=True)
         # The runner starts a process of its own to make sandboxes with; it does so before gRPC has threads.
-        self._runner = choose_runner(
-            runner, code.absolute(), envs, owner=str(self._paths.path), require_images=require_images
+        self._runner = (
+            choose_runner(
+                runner, code.absolute(), envs, owner=str(self._paths.path), require_images=require_images
+            )
+            if isinstance(runner, str)
+            else runner
         )
         self.runner = self._runner.description
         self._database = Database(self._paths.database)
@@ -352,10 +357,13 @@ def serve(
     ready: Callable[[str, str], None],
     network: Network = "ask",
     require_images: bool = False,
-    runner: str = "auto",
+    runner: str | Runner = "auto",
     egress_dir: Path | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `ready` gets the address, and how steps run, once calls are answered."""
+    """Serve until SIGTERM or SIGINT; `ready` gets the address, and how steps run, once calls are answered.
+
+    `runner` is a kind of choosing.py, or a runner of the caller's own.
+    """
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

@@ -102,14 +102,15 @@ class DatumService(PpsPart):
         statement = "datums_before" if request.reverse else "datums_beyond"
         marker = request.paginationMarker or (_AFTER_ALL if request.reverse else "")
         states = set(request.filter.state)
+        most = _PAGE if states or number is None else min(number, _PAGE)
         while number is None or number > 0:
             with self.engine.database.read() as db:
-                page = db.all(statement, job=record.key, marker=marker, number=_PAGE)
+                page = db.all(statement, job=record.key, marker=marker, number=most)
             wanted = [row for row in page if not states or _datum_state(row, record) in states]
             yield from wanted[:number]
             if number is not None:
                 number -= len(wanted)
-            if len(page) < _PAGE:
+            if len(page) < most:
                 return
             marker = page[-1]["id"]
 

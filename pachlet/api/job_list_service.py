@@ -8,7 +8,7 @@ Read next: pps_messages.py, job_service.py (what ends jobs).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pachlet.api import messages, pps_messages
@@ -60,13 +60,23 @@ class JobListService(PpsPart):
             raise InvalidArgument("must specify a job set")
         with self.engine.database.read() as db:
             records = [JobRecord.of(row) for row in db.all("jobs_of_set", id=id)]
-        for record in records:
-            settled = self._wait(record, context) if request.wait else record
-            with self.engine.database.read() as db:
-                info = pps_messages.job_info(db, self._seen(db, settled), details=request.details)
-            yield info
+            infos = [] if request.wait else self._job_infos(db, records, details=request.details)
+        yield from infos
         if request.wait:
+            for record in records:
+                settled = self._wait(record, context)
+                with self.engine.database.read() as db:
+                    (info,) = self._job_infos(db, [settled], details=request.details)
+                yield info
             self._wait_for_commits(id, context)
+
+    def _job_infos(self, db: Statements, records: Iterable[JobRecord], *, details: bool) -> list[Any]:
+        """Return the JobInfos of jobs, with what each of them waits for."""
+        owners = Owners(db)
+        return [
+            pps_messages.job_info_of(owners.of(each), self._seen(db, each), details=details)
+            for each in records
+        ]
 
     def _wait_for_commits(self, id: str, context: Context) -> None:
         """Return when every commit of a set is finished: those without a job, too."""
@@ -123,7 +133,7 @@ class JobListService(PpsPart):
     def _pages(self, request: Any, pipeline: int | None) -> Iterator[list[JobRecord]]:
         """Yield jobs in pages, newest first or reversed, from a request's paginationMarker on."""
         statement = "jobs" if pipeline is None else "jobs_of_pipeline"
-        values: dict[str, Any] = {"number": _PAGE}
+        values: dict[str, Any] = {"number": min(at_most(request.number) or _PAGE, _PAGE)}
         if pipeline is not None:
             values["pipeline"] = pipeline
         has_mark = request.HasField("paginationMarker")
@@ -138,9 +148,9 @@ class JobListService(PpsPart):
             with self.engine.database.read() as db:
                 page = [JobRecord.of(row) for row in db.all(statement, **values)]
             yield page
-            if len(page) < _PAGE:
+            if len(page) < values["number"]:
                 return
-            values["mark"] = page[-1].key
+            values |= {"mark": page[-1].key, "number": _PAGE}
 
     def ListJobSet(self, request: Any, context: Context) -> Iterator[Any]:
         projects = {project_name(each) for each in request.projects}
@@ -168,11 +178,8 @@ class JobListService(PpsPart):
             at = 0 if request.reverse else -1
             if request.HasField("paginationMarker") and records and first.key != records[at].key:
                 return []
-            return [
-                pps_messages.job_info_of(owners.of(each), self._seen(db, each), details=request.details)
-                for each in records
-                if not projects or owners.of(each).project in projects
-            ]
+            wanted = [each for each in records if not projects or owners.of(each).project in projects]
+            return self._job_infos(db, wanted, details=request.details)
 
     def SubscribeJob(self, request: Any, context: Context) -> Iterator[Any]:
         if not request.pipeline.name:
@@ -196,7 +203,7 @@ class JobListService(PpsPart):
                 if is_first and record.state.is_terminal:
                     continue
                 with self.engine.database.read() as db:
-                    info = pps_messages.job_info(db, record, details=request.details)
+                    (info,) = self._job_infos(db, [record], details=request.details)
                 yield info
             is_first = False
 

@@ -9,7 +9,7 @@ Read next: pps_messages.py (jobs and datums), pipeline_service.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Commit
 from pachlet.pps.pipelines import PipelineRecord
-from pachlet.pps.runs import Kind, kind_of
+from pachlet.pps.runs import Kind
 from pachlet.pps.states import JobState, PipelineState
 from pachlet.wire import schema
 
@@ -28,23 +28,24 @@ _TYPES = {Kind.TRANSFORM: 1, Kind.SPOUT: 2, Kind.SERVICE: 3}
 
 def pipeline_info(db: Statements, record: PipelineRecord, *, details: bool) -> Any:
     """Return a pps_v2.PipelineInfo."""
-    rows = db.all("last_jobs", pipeline=record.key)
-    return _with_port(db, record, _info(record, rows[0] if rows else None, details=details))
+    last = db.first("last_jobs", pipelines=json.dumps([record.key]))
+    return _with_port(db, record, _info(record, last, details=details))
 
 
-def pipeline_infos(db: Statements, records: Iterable[PipelineRecord]) -> Iterator[Any]:
+def pipeline_infos(db: Statements, records: Collection[PipelineRecord]) -> Iterator[Any]:
     """Yield a pps_v2.PipelineInfo with details for each pipeline."""
-    last = {row["pipeline"]: row for row in db.all("last_jobs", pipeline=None)}
+    keys = json.dumps([each.key for each in records])
+    last = {row["pipeline"]: row for row in db.all("last_jobs", pipelines=keys)}
     for each in records:
         yield _with_port(db, each, _info(each, last.get(each.key), details=True))
 
 
 def _with_port(db: Statements, record: PipelineRecord, info: Any) -> Any:
     """Say in a service's details where it is reached."""
-    if info.HasField("details") and kind_of(record.spec) is not Kind.TRANSFORM:
+    if info.HasField("details") and record.kind is not Kind.TRANSFORM:
         port = db.value("get_service_port", pipeline=record.key)
         if port:
-            holder = info.details if kind_of(record.spec) is Kind.SERVICE else info.details.spout
+            holder = info.details if record.kind is Kind.SERVICE else info.details.spout
             holder.service.ip, holder.service.external_port = "127.0.0.1", port
     return info
 
@@ -53,7 +54,9 @@ def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
     working_since = last["working_since"] if last else None
     state = record.state
     is_idle = last is None or JobState(last["state"]).is_terminal
-    if record.spec.get("autoscaling") and state == PipelineState.RUNNING and is_idle:
+    said = _details(record.spec_json)
+    parallelism = max(1, said.parallelism_spec.constant)
+    if said.autoscaling and state == PipelineState.RUNNING and is_idle:
         state = PipelineState.STANDBY
     info = make(
         "pps_v2.PipelineInfo",
@@ -64,19 +67,19 @@ def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
         state=schema.enum_value("pps_v2.PipelineState", f"PIPELINE_{state.upper()}"),
         reason=record.reason,
         last_job_state=pps_messages.job_state(JobState(last["state"])) if last else 0,
-        parallelism=record.parallelism,
-        type=_TYPES[kind_of(record.spec)],
-        user_spec_json=json.dumps(record.user_spec),
-        effective_spec_json=json.dumps(record.spec),
+        parallelism=parallelism,
+        type=_TYPES[record.kind],
+        user_spec_json=record.user_spec_json,
+        effective_spec_json=record.spec_json,
         metadata=json.loads(record.metadata),
     )
     if details:
-        info.details.CopyFrom(_details(info.effective_spec_json))
+        info.details.CopyFrom(said)
         info.details.salt = record.salt
         info.details.reason = record.reason
-        info.details.workers_requested = record.parallelism
+        info.details.workers_requested = parallelism
         if state not in (PipelineState.STANDBY, PipelineState.PAUSED):
-            info.details.workers_available = record.parallelism
+            info.details.workers_available = parallelism
         info.details.created_at.CopyFrom(messages.timestamp(record.created))
         info.details.updated_at.CopyFrom(messages.timestamp(record.updated))
         if last is not None and last["state"] == JobState.FAILURE:

@@ -103,14 +103,12 @@ class PipelineService(PpsPart):
         size, index = request.page.page_size, request.page.page_index
         if size < 0 or index < 0:
             raise InvalidArgument("page size and index cannot be negative")
-        first, last = (size * index, size * (index + 1)) if size else (0, None)
         with open_filter(request.jqFilter) as keeps, self.engine.database.read() as db:
-            found = [each for each in _wanted(db, request) if not projects or each.project in projects]
-            if not request.jqFilter:
-                infos = list(pipeline_infos(db, found[first:last]))
+            if request.jqFilter:
+                chosen = (each for each in pipeline_infos(db, _wanted(db, request, projects)) if keeps(each))
+                infos = list(itertools.islice(chosen, size * index, size * (index + 1) or None))
             else:
-                chosen = (each for each in pipeline_infos(db, found) if keeps(each))
-                infos = list(itertools.islice(chosen, first, last))
+                infos = list(pipeline_infos(db, _wanted(db, request, projects, size * index, size or None)))
             if request.commit_set.id:
                 for each in infos:
                     each.last_job_state = _last_job_state(db, each)
@@ -179,16 +177,24 @@ def _warn(context: Context, spec: Mapping[str, Any]) -> None:
         context.set_trailing_metadata(((WARNING_KEY, warning_of(names).encode()),))
 
 
-def _wanted(db: Statements, request: Any) -> list[PipelineRecord]:
-    """Return the pipelines that a ListPipelineRequest names, newest first."""
+def _wanted(
+    db: Statements, request: Any, projects: set[str], first: int = 0, number: int | None = None
+) -> list[PipelineRecord]:
+    """Return `number` of the pipelines that a ListPipelineRequest names, or all, newest first and from `first` on."""
     key = None
     if request.pipeline.name:
         name = pipeline_name(request.pipeline)
         key = pipelines.inspect_pipeline(db, name.project, name.name).key
     if request.commit_set.id:
-        found = pipelines.pipelines_of_set(db, request.commit_set.id)
-        return [each for each in found if key is None or each.key == key]
-    return pipelines.list_pipelines(db, key, request.history)
+        found = [
+            each
+            for each in pipelines.pipelines_of_set(db, request.commit_set.id)
+            if key in (None, each.key) and (not projects or each.project in projects)
+        ]
+        return found[first:][:number]
+    return pipelines.list_pipelines(
+        db, key, request.history, projects=projects, first=first, number=-1 if number is None else number
+    )
 
 
 def _last_job_state(db: Statements, info: Any) -> int:

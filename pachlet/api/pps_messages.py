@@ -103,7 +103,7 @@ def job_info_of(owner: PipelineRecord, record: JobRecord, *, details: bool) -> A
         finished=messages.timestamp(record.finished),
     )
     if details:
-        info.details.CopyFrom(_job_details(json.dumps(owner.spec)))
+        info.details.CopyFrom(_job_details(owner.spec_json))
         info.details.salt = owner.salt
         if info.details.HasField("input"):
             _set_commits(info.details.input, record.id)

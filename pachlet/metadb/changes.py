@@ -59,6 +59,12 @@ class Changes:
             if self._closed:
                 raise Closed
 
+    def rest(self, seconds: float) -> None:
+        """Return after so many seconds, whatever changes; raise Closed when closed."""
+        with self._condition:
+            if self._condition.wait_for(lambda: self._closed, seconds):
+                raise Closed
+
     def until(self, look: Callable[[], Found | None], is_active: Callable[[], bool] = lambda: True) -> Found:
         """Call `look` after each change until it answers; raise Closed when `is_active` turns false."""
         while True:

@@ -141,7 +141,8 @@ def _replace_provenance(
         txn.db.run(
             "add_branch_provenance", branch=key, upstream=each, position=position, propagate=int(propagate)
         )
-    _check_dag(txn, key)
+    if not set(wanted) <= set(before):
+        _check_dag(txn, key)
     return sorted(before) != sorted(wanted)
 
 
@@ -172,19 +173,10 @@ def is_below_spec_alone(upstream: Iterable[BranchRecord]) -> bool:
 
 def _check_dag(txn: Transaction, key: int) -> None:
     """Refuse a DAG (followed both ways from a branch) that holds two branches of one repo."""
-    seen, todo = {key}, [key]
-    repos: dict[int, int] = {}
-    while todo:
-        each = todo.pop()
-        record = get_branch(txn.db, each)
-        if repos.setdefault(record.repo_key, each) != each:
-            raise Refused(
-                f'multiple branches from the same repo, "{record.branch.repo}", cannot participate in a DAG'
-            )
-        near = [row["upstream"] for row in txn.db.all("upstream_of_branch", branch=each)]
-        near += [row["branch"] for row in txn.db.all("downstream_of_branch", branch=each)]
-        todo += [other for other in near if other not in seen]
-        seen.update(near)
+    row = txn.db.first("repo_twice_in_dag", branch=key)
+    if row is not None:
+        repo = Repo(row["project"], row["name"], row["type"])
+        raise Refused(f'multiple branches from the same repo, "{repo}", cannot participate in a DAG')
 
 
 def delete_branch(txn: Transaction, branch: Branch, *, force: bool = False) -> None:

@@ -60,7 +60,7 @@ class JobRecord:
     @classmethod
     def of(cls, row: Row) -> JobRecord:
         """Make a record of a row of `jobs`."""
-        values = {name: row[name] for name in row.keys()}  # noqa: SIM118 - a Row is no mapping
+        values = dict(zip(row.keys(), row, strict=True))  # a Row looks for a name among all of its columns
         return cls(
             **{
                 **values,

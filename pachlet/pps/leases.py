@@ -179,10 +179,13 @@ class Leases:
             self._changed.wait_for(lambda: len(self._offers) >= number)
 
     def withdraw(self, job: int, reason: str) -> None:
-        """End all work on a job: it was ended, or can't go on."""
+        """End all work on a job: it was ended, or can't go on.
+
+        A worker that has settled all it had is left alone, so that its warm session may serve the next job.
+        """
         with self._changed:
             self._offers.pop(job, None)
-            ended = [each for each in self._held.values() if each.offer.job.key == job]
+            ended = [each for each in self._held.values() if each.offer.job.key == job and each.todo]
             for each in ended:
                 del self._held[each.token]
             self._changed.notify_all()

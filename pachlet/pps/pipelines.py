@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pachlet.errors import AlreadyExists, NotFound, PachletError, Refused
@@ -26,7 +27,7 @@ from pachlet.pps import cron_inputs, jobs
 from pachlet.pps.catching_up import catch_up_of
 from pachlet.pps.inputs import PfsInput, parse_input
 from pachlet.pps.logbook import Source, write_line
-from pachlet.pps.runs import kind_of
+from pachlet.pps.runs import Kind, kind_of
 from pachlet.pps.secrets import check_secrets
 from pachlet.pps.skipping import check_annotations
 from pachlet.pps.spec_defaults import plan_effective_spec
@@ -51,9 +52,22 @@ class PipelineRecord:
     is_stopped: bool
     metadata: str
     spec_commit: str
-    user_spec: dict[str, Any]
-    spec: dict[str, Any]
+    user_spec_json: str
+    spec_json: str
     salt: str
+    kind: Kind
+
+    @cached_property
+    def user_spec(self) -> dict[str, Any]:
+        """The spec as the user gave it."""
+        found: dict[str, Any] = json.loads(self.user_spec_json)
+        return found
+
+    @cached_property
+    def spec(self) -> dict[str, Any]:
+        """The effective spec."""
+        found: dict[str, Any] = json.loads(self.spec_json)
+        return found
 
     @property
     def repo(self) -> Repo:
@@ -99,9 +113,10 @@ def _record(row: Row) -> PipelineRecord:
         is_stopped=bool(row["stopped"]),
         metadata=row["metadata"],
         spec_commit=row["spec_commit"],
-        user_spec=json.loads(row["user_spec"]),
-        spec=json.loads(row["effective_spec"]),
+        user_spec_json=row["user_spec"],
+        spec_json=row["effective_spec"],
         salt=row["salt"],
+        kind=Kind(row["kind"]),
     )
 
 
@@ -130,12 +145,31 @@ def get_pipeline(db: Statements, key: int, version: int | None = None) -> Pipeli
     return _record(row)
 
 
-def list_pipelines(db: Statements, pipeline: int | None = None, history: int = 0) -> list[PipelineRecord]:
-    """Return all pipelines (or the one with a key), newest first.
+def list_pipelines(
+    db: Statements,
+    pipeline: int | None = None,
+    history: int = 0,
+    *,
+    projects: Collection[str] = (),
+    first: int = 0,
+    number: int = -1,
+) -> list[PipelineRecord]:
+    """Return the pipelines (or the one with a key) of some projects (none is all), newest first.
 
-    With `history` so many older versions of each come after it (-1 is all).
+    Args:
+        history: so many older versions of each come after it; -1 is all.
+        first: leave out so many.
+        number: at most so many; -1 is all.
     """
-    return [_record(row) for row in db.all("list_pipeline_versions", pipeline=pipeline, history=history)]
+    rows = db.all(
+        "list_pipeline_versions",
+        pipeline=pipeline,
+        history=history,
+        projects=json.dumps(list(projects)) if projects else None,
+        first=first,
+        number=number,
+    )
+    return [_record(row) for row in rows]
 
 
 def pipelines_of_set(db: Statements, commit_set: str) -> list[PipelineRecord]:
@@ -349,7 +383,7 @@ def delete_pipelines(
     txn: Transaction, projects: Collection[str], *, force: bool = False, keep_repo: bool = False
 ) -> list[PipelineRecord]:
     """Delete the pipelines of some projects (none is all), those downstream first; return what they were."""
-    found = [each for each in list_pipelines(txn.db) if not projects or each.project in projects]
+    found = list_pipelines(txn.db, projects=projects)
 
     def height(record: PipelineRecord) -> int:
         output = branches.find_branch(txn.db, record.output_branch)

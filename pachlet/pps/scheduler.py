@@ -2,7 +2,8 @@
 
 The jobs of a pipeline run one after the other, in the order of their commits, because each starts from the output of
 the one before. The scheduler looks at the database after every change and keeps nothing else in mind, so a restart
-needs no recovery of its own.
+needs no recovery of its own. Changes may come by the hundred in a second, so a look reads no more than it must, and
+when hundreds of pipelines are busy it rests between two looks in proportion to what one takes.
 
 Read next: runs.py (what is started), running.py.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 
 from pachlet.errors import NotFound
@@ -27,6 +29,8 @@ from pachlet.pps.runs import Kind, MakeRun, Run, kind_of
 from pachlet.pps.states import JobState
 
 log = logging.getLogger(__name__)
+_REST = 4
+"""The scheduler rests this many times as long as a look has taken, so looking never takes more than a fifth."""
 
 
 class Scheduler:
@@ -54,9 +58,10 @@ class Scheduler:
     def _run(self) -> None:
         changes = self._engine.database.changes
         while True:
-            seen = changes.count
+            seen, began = changes.count, time.monotonic()
             try:
                 is_well = self._try_to_look()
+                changes.rest(_REST * (time.monotonic() - began))
                 changes.wait(seen, timeout=None if is_well else 5)
             except Closed:
                 return
@@ -75,14 +80,15 @@ class Scheduler:
         for key in [key for key, run in self._active.items() if not run.is_alive()]:
             del self._active[key]
         with self._engine.database.read() as db:
-            found = [jobs.get_job(db, row["key"]) for row in db.all("next_jobs")]
-            unfinished = {job.key for job in found}
-            ready = [job for job in found if job.key not in self._active and _is_ready(db, job)]
+            rows = db.all("next_jobs")
+            due = [row["key"] for row in rows if row["key"] not in self._active and not row["must_wait"]]
+            ready = [job for key in due if _has_base(db, job := jobs.get_job(db, key))]
             unrunnable = {job.key for job in ready if _failed_inputs(db, job)}
             kinds = {job.key: kind_of(get_pipeline(db, job.pipeline, job.version).spec) for job in ready}
-        for key, run in self._active.items():
-            if key not in unfinished:
-                run.cancel("the job was stopped")
+            ends = {key: _end_of(db, key) for key in self._active.keys() - {row["key"] for row in rows}}
+        for key, reason in ends.items():
+            if reason:
+                self._active[key].cancel(reason)
         for job in ready:
             if job.key in unrunnable:
                 self._end_unrunnable(job)
@@ -101,13 +107,18 @@ class Scheduler:
             jobs.end_job(txn, current, JobState.UNRUNNABLE, reason)
 
 
-def _is_ready(db: Statements, job: JobRecord) -> bool:
-    """Tell whether a job can go on: its inputs and the commit that its output starts from are finished."""
-    if job.state == JobState.FINISHING:
-        return False
-    bases = [commits.content_base(db, commits.get_commit(db, key)) for key in (job.output, job.meta)]
-    needed = [*commits.upstream(db, job.output), *(base for base in bases if base is not None)]
-    return all(each.finished is not None for each in needed)
+def _has_base(db: Statements, job: JobRecord) -> bool:
+    """Tell whether the commits that a job's output and meta data start from are finished."""
+    bases = (commits.content_base(db, commits.get_commit(db, key)) for key in (job.output, job.meta))
+    return all(base is None or base.finished is not None for base in bases)
+
+
+def _end_of(db: Statements, key: int) -> str:
+    """Return why a job was ended before its run had done all of it; nothing if it came to its own end."""
+    row = db.first("get_job_by_key", key=key)
+    if row is None:
+        return "the job was deleted"
+    return "" if row["state"] == JobState.SUCCESS else row["reason"] or "the job was stopped"
 
 
 def _failed_inputs(db: Statements, job: JobRecord) -> list[CommitRecord]:

@@ -146,6 +146,9 @@ def test_pipelines_come_in_pages_and_as_a_commit_set_had_them(repo: Connection) 
     assert names(repo, page={"page_size": 2}) == ["e", "d"]
     assert names(repo, page={"page_size": 2, "page_index": 2}) == ["a"]
     assert names(repo, page={"page_size": 2, "page_index": 3}) == []
+    named = {"projects": [{"name": "default"}], "page": {"page_size": 3, "page_index": 1}}
+    assert names(repo, **named) == ["b", "a"]
+    assert names(repo, **named | {"projects": [{"name": "other"}]}) == []
     with pytest.raises(InvalidArgument):
         names(repo, page={"page_size": -2})
     put(repo, "in@master", {"/a": "1"})

@@ -69,6 +69,8 @@ def test_free_worker(connection: Connection) -> None:
     assert newest(connection, "next").reason == info.reason
     [shown] = jobs.inspect_jobset(connection, info.job.id)
     assert shown.reason == info.reason
+    followed = next(iter(connection.call(PPS, "SubscribeJob", {"pipeline": {"name": "next"}}, timeout=60)))
+    assert (state_of(followed), followed.reason) == (state_of(info), info.reason)
     pipelines.delete_pipeline(connection, "slow")
     assert (ended(job(connection, "next", info.job.id))[0], newest(connection, "next").reason) == (
         "SUCCESS",

@@ -89,6 +89,14 @@ WITH RECURSIVE below (key, depth) AS (
     UNION SELECT p.branch, depth + 1 FROM branch_provenance p JOIN below ON p.upstream = below.key)
 SELECT key, max(depth) AS depth FROM below GROUP BY key ORDER BY depth, key
 
+-- repo_twice_in_dag: a repo with two branches that provenance, followed both ways, joins with a branch, if there is one
+WITH RECURSIVE joined (key) AS (
+    SELECT :branch
+    UNION SELECT p.upstream FROM branch_provenance p JOIN joined ON p.branch = joined.key
+    UNION SELECT p.branch FROM branch_provenance p JOIN joined ON p.upstream = joined.key)
+SELECT r.project, r.name, r.type FROM joined JOIN branches b ON b.key = joined.key JOIN repos r ON r.key = b.repo
+GROUP BY r.key HAVING count(*) > 1 LIMIT 1
+
 -- get_commit: one by repo and id
 SELECT c.*, r.project, r.name AS repo_name, r.type FROM commits c JOIN repos r ON r.key = c.repo
 WHERE c.repo = :repo AND c.id = :id

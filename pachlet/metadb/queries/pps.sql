@@ -1,9 +1,11 @@
--- list_pipeline_versions: each pipeline (NULL) or one, newest first, with :history older versions (-1 is all)
+-- list_pipeline_versions: each pipeline (NULL) or one, of some projects (a JSON list; NULL is all), newest first, with
+-- :history older versions (-1 is all); of these :number (-1 is all), without the :first ones
 SELECT p.*, v.version AS shown, v.spec_commit, v.user_spec, v.effective_spec, v.salt, v.created AS updated
 FROM pipelines p JOIN pipeline_versions v ON v.pipeline = p.key
 WHERE (:pipeline IS NULL OR p.key = :pipeline) AND v.version <= p.version
+    AND (:projects IS NULL OR p.project IN (SELECT value FROM json_each(:projects)))
     AND (:history < 0 OR v.version >= p.version - :history)
-ORDER BY p.key DESC, v.version DESC
+ORDER BY p.key DESC, v.version DESC LIMIT :number OFFSET :first
 
 -- get_pipeline: one by its name
 SELECT * FROM pipelines WHERE project = :project AND name = :name
@@ -88,11 +90,11 @@ SELECT p.key, p.version, p.state, (SELECT count(DISTINCT e.upstream) FROM repos 
     WHERE r.project = p.project AND r.name = p.name AND r.type = 'user') AS heard
 FROM pipelines p WHERE p.stopped = 0
 
--- last_jobs: of each pipeline (NULL) or one, the state of its newest job, and since when it has had work
+-- last_jobs: of pipelines (a JSON list of keys), the state of each one's newest job, and since when it has had work
 SELECT p.key AS pipeline, j.state, j.reason, (SELECT min(started) FROM jobs WHERE pipeline = p.key
     AND state IN ('created', 'starting', 'running', 'egressing', 'finishing')) AS working_since
 FROM pipelines p JOIN jobs j ON j.key = (SELECT max(key) FROM jobs WHERE pipeline = p.key)
-WHERE :pipeline IS NULL OR p.key = :pipeline
+WHERE p.key IN (SELECT value FROM json_each(:pipelines))
 
 -- last_job_of_version: the state of a pipeline's newest job of a version or an older one
 SELECT state FROM jobs WHERE pipeline = :pipeline AND version <= :version ORDER BY key DESC LIMIT 1
@@ -106,10 +108,22 @@ SELECT * FROM jobs WHERE pipeline = :pipeline AND key > :above ORDER BY key
 -- jobs_of_set: all with one id, in the order made
 SELECT * FROM jobs WHERE id = :id ORDER BY key
 
--- next_jobs: the oldest unfinished job of each pipeline, and those that serve, which hold up no other
-SELECT min(key) AS key, pipeline FROM jobs
-WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing')
-GROUP BY pipeline, CASE WHEN is_serving THEN key END ORDER BY 1
+-- next_jobs: the oldest unfinished job of each pipeline, and those that serve, which hold up no other; must_wait if it
+-- can't go on before a commit that it reads is finished, or has nothing left to do. However long the queues behind them
+-- are, it costs one step in an index for each pipeline that has a job.
+WITH RECURSIVE busy (pipeline) AS (
+    SELECT min(pipeline) FROM jobs WHERE state IN ('created', 'starting', 'running', 'egressing', 'finishing')
+    UNION ALL SELECT (SELECT min(pipeline) FROM jobs WHERE pipeline > busy.pipeline
+        AND state IN ('created', 'starting', 'running', 'egressing', 'finishing'))
+    FROM busy WHERE busy.pipeline IS NOT NULL),
+next (key) AS (
+    SELECT (SELECT key FROM jobs WHERE pipeline = busy.pipeline AND NOT is_serving
+        AND state IN ('created', 'starting', 'running', 'egressing', 'finishing') ORDER BY key LIMIT 1) FROM busy
+    UNION ALL SELECT j.key FROM pipelines p JOIN jobs j ON j.pipeline = p.key
+    WHERE p.kind = 'service' AND j.is_serving AND j.state IN ('created', 'starting', 'running', 'egressing', 'finishing'))
+SELECT j.key, j.state = 'finishing' OR EXISTS (SELECT 1 FROM commit_provenance p JOIN commits c ON c.key = p.upstream
+    WHERE p.commit_key = j.output AND c.finished IS NULL) AS must_wait
+FROM next n JOIN jobs j ON j.key = n.key ORDER BY j.key
 
 -- unfinished_jobs: of one pipeline
 SELECT * FROM jobs WHERE pipeline = :pipeline
