@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pachlet.api import messages
+from pachlet.api.callers import mark_of
 from pachlet.api.handlers import Context
 from pachlet.api.names import pipeline_name
 from pachlet.pps.ticking import Ticking
@@ -20,5 +21,5 @@ class CronService:
 
     def RunCron(self, request: Any, context: Context) -> Any:
         name = pipeline_name(request.pipeline)
-        self.ticking.tick_now(name.project, name.name)
+        self.ticking.tick_now(name.project, name.name, mark_of(context))
         return messages.empty()

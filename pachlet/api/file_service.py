@@ -11,6 +11,7 @@ from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.broken_streams import check_whole, checker
+from pachlet.api.callers import mark_of
 from pachlet.api.handlers import Context
 from pachlet.api.local_service import demand, proven_transfer
 from pachlet.api.local_source import SCHEME, local_path, put_local
@@ -71,7 +72,7 @@ class FileService:
         upload.seal()
         upload.compare_with_head(self.files, name.repo, name.id, name.branch)
         checker(context)()
-        write_upload(self.transactions, upload, name.repo, name.id, name.branch)
+        write_upload(self.transactions, upload, name.repo, name.id, name.branch, mark_of(context))
         return messages.empty()
 
     def _collect(self, upload: Upload, requests: Iterator[Any], context: Context) -> None:

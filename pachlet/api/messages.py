@@ -16,6 +16,7 @@ from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, Commit, Repo
 from pachlet.pfs import branches, commits
+from pachlet.pfs.marks import AUTHOR
 from pachlet.pfs.records import USER, BranchRecord, CommitRecord, RepoRecord
 from pachlet.pfs.triggers import Trigger, find_trigger
 from pachlet.storage.fileset import Info
@@ -100,7 +101,8 @@ def commit_info(db: Statements, record: CommitRecord) -> Any:
         direct_subvenance=[commit_of(each) for each in commits.downstream(db, record.key)],
         created_at=timestamp(record.started),
         updated_at=timestamp(record.finished or record.finishing or record.started),
-        metadata=json.loads(record.metadata),
+        metadata=(metadata := json.loads(record.metadata)),
+        created_by=metadata.get(AUTHOR, ""),
     )
     if record.finished is not None:
         info.details.size_bytes = record.size

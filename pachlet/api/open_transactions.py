@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 from pachlet.api import messages
+from pachlet.api.callers import mark_of
 from pachlet.api.handlers import Context
 from pachlet.clock import Clock
 from pachlet.errors import InvalidArgument, NotFound, PachletError, Refused
 from pachlet.ids import new_id
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.pfs.marks import Mark
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.wire import schema
 
@@ -50,6 +52,7 @@ class OpenTransactions:
         id = active_transaction(context)
         if not id:
             with self._transactions.start() as txn:
+                txn.mark = mark_of(context)
                 return self.acts[kind](txn, request)
         info = self._append(id, messages.make("transaction_v2.TransactionRequest", **{kind: request}))
         response = info.responses[-1]
@@ -70,19 +73,21 @@ class OpenTransactions:
             raise NotFound(f"transactions {id} not found", hint="pachctl list transaction")
         return schema.message("transaction_v2.TransactionInfo").FromString(row["info"])
 
-    def finish(self, id: str) -> Any:
-        """Do all requests of a transaction; return its TransactionInfo."""
+    def finish(self, id: str, mark: Mark) -> Any:
+        """Do all requests of a transaction, as work of whoever finishes it; return its TransactionInfo."""
         with self._transactions.start(commit_set=id) as txn:
+            txn.mark = mark
             info = self.inspect(txn.db, id)
             self._run(txn, info)
             txn.db.run("delete_transaction", id=id)
         return info
 
-    def batch(self, requests: list[Any]) -> Any:
+    def batch(self, requests: list[Any], mark: Mark) -> Any:
         """Do requests in a transaction that is never open; return its TransactionInfo."""
         info = _new_info(self._clock.now())
         info.requests.extend(requests)
         with self._transactions.start(commit_set=info.transaction.id) as txn:
+            txn.mark = mark
             self._run(txn, info)
         return info
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pachlet.api import messages, pps_messages
+from pachlet.api.callers import mark_of
 from pachlet.api.handlers import Context
 from pachlet.api.message_filter import open_filter
 from pachlet.api.names import PipelineName, pipeline_name, project_name
@@ -117,6 +118,7 @@ class PipelineService(PpsPart):
     def StartPipeline(self, request: Any, context: Context) -> Any:
         name = self._named(request)
         with self.engine.transactions.start() as txn:
+            txn.mark = mark_of(context)
             stopping.start_pipeline(txn, name.project, name.name)
         return messages.empty()
 
@@ -129,6 +131,7 @@ class PipelineService(PpsPart):
     def RerunPipeline(self, request: Any, context: Context) -> Any:
         name = self._named(request)
         with self.engine.transactions.start() as txn:
+            txn.mark = mark_of(context)
             stopping.rerun_pipeline(txn, name.project, name.name, reprocess=request.reprocess)
         return messages.empty()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pachlet.api import messages
+from pachlet.api.callers import mark_of
 from pachlet.api.handlers import Context
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.metadb.connect import Database
@@ -41,10 +42,10 @@ class TransactionService:
         return messages.empty()
 
     def FinishTransaction(self, request: Any, context: Context) -> Any:
-        return self._open.finish(request.transaction.id)
+        return self._open.finish(request.transaction.id, mark_of(context))
 
     def BatchTransaction(self, request: Any, context: Context) -> Any:
-        return self._open.batch(list(request.requests))
+        return self._open.batch(list(request.requests), mark_of(context))
 
     def DeleteAll(self, request: Any, context: Context) -> Any:
         with self._database.write() as db:

@@ -18,6 +18,13 @@ def get_version(connection: Connection, *, timeout: float | None = None) -> Mess
     return connection.call("versionpb_v2.API", "GetVersion", {}, timeout=timeout)
 
 
+def is_pachlet(connection: Connection) -> bool:
+    """Tell whether the server is one of ours; it is asked once a connection."""
+    if connection.is_pachlet is None:
+        connection.is_pachlet = "pachlet" in get_version(connection).additional
+    return connection.is_pachlet
+
+
 def in_words(version: Message) -> str:
     """Show a Version, such as 2.12.0."""
     return f"{version.major}.{version.minor}.{version.micro}{version.additional}"

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pachlet.client import names
+from pachlet.client.authorship import add_marks, header
+from pachlet.client.cluster import is_pachlet
 from pachlet.client.connection import Connection, Message
 
 SERVICE = "pfs_v2.API"
@@ -22,7 +24,10 @@ def start_commit(connection: Connection, branch: str, *, parent: str = "", descr
     if parent:
         full = parent if "@" in parent else f"{branch.partition('@')[0]}@{parent}"
         request["parent"] = names.commit(connection.project, full)
-    return connection.call(SERVICE, "StartCommit", request)
+    made = connection.call(SERVICE, "StartCommit", request, metadata=header())
+    if not connection.transaction and not is_pachlet(connection):
+        add_marks(connection, f"{branch.partition('@')[0]}@{made.id}")
+    return made
 
 
 def finish_commit(

@@ -107,6 +107,8 @@ class Connection:
         """How many requests were added to the transaction so far."""
         self.on_warning: Callable[[str], None] = lambda text: None
         """Gets what a pachlet server says beside an answer."""
+        self.is_pachlet: bool | None = None
+        """Whether the server is a pachlet, once somebody has asked (cluster.py)."""
         self._timeout = timeout
         self._metadata = [("authn-token", token)] if token else []
         self._certificates = certificates

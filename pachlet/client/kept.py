@@ -18,7 +18,7 @@ from pachlet.client.connection import Connection, Message
 from pachlet.client.datums import list_datum
 from pachlet.client.pipelines import Spec, with_project
 from pachlet.client.watch import Outcome
-from pachlet.errors import NotFound, Unimplemented
+from pachlet.errors import Unimplemented
 
 SERVICE = "pachlet.v1.Datums"
 _MOST_LISTED = 10_000
@@ -36,14 +36,6 @@ def foresee_job(
 def inspect_plan(connection: Connection, job: str) -> Message | None:
     """Return the JobPlan of a job; None if the server is not pachlet."""
     return _ask(connection, "InspectPlan", {"job": names.job(connection.project, job)})
-
-
-def is_pachlet(connection: Connection) -> bool:
-    """Tell whether a server is one of ours."""
-    try:
-        return inspect_plan(connection, "none@none") is not None
-    except NotFound:
-        return True
 
 
 def _ask(connection: Connection, method: str, request: dict[str, Any]) -> Message | None:

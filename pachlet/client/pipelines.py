@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pachlet.client import names
+from pachlet.client.authorship import header
 from pachlet.client.connection import Connection, Message
 from pachlet.errors import InvalidArgument, Refused, Unimplemented
 
@@ -32,8 +33,11 @@ def create_pipeline(
     update: bool = False,
     reprocess: bool = False,
     dry_run: bool = False,
+    message: str = "",
 ) -> Message | None:
     """Create a pipeline, or with `update` a new version of it; with `reprocess`, redo all datums.
+
+    `message` says why; it is on the version's spec commit, of a pachlet server.
 
     Returns the effective spec as the server sees it, as a JSON text (None from a server before 2.8).
     """
@@ -41,14 +45,17 @@ def create_pipeline(
     request = {"dry_run": dry_run, "update": update, "reprocess": reprocess}
     try:
         answer = connection.call(
-            SERVICE, "CreatePipelineV2", {"create_pipeline_request_json": json.dumps(full), **request}
+            SERVICE,
+            "CreatePipelineV2",
+            {"create_pipeline_request_json": json.dumps(full), **request},
+            metadata=header(message=message),
         )
         return answer.effective_create_pipeline_request_json
     except Unimplemented:
-        message = as_message(full)
+        old = as_message(full)
         for flag, value in request.items():
-            setattr(message, flag, value)
-        connection.call(SERVICE, "CreatePipeline", message)
+            setattr(old, flag, value)
+        connection.call(SERVICE, "CreatePipeline", old)
         return None
 
 
@@ -139,7 +146,12 @@ def delete_pipelines(
 
 def start_pipeline(connection: Connection, pipeline: str) -> None:
     """Let a stopped pipeline run again."""
-    connection.call(SERVICE, "StartPipeline", {"pipeline": names.pipeline(connection.project, pipeline)})
+    connection.call(
+        SERVICE,
+        "StartPipeline",
+        {"pipeline": names.pipeline(connection.project, pipeline)},
+        metadata=header(),
+    )
 
 
 def stop_pipeline(connection: Connection, pipeline: str) -> None:
@@ -151,12 +163,14 @@ def stop_pipeline(connection: Connection, pipeline: str) -> None:
 def rerun_pipeline(connection: Connection, pipeline: str, *, reprocess: bool = False) -> None:
     """Run the newest commits again: what failed, or with `reprocess` everything."""
     request = {"pipeline": names.pipeline(connection.project, pipeline), "reprocess": reprocess}
-    connection.call(SERVICE, "RerunPipeline", request)
+    connection.call(SERVICE, "RerunPipeline", request, metadata=header())
 
 
 def run_cron(connection: Connection, pipeline: str) -> None:
     """Tick all cron inputs of a pipeline now."""
-    connection.call(SERVICE, "RunCron", {"pipeline": names.pipeline(connection.project, pipeline)})
+    connection.call(
+        SERVICE, "RunCron", {"pipeline": names.pipeline(connection.project, pipeline)}, metadata=header()
+    )
 
 
 def check_status(connection: Connection, *, all_projects: bool = False) -> Iterator[Message]:

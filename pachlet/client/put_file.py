@@ -22,9 +22,11 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from pachlet.client import names
-from pachlet.client.connection import PAYLOAD_LIMIT, Connection
+from pachlet.client.authorship import STREAM, header, marking, sources
+from pachlet.client.connection import PAYLOAD_LIMIT, Connection, Metadata
 from pachlet.client.local_files import Pass, ask_for_pass, source_url, watched
 from pachlet.errors import PachletError, Usage
+from pachlet.ids import is_commit_id
 from pachlet.local_files import cannot_read, check_name, files_below, read_blocks, refuse_endless
 
 LARGE = 1 << 20
@@ -158,22 +160,62 @@ def put_file(
     append: bool = False,
     compress: bool = False,
     advance: Advance | None = None,
+    message: str = "",
+    source: str = "",
 ) -> None:
     """Store files in a branch or an open commit; all of them or, on any error, none.
 
+    A commit that is made for them says who made it, from where (`source`, or where the files are) and why (`message`).
     `advance` is told the number of bytes handed over since it was last called, from another thread.
     """
+    source = source or _source_of(puts)
+
+    def send() -> None:
+        _send(connection, commit, puts, append, compress, advance, header(source=source, message=message))
+
+    if is_commit_id(commit.partition("@")[2]):
+        send()
+    else:
+        marking(connection, commit, send, source=source, message=message)
+
+
+def _send(
+    connection: Connection,
+    commit: str,
+    puts: Iterable[Put],
+    append: bool,
+    compress: bool,
+    advance: Advance | None,
+    mark: Metadata,
+) -> None:
     target = names.commit(connection.project, commit)
     way = ask_for_pass(connection) if isinstance(puts, Sequence) and any(map(_is_for_server, puts)) else None
     tell = advance or (lambda _: None)
     if way is None:
-        connection.send(
-            "pfs_v2.API", "ModifyFile", _messages(target, expand(puts), append, tell), compress=compress
-        )
+        messages = _messages(target, expand(puts), append, tell)
+        connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress, metadata=mark)
         return
     with watched(connection, way, advance):
         messages = _messages(target, puts, append, tell, way)
-        connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress, metadata=way.metadata)
+        sent = [*mark, *way.metadata]
+        connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress, metadata=sent)
+
+
+def _source_of(puts: Iterable[Put]) -> str:
+    """Return where files are, as far as that can be told before they are read."""
+    found = [_place_of(put) for put in puts] if isinstance(puts, Sequence) else [STREAM]
+    return sources(each for each in found if each)
+
+
+def _place_of(put: Put) -> str:
+    match put:
+        case FromDisk() | FromFolder():
+            return os.path.abspath(put.local)
+        case FromUrl():
+            return put.url
+        case FromStream():
+            return STREAM
+    return ""
 
 
 def plan(

@@ -14,6 +14,7 @@ from pachlet.errors import NotFound, Refused
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import SPEC, Branch, Commit, Repo
 from pachlet.pfs import branches
+from pachlet.pfs.marks import triggered_by
 from pachlet.pfs.records import AUTO, USER, BranchRecord, CommitRecord
 from pachlet.pfs.repos import find_repo, inspect_repo
 from pachlet.pfs.transactions import Transaction
@@ -172,8 +173,12 @@ def add_commit(
     parent: CommitRecord | None = None,
     upstream: Iterable[int] = (),
     description: str = "",
+    causes: Iterable[str] = (),
 ) -> CommitRecord:
-    """Add an open commit to a branch and make it the head; its parent is the old head unless one is given."""
+    """Add an open commit to a branch and make it the head; its parent is the old head unless one is given.
+
+    It says who made it: of the engine's, which branches moved, if that was the cause.
+    """
     if txn.db.first("get_commit", repo=branch.repo_key, id=txn.id) is not None:
         raise Refused(
             f"inconsistent dependencies: cannot create commit from {branch.branch}; repo ({branch.branch.repo}) "
@@ -189,8 +194,9 @@ def add_commit(
         branch=branch.branch.name,
         parent=parent_key,
         origin=origin,
-        description=description,
+        description=description or (txn.mark.message if origin == USER else ""),
         started=txn.now,
+        metadata=txn.mark.metadata() if origin == USER else triggered_by(causes, txn.mark),
     )
     for each in upstream:
         txn.db.run("add_commit_provenance", commit=key, upstream=each)

@@ -8,6 +8,7 @@ Read next: finishing.py.
 from __future__ import annotations
 
 from pachlet.pfs import branches, commits
+from pachlet.pfs.marks import triggered_by
 from pachlet.pfs.records import AUTO, CommitRecord
 from pachlet.pfs.transactions import Transaction
 
@@ -16,9 +17,14 @@ def propagate(txn: Transaction) -> None:
     """Open a commit on every branch downstream of those that moved, nearest to the sources first."""
     moved = set(txn.moved)
     depth: dict[int, int] = {}
+    causes: dict[int, list[str]] = {}
+    """Which of the branches that moved each is downstream of."""
     for key in txn.moved:
-        for row in txn.db.all("subvenance_of_branch", branch=key):
+        rows = txn.db.all("subvenance_of_branch", branch=key)
+        name = str(branches.get_branch(txn.db, key).branch) if rows else ""
+        for row in rows:
             depth[row["key"]] = max(depth.get(row["key"], 0), row["depth"])
+            causes.setdefault(row["key"], []).append(name)
     for key in sorted(depth, key=lambda each: (depth[each], each)):
         record = branches.get_branch(txn.db, key)
         edges = txn.db.all("upstream_of_branch", branch=key)
@@ -30,10 +36,17 @@ def propagate(txn: Transaction) -> None:
         heads = [head for head in found if head is not None]
         if record.head is not None and commits.get_commit(txn.db, record.head).commit.id == txn.id:
             _set_provenance(txn, commits.get_commit(txn.db, record.head), heads)
+            _set_trigger(txn, record.head, causes[key])
             continue
-        made = commits.add_commit(txn, record, origin=AUTO, upstream=heads)
+        made = commits.add_commit(txn, record, origin=AUTO, upstream=heads, causes=causes[key])
         txn.opened.append(made.key)
         moved.add(key)
+
+
+def _set_trigger(txn: Transaction, key: int, causes: list[str]) -> None:
+    """Say on a commit of the engine's which branches moved."""
+    if commits.get_commit(txn.db, key).origin == AUTO:
+        txn.db.run("set_commit_metadata", key=key, metadata=triggered_by(causes, txn.mark))
 
 
 def _set_provenance(txn: Transaction, record: CommitRecord, heads: list[int]) -> None:

@@ -15,6 +15,7 @@ from pachlet.clock import Clock
 from pachlet.ids import new_id
 from pachlet.metadb.connect import Database, Rollback
 from pachlet.metadb.connect import Transaction as DatabaseTransaction
+from pachlet.pfs.marks import NOBODY
 
 
 class Transaction:
@@ -24,6 +25,7 @@ class Transaction:
         db: the statements of the database transaction.
         id: the id of every commit made in it, which is that of its commit set.
         now: its time; the same for all that it does.
+        mark: who makes the commits of users in it, and why.
         moved: keys of branches whose head or provenance changed.
         opened: keys of commits that the engine made and that are still open.
         finishing: keys of commits whose content has to be settled after it.
@@ -33,6 +35,7 @@ class Transaction:
 
     def __init__(self, db: DatabaseTransaction, clock: Clock, commit_set: str) -> None:
         self.db = db
+        self.mark = NOBODY
         self.id = commit_set
         self._clock = clock
         self.moved: set[int] = set()

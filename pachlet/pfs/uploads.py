@@ -19,6 +19,7 @@ from pachlet.paths import Branch, Repo, check_file_path, clean_path
 from pachlet.pfs import branches, commits
 from pachlet.pfs.files import Files
 from pachlet.pfs.index import add_chunks
+from pachlet.pfs.marks import NOBODY, Mark
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.repos import inspect_repo
 from pachlet.pfs.resolving import resolve_commit
@@ -187,10 +188,13 @@ def _base(db: Statements, target: Target) -> CommitRecord | None:
     return base if base is not None and base.finished is not None else None
 
 
-def write_upload(transactions: Transactions, upload: Upload, repo: Repo, id: str, branch: str) -> None:
+def write_upload(
+    transactions: Transactions, upload: Upload, repo: Repo, id: str, branch: str, mark: Mark = NOBODY
+) -> None:
     """Make an upload part of its target; a commit made for it is there in full or not at all."""
     upload.seal()  # before the transaction, in which all other writers wait
     with transactions.start() as txn:
+        txn.mark = mark
         place_upload(txn, upload, repo, id, branch)
 
 

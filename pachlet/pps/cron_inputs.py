@@ -16,6 +16,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Repo
 from pachlet.pfs import branches, commits, repos
 from pachlet.pfs.files import Files
+from pachlet.pfs.marks import Mark
 from pachlet.pfs.transactions import Transaction
 from pachlet.pfs.uploads import Upload, place_upload
 from pachlet.pps.inputs import CronInput, parse_input
@@ -83,8 +84,9 @@ def newest_tick(db: Statements, files: Files, cron: CronInput) -> int | None:
     return max((time for time in times if time is not None), default=None)
 
 
-def add_tick(txn: Transaction, store: ChunkStore, cron: CronInput, time: int) -> None:
+def add_tick(txn: Transaction, store: ChunkStore, cron: CronInput, time: int, mark: Mark) -> None:
     """Make a tick; if need be in the commit that somebody has opened, as `put file` would."""
+    txn.mark = mark
     upload = Upload(store)
     if cron.overwrite:
         upload.delete("/")

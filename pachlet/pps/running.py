@@ -26,6 +26,7 @@ from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
+from pachlet.pfs.transactions import Transaction
 from pachlet.pps import jobs
 from pachlet.pps.alarms import Alarm
 from pachlet.pps.datum_sets import datum_sets
@@ -246,6 +247,7 @@ class JobRun:
             elif self._job.state != JobState.RUNNING:
                 raise Rollback
             store_plan(txn, self._job, plan, image, dropped)
+            _mark_output(txn, self._job, prepared)
             _say_running(txn.db, self._job, prepared)
             self._job = jobs.get_job(txn.db, self._job.key)
             return True
@@ -376,6 +378,17 @@ class JobRun:
             if job.state != after:
                 raise Rollback
             jobs.finish_job(txn, job)
+
+
+def _mark_output(txn: Transaction, job: JobRecord, prepared: Prepared) -> None:
+    """Say on a job's output commit which code makes it, and from which git commit; `dirty` if not quite that one."""
+    output, image = commits.get_commit(txn.db, job.output), prepared.image
+    said = {**json.loads(output.metadata), "image": f"{image.reference}@{image.digest}"}
+    if commit := prepared.provenance.get("git_commit"):
+        said["git-commit"] = commit
+        if prepared.provenance.get("dirty"):
+            said["dirty"] = "true"
+    txn.db.run("set_commit_metadata", key=output.key, metadata=json.dumps(said))
 
 
 def _say_running(db: Statements, job: JobRecord, prepared: Prepared) -> None:

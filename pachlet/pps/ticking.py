@@ -16,6 +16,7 @@ from pachlet.clock import Clock
 from pachlet.errors import NotFound, PachletError, Refused
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.pfs.marks import NOBODY, Mark
 from pachlet.pfs.transactions import Transaction
 from pachlet.pps.catching_up import Choice, catch_up_of, choose_ticks
 from pachlet.pps.cron_inputs import add_tick, cron_inputs, newest_tick, start_of
@@ -48,7 +49,7 @@ class Ticking:
         row = self._engine.database.look_up("next_cron_tick")
         return None if row is None else row[0]
 
-    def tick_now(self, project: str, name: str) -> None:
+    def tick_now(self, project: str, name: str, mark: Mark = NOBODY) -> None:
         """Make a tick for each cron input of a pipeline, after those that are due; also if it is stopped."""
         with self._engine.database.read() as db:
             record = inspect_pipeline(db, project, name)
@@ -64,7 +65,7 @@ class Ticking:
             now = self._clock.now()
             store = self._engine.files.store
             self._engine.transactions.run_each(
-                functools.partial(add_tick, store=store, cron=cron, time=now) for cron in crons
+                functools.partial(add_tick, store=store, cron=cron, time=now, mark=mark) for cron in crons
             )
 
     def _keep_beginnings(self, record: PipelineRecord) -> None:
@@ -113,7 +114,10 @@ class Ticking:
             txn.db.run("put_cron_input", pipeline=record.key, name=cron.name, last=choice.followed, due=due)
 
         store = self._engine.files.store
-        ticks = [functools.partial(add_tick, store=store, cron=cron, time=time) for time in choice.ticks]
+        mark = Mark(author="pachlet", source=f"the schedule {cron.spec}")
+        ticks = [
+            functools.partial(add_tick, store=store, cron=cron, time=time, mark=mark) for time in choice.ticks
+        ]
         try:
             self._engine.transactions.run_each([advance, *ticks])
         except _Changed:

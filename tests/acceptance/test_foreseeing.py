@@ -117,7 +117,10 @@ def test_server_that_is_not_pachlet_is_asked_for_what_it_can(
     def as_pachyderm(self: Connection, service: str, *rest: Any, **more: Any) -> Any:
         if service.startswith("pachlet."):
             raise Unimplemented(f"unknown service {service}")
-        return call(self, service, *rest, **more)
+        answer = call(self, service, *rest, **more)
+        if service.startswith("versionpb"):
+            answer.additional = ""
+        return answer
 
     monkeypatch.setattr(Connection, "call", as_pachyderm)
     out, err = typed("update", "pipeline", "--dry-run", spec=spec)

@@ -11,7 +11,7 @@ from pachlet import testing
 from pachlet.client import branches, commits, pipelines, projects, repos
 from pachlet.client.connection import Connection
 from pachlet.errors import FailedPrecondition, InvalidArgument, PachletError, Refused
-from tests.acceptance.words import PFS, create, create_branch, pfs_input, put_id, shell
+from tests.acceptance.words import PFS, add, create, create_branch, head, modify, pfs_input, put_id, shell
 
 PROJECT = {"project": {"name": "default"}}
 REPO = {"name": {"project": {"name": "default"}, "name": "a"}}
@@ -34,7 +34,8 @@ def cluster(connection: Connection) -> dict[str, str]:
 def targets(connection: Connection) -> dict[str, tuple[dict[str, Any], Any]]:
     """Every kind of thing that has metadata: how it is named, and what reads its metadata."""
     repos.create_repo(connection, "a")
-    id = put_id(connection, "a@master", {"/x": "1"})
+    modify(connection, "a@master", add("/x", "1"))  # as a client would that says nothing of itself
+    id = head(connection, "a@master").commit.id
     create(connection, shell("copy", "true", pfs_input("a")))
     pipeline = {"name": {"project": {"name": "default"}, "name": "copy"}}
     return {

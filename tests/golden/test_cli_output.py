@@ -2,13 +2,14 @@
 
 cli_output.txt (PFS) and cli_pipelines.txt (PPS) are sessions, as one would type them. Ids, times and addresses
 differ from run to run, so they stand there as letters (`AAAA...` is the first id to appear), as
-`2026-01-01T00:00:00Z`, `AGO`, `TIME` and `HOST:PORT`. To make the files anew after a change that is meant:
+`2026-01-01T00:00:00Z`, `AGO`, `TIME`, `USER@HOST` and `HOST:PORT`. To make the files anew after a change that is meant:
 `python -m tests.golden.test_cli_output`, then read the difference.
 """
 
 from __future__ import annotations
 
 import io
+import platform
 import re
 import shlex
 import string
@@ -21,6 +22,7 @@ import pytest
 from pachlet import testing
 from pachlet.cli import main
 from pachlet.cli.session import Session
+from pachlet.client.authorship import author
 
 TRANSCRIPTS = [Path(__file__).parent / name for name in ("cli_output.txt", "cli_pipelines.txt")]
 _PROMPT = "$ "
@@ -61,6 +63,10 @@ class Shell:
         text = re.sub(r"(this machine's own programs) \(.*\),", r"\1 (SYSTEM),", text)
         text = re.sub(r"\b\d+\.\d{3}s\b", "0.000s", text)
         text = re.sub(r"^(runner +).*$", r"\1RUNNER", text, flags=re.M)  # as this machine has it
+        text = re.sub(rf"{re.escape(author())} *", "USER@HOST ", text)
+        text = text.replace(f"Source: {platform.node()}:", "Source: HOST:")
+        text = re.sub(r"(Image: .*@sha256:)[0-9a-f]{64}", r"\1DIGEST", text)
+        text = re.sub(r"CREATOR {2,}", "CREATOR ", text)
         text = re.sub(r"(CREATED|FINISHED|STARTED|DURATION) {2,}", r"\1 ", text)  # as wide as the times below
         return "".join(f"{line.rstrip()}\n" for line in text.replace(self._address, "HOST:PORT").splitlines())
 

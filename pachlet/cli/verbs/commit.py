@@ -243,6 +243,8 @@ def _show_one(session: Session, arguments: Namespace, info: Message) -> None:
             yield f"Size: {size(info.details.size_bytes)}"
         if info.error:
             yield f"Error: {info.error}"
+        for key, value in sorted(info.metadata.items()):
+            yield f"{key.replace('-', ' ').capitalize()}: {value}"
 
     show_one(session, arguments, info, lines)
 
@@ -259,9 +261,15 @@ def _row(session: Session, arguments: Namespace, info: Message) -> tuple[str, ..
         coloured(session, "red", f"{finished} (error)") if info.error else finished,
         shown,
         _origin(info),
-        info.created_by or "-",
-        info.description,
+        info.created_by or info.metadata.get("author") or "-",
+        info.description or _why(info),
     )
+
+
+def _why(info: Message) -> str:
+    """Return what set off a commit of the engine's."""
+    trigger = info.metadata.get("trigger", "")
+    return f"after {trigger}" if trigger else ""
 
 
 def _origin(info: Message) -> str:

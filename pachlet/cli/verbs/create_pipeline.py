@@ -15,7 +15,7 @@ from pachlet.cli.verbs.specs import read_specs, rendered_specs
 from pachlet.cli.verbs.waiting import report
 from pachlet.client import pipelines
 from pachlet.client.apply import REPROCESS
-from pachlet.client.kept import is_pachlet
+from pachlet.client.cluster import is_pachlet
 from pachlet.errors import Unimplemented, Usage
 
 
@@ -36,6 +36,7 @@ def create_pipeline_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-p", "--push-images", action="store_true", help="not needed here: nothing is pushed")
     parser.add_argument("-r", "--registry", default="", help="not needed here")
     parser.add_argument("-u", "--username", default="", help="not needed here")
+    parser.add_argument("-m", "--message", default="", help="why (pachlet's own); it is on the spec's commit")
     flags.add_project(parser)
     flags.add_output(parser)
 
@@ -80,7 +81,9 @@ def _create(session: Session, arguments: Namespace, *, update: bool, reprocess: 
                 foresee(session, arguments, spec, update=update, reprocess=reprocess)
                 continue
             said = foreseen(session, spec, update=update, reprocess=reprocess) if update else []
-            pipelines.create_pipeline(session.connection, spec, update=update, reprocess=reprocess)
+            pipelines.create_pipeline(
+                session.connection, spec, update=update, reprocess=reprocess, message=arguments.message
+            )
         for line in said:
             session.say(f"{spec['pipeline']['name']}: {line}")
         if session.verbose:

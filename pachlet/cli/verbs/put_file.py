@@ -8,6 +8,7 @@ Read next: pachlet/client/put_file.py (where files land), waiting.py.
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from itertools import islice
@@ -16,6 +17,7 @@ from pachlet.cli import flags
 from pachlet.cli.output import size
 from pachlet.cli.session import Session
 from pachlet.cli.verbs.waiting import report, wait_for_set
+from pachlet.client.authorship import sources
 from pachlet.client.connection import Connection
 from pachlet.client.files import find_file
 from pachlet.client.measuring import Measure
@@ -46,6 +48,9 @@ def put_file_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-c", "--compress", action="store_true", help="compress on the way to the server")
     parser.add_argument(
         "-p", "--parallelism", type=int, default=10, metavar="N", help="accepted and not needed"
+    )
+    parser.add_argument(
+        "-m", "--message", default="", help="what the commit is about, and why (pachlet's own)"
     )
     parser.add_argument(
         "--full-path", action="store_true", help="keep the whole path, not only its last part"
@@ -85,6 +90,8 @@ def put_file(session: Session, arguments: Namespace) -> int | None:
         puts or planned,
         append=arguments.append,
         compress=arguments.compress,
+        message=arguments.message,
+        source=_archives(arguments),
         advance=session.progress.bytes("put", measure.total if measure else None) if is_shown else None,
     )
     session.progress.close()
@@ -109,6 +116,11 @@ def _sources(session: Session, arguments: Namespace) -> list[str]:
     if sources == ["-"] and not arguments.file and session.input.isatty():
         raise Usage("nothing to put", hint="name a file with -f, or give the bytes on standard input")
     return sources
+
+
+def _archives(arguments: Namespace) -> str:
+    """Return where archives are; their members are files of nowhere."""
+    return sources(os.path.abspath(each) for each in arguments.file) if arguments.untar else ""
 
 
 def _named(puts: list[Put]) -> list[str]:

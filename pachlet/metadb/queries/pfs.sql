@@ -134,8 +134,8 @@ WHERE :project = '' OR EXISTS (SELECT 1 FROM repos r WHERE r.key = c.repo AND r.
 GROUP BY id ORDER BY newest DESC
 
 -- add_commit: a new open one
-INSERT INTO commits (id, repo, branch, parent, origin, description, started)
-VALUES (:id, :repo, :branch, :parent, :origin, :description, :started)
+INSERT INTO commits (id, repo, branch, parent, origin, description, started, metadata)
+VALUES (:id, :repo, :branch, :parent, :origin, :description, :started, :metadata)
 
 -- start_finishing: no more writes from now on
 UPDATE commits SET finishing = :now, error = :error, description = :description WHERE key = :key
