@@ -50,12 +50,12 @@ class Serving:
 
 
 @contextlib.contextmanager
-def serving(data_dir: Path) -> Iterator[Serving]:
-    """Serve an empty data directory during the block."""
+def serving(data_dir: Path, code: Path = ROOT) -> Iterator[Serving]:
+    """Serve an empty data directory during the block, with the images of a code folder."""
     data_dir.mkdir(parents=True)
     program = Path(sys.executable).with_name("pachlet")
     told = data_dir / "address"
-    words = [program, "serve", "--data-dir", data_dir, "--port", "0", "--code", ROOT, "--address-file", told]
+    words = [program, "serve", "--data-dir", data_dir, "--port", "0", "--code", code, "--address-file", told]
     with started([str(word) for word in words], told) as (address, process):
         yield Serving(address, process, data_dir)
 
