@@ -8,6 +8,6 @@ the other, each attempt in a sandbox of its own (or, with datum batching, all of
 Promise: a step sees its inputs, its output folder and its code, and nothing else of the user's; nothing
 that it started outlives it. This room knows nothing of commits, pipelines or the store.
 
-Read in this order: interface, dockerfile, images, environments, sandbox, launcher, launching, process,
-batching.
+Read in this order: interface, dockerfile, images, environments, sandbox, launcher, guard, steps, launching,
+cells, process, batching.
 """

@@ -4,7 +4,7 @@ The environment is made from nothing: the image's ENV, a sane PATH, and what the
 Nothing of the server's own environment gets in, so a datum's result can't depend on the shell that started
 the server.
 
-Read next: machine.py (the root), launching.py (who is given the request).
+Read next: machine.py (the root), launching.py (the walls), cells.py (the command).
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from functools import cached_property
 from pathlib import Path
 
 from pachlet.errors import InvalidArgument
+from pachlet.worker.cells import Command
 from pachlet.worker.host import PATH
 from pachlet.worker.interface import SERVER_PORT, Prepared, Reach, Transform
-from pachlet.worker.launching import Request
+from pachlet.worker.launching import Walls
 from pachlet.worker.machine import make_root
 from pachlet.worker.sandbox import Root
 
@@ -78,12 +79,36 @@ class Place:
         shown += [(target, os.path.realpath(source)) for source, target in self._root.below_tmp]
         return sorted([*shown, ("/tmp", str(self.tmp))], key=lambda pair: len(pair[0]), reverse=True)
 
-    def request(self, cmd: Sequence[str], environ: Mapping[str, str], kept: Container[str]) -> Request:
-        """Return what to start for `cmd` with the datum's `environ`; `kept` are the limits of its control group.
+    def walls(self, kept: Container[str]) -> Walls:
+        """Return what is around the attempts; `kept` are the limits of their control group.
 
         Raises:
             InvalidArgument: the transform's user is unknown here, or what it asks for needs a sandbox.
         """
+        if not self.sandboxed:
+            self._refuse_without_sandbox()
+            outside = [str(self.pfs / "out")]
+            return Walls(None, network=True, watched=self._watched(kept), folders=outside)
+        return Walls(
+            self._root,
+            self.network == "host",
+            server_port=SERVER_PORT if self.network == "inner" else 0,
+            watched=self._watched(kept),
+            folders=["/pfs/out", "/tmp"],
+            stays=self._can_stay,
+        )
+
+    @property
+    def _can_stay(self) -> bool:
+        """Whether attempts can follow one another within the same walls.
+
+        What is shown below /tmp goes when /tmp is emptied, and a service has one attempt that never ends.
+        """
+        secrets_stay = not any(path.startswith("/tmp/") for path in self.transform.secrets.files)
+        return self.network != "inner" and not self._root.below_tmp and secrets_stay
+
+    def command(self, cmd: Sequence[str], environ: Mapping[str, str]) -> Command:
+        """Return what to start for `cmd` with the datum's `environ`."""
         prepared = self.prepared
         cwd = str(Path("/", self.transform.working_dir or prepared.working_dir))
         path = [f"{folder}/bin" for folder in (prepared.environment, prepared.python) if folder]
@@ -95,21 +120,9 @@ class Place:
             **self.datum_environ(environ),
         }
         if not self.sandboxed:
-            self._refuse_without_sandbox()
             env[ROOT_VARIABLE] = str(self.pfs)
-            outside = [str(self.pfs / "out")]
             cwd = f"{prepared.files}{cwd}"
-            return Request(cmd, cwd, env, None, network=True, watched=self._watched(kept), folders=outside)
-        return Request(
-            cmd,
-            cwd,
-            env,
-            self._root,
-            self.network == "host",
-            server_port=SERVER_PORT if self.network == "inner" else 0,
-            watched=self._watched(kept),
-            folders=["/pfs/out", "/tmp"],
-        )
+        return Command(cmd, cwd, env)
 
     def _watched(self, kept: Container[str]) -> dict[str, int]:
         """Return the limits that the guard has to keep, because no control group does."""

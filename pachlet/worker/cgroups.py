@@ -1,7 +1,7 @@
 """Put attempts into control groups: what counts and limits the memory, processors and processes of all they start.
 
 Each launcher has one group of its own under the server's, in every tree that is writable, and each session one below
-it, made at its first attempt and kept for all. The guard enters it by itself, so whatever the step starts is born
+it, made at its first attempt and kept for all. The guard enters it by itself, so whatever the steps start is born
 inside. Where version 2 gives us no group that we may divide, or nothing is writable, there are none, and the
 watchdog stands in (watchdog.py).
 
@@ -74,13 +74,20 @@ class Group:
         found = dict.fromkeys(self._folders.values())
         return [os.open(folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC) for folder in found]
 
-    def begin(self) -> None:
-        """Count anew from here: what follows is another attempt."""
+    def begin(self) -> bool:
+        """Count anew from here: what follows is another attempt.
+
+        Returns False where that would take a new group (before Linux 6.12) and someone is in this one.
+        """
+        counts_anew = True
         if not self._reset_peak():
-            with contextlib.suppress(OSError):  # someone is in it: a process that stays over many datums
+            try:
                 self._remove()
                 self._make()
+            except OSError:
+                counts_anew = False
         self._kills = self._oom_kills()
+        return counts_anew
 
     def peak(self) -> int | None:
         """Return the most bytes that were in use at a time since `begin`."""

@@ -1,54 +1,51 @@
-"""The guard: the first process of an attempt, which builds the sandbox, starts the step and waits for it.
+"""The guard: the first process of a worker's sandbox, which builds it, and starts and ends attempt after attempt in it.
 
-It is process 1 of its own process namespace, so the step is an ordinary process with the usual signals,
-orphans are reaped, and when the guard ends the kernel kills all the rest. Where there are no namespaces it
-adopts the orphans instead and kills them one by one. It reports what became of the step on the control
-socket.
+It is process 1 of its own process namespace, so each step is an ordinary process with the usual signals, orphans are
+reaped, and when the guard ends the kernel kills all the rest. Between two attempts it kills whatever is left itself,
+and takes away what an attempt could leave in the kernel: so the next one finds what the first one found, for a tenth
+of what a new sandbox costs. A guard that a step has tampered with (a process may lower the limits of any process of
+its own user) ends, and the next attempt gets a new one.
 
-Read next: sandbox.py (the root that the step gets), launcher.py (who clones the guard).
+Where there are no namespaces it adopts the orphans instead, kills them one by one and serves one attempt only. It
+reports on its line to the server.
+
+Read next: steps.py (how a step is run), sandbox.py (the root that the step gets), launcher.py (who clones the guard).
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import errno
 import json
 import os
-import random
-import re
-import resource
 import signal
 import socket
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from pachlet.worker import sandbox
-from pachlet.worker.watchdog import INTERVAL, Excess, Watchdog
+from pachlet.worker.passing import receive
+from pachlet.worker.steps import Step, Steps, kill_all_others
 
-_NOT_FOUND, _NOT_RUN = 127, 126
+_MESSAGE = 1 << 16
 
 
 def guard(
-    request: dict[str, Any],
-    stdio: Sequence[int],
-    control: socket.socket,
-    owner: tuple[int, int],
-    more: Sequence[int],
+    request: dict[str, Any], line: socket.socket, owner: tuple[int, int], more: Sequence[int]
 ) -> NoReturn:
-    """Do all that a guard does, and end the process. `request` has the fields that launching.py writes.
+    """Do all that a guard does, and end the process. `request` has the fields of launching.py: Walls.
 
     `more` are the entrances of its control groups and, where there are any, its secrets and its inlet.
     """
     status = 1
     try:
-        _let_go_of_all_but([*stdio, control.fileno(), *more])
+        _let_go_of_all_but([line.fileno(), *more])
         given = list(more)
         _enter_groups([given.pop(0) for _ in range(request["entrances"])])
         secrets = _take_secrets(given.pop(0) if request["secrets"] else None)
         inlet = given.pop(0) if given else None
-        first_to_end = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+        steps = Steps(request)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's handler would let a step end us
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # until there is a step to end
         os.setsid()
         if request["root"]:
@@ -62,23 +59,73 @@ def guard(
         else:
             sandbox.die_with_parent(signal.SIGTERM)
             sandbox.adopt_orphans()
-        port = 0 if request["network"] or not request["root"] else request["port"]
-        with socket.create_server(("127.0.0.1", port)) as listener:
-            request["env"]["PPS_WORKER_GRPC_PORT"] = str(listener.getsockname()[1])
-            tell(control, {"door": "worker"}, listener.fileno())
-        if request["server_port"]:
-            with socket.create_server(("127.0.0.1", request["server_port"])) as listener:
-                tell(control, {"door": "server"}, listener.fileno())
+        environ = {**secrets["environ"], "PPS_WORKER_GRPC_PORT": str(_open_doors(request, line))}
         if request["root"]:
-            sandbox.drop_privileges()
+            sandbox.renounce_for_children()
         if inlet is not None:
-            _start_connector(inlet, [*stdio, control.fileno()])
-        request["env"].update(secrets["environ"])
-        status = _run(request, stdio, control, first_to_end)
+            _start_connector(inlet, [line.fileno()])
+        _serve(request, line, steps, environ)
+        status = 0
     except (sandbox.SandboxError, OSError) as problem:
-        tell(control, {"error": f"the sandbox can't be made: {problem}"})
+        tell(line, {"error": f"the sandbox can't be made: {problem}"})
     finally:
         os._exit(status)
+
+
+def _open_doors(request: dict[str, Any], line: socket.socket) -> int:
+    """Make the listening sockets, pass them out, and return the port at which the step finds the worker."""
+    port = 0 if request["network"] or not request["root"] else request["port"]
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        port = listener.getsockname()[1]
+        tell(line, {"door": "worker"}, listener.fileno())
+    if request["server_port"]:
+        with socket.create_server(("127.0.0.1", request["server_port"])) as listener:
+            tell(line, {"door": "server"}, listener.fileno())
+    return int(port)
+
+
+def _serve(request: dict[str, Any], line: socket.socket, steps: Steps, environ: Mapping[str, str]) -> None:
+    """Run attempts until nobody asks for any more, or this guard is not fit for another."""
+    root = sandbox.Root(**request["root"]) if request["root"] else None
+    is_first = True
+    while True:
+        message, descriptors = receive(line, _MESSAGE, 8)
+        if not message:
+            return
+        if not is_first and root is not None:
+            sandbox.renew(root)
+        is_first = False
+        report = _attempt(message, descriptors, steps, environ, line)
+        if not request["stays"]:
+            if root is None:
+                steps.kill_descendants()
+            tell(line, report)
+            return
+        peak = kill_all_others()
+        if "peak" in report:
+            report["peak"] = max(report["peak"], peak)
+        tell(line, {**report, "over": True, "is_fit": steps.are_as_before()})
+
+
+def _attempt(
+    message: bytes, descriptors: Sequence[int], steps: Steps, environ: Mapping[str, str], line: socket.socket
+) -> dict[str, Any]:
+    """Run a step to its end; return what became of it."""
+    try:
+        if len(descriptors) > 3:
+            with open(descriptors[3], "rb", closefd=False) as file:
+                file.seek(0)
+                message = file.read()
+        asked = json.loads(message)
+        step = Step(asked["cmd"], asked["cwd"], {**asked["env"], **environ})
+        steps.start(step, descriptors[:3])
+    except OSError as problem:
+        missing = isinstance(problem, FileNotFoundError | NotADirectoryError)
+        return {"refused": problem.filename, "why": problem.strerror, "code": 127 if missing else 126}
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    return steps.wait(lambda excess: tell(line, excess))
 
 
 def _enter_groups(entrances: Sequence[int]) -> None:
@@ -99,10 +146,10 @@ def _take_secrets(descriptor: int | None) -> dict[str, dict[str, Any]]:
     return {"files": files, "environ": environ}
 
 
-def tell(control: socket.socket, message: dict[str, Any], *descriptors: int) -> None:
+def tell(line: socket.socket, message: dict[str, Any], *descriptors: int) -> None:
     """Send one message to the server, if it still listens."""
     try:
-        socket.send_fds(control, [json.dumps(message).encode()], descriptors)
+        socket.send_fds(line, [json.dumps(message).encode()], descriptors)
     except (BrokenPipeError, ConnectionResetError):
         os._exit(1)  # nobody waits for this attempt any more
 
@@ -119,6 +166,7 @@ def _start_connector(inlet: int, others: Sequence[int]) -> None:
         return
     try:
         sandbox.die_with_parent(signal.SIGKILL)
+        sandbox.drop_privileges()
         for descriptor in others:
             os.close(descriptor)
         with socket.socket(fileno=inlet) as server:
@@ -139,142 +187,9 @@ def _connect(server: socket.socket, port: int) -> None:
 
 
 def _let_go_of_all_but(kept: Sequence[int]) -> None:
-    """Close what the launcher had open; the control socket of another attempt must end with that attempt."""
+    """Close what the launcher had open; the control socket of another guard must end with that guard."""
     previous = 2
     for descriptor in sorted(kept):
         os.closerange(previous + 1, descriptor)
         previous = descriptor
     os.closerange(previous + 1, 1 << 20)
-
-
-def _run(request: dict[str, Any], stdio: Sequence[int], control: socket.socket, first_to_end: int) -> int:
-    started = time.monotonic()
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # it wakes us while we look after the step
-    watchdog = _watchdog(request)
-    try:
-        pid = _start_step(request, stdio, first_to_end)
-    except OSError as problem:
-        missing = isinstance(problem, FileNotFoundError | NotADirectoryError)
-        code = _NOT_FOUND if missing else _NOT_RUN
-        tell(control, {"refused": problem.filename, "why": problem.strerror, "code": code})
-        return 1
-    for descriptor in stdio:
-        os.close(descriptor)
-    signal.signal(signal.SIGTERM, lambda *_: _kill(pid))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    status = _wait(pid, watchdog)
-    seconds = time.monotonic() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    if watchdog is not None:
-        peak = max(peak, watchdog.peak)
-    if isinstance(status, Excess):  # before anything ends, or the step could seem to have ended by itself
-        tell(control, {"excess": status._asdict(), "peak": peak})
-    if not request["root"]:
-        _kill_descendants()
-    if isinstance(status, int):
-        tell(control, {"code": os.waitstatus_to_exitcode(status), "seconds": seconds, "peak": peak})
-    return 0
-
-
-def _watchdog(request: dict[str, Any]) -> Watchdog | None:
-    """Return what looks after the limits that no control group keeps, or None if there is nothing to look at."""
-    watched = request["watched"]
-    if not watched:
-        return None
-    return Watchdog(
-        memory=watched.get("memory"),
-        processes=watched.get("processes"),
-        disk=watched.get("disk"),
-        folders=request["folders"],
-        volume="volume" in watched,
-        only_below=None if request["root"] else os.getpid(),
-    )
-
-
-def _start_step(request: dict[str, Any], stdio: Sequence[int], first_to_end: int) -> int:
-    _limit(request["watched"], bool(request["root"]))
-    before = os.read(first_to_end, 16)
-    os.write(first_to_end, b"1000")
-    try:
-        return _spawn(request, stdio)
-    finally:
-        # When memory runs out it is a process of the step that has to go, not us, who tell of it.
-        os.write(first_to_end, before)
-        os.close(first_to_end)
-
-
-def _limit(watched: dict[str, int], is_alone: bool) -> None:
-    """Set the limits that the kernel keeps for each process."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if "disk" in watched:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (watched["disk"], watched["disk"]))
-    if "processes" in watched and is_alone and _counts_by_namespace():
-        resource.setrlimit(resource.RLIMIT_NPROC, (watched["processes"], watched["processes"]))
-    if "cpus" in watched:
-        ours = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, random.sample(sorted(ours), min(len(ours), watched["cpus"])))
-
-
-def _counts_by_namespace() -> bool:
-    """Tell whether RLIMIT_NPROC counts this user's processes in this user namespace only (since Linux 5.14)."""
-    return tuple(int(each) for each in re.findall(r"\d+", os.uname().release)[:2]) >= (5, 14)
-
-
-def _spawn(request: dict[str, Any], stdio: Sequence[int]) -> int:
-    os.umask(0o022)
-    os.chdir(request["cwd"])
-    os.environ["PATH"] = request["env"]["PATH"]  # where the command is looked for
-    return os.posix_spawnp(
-        request["cmd"][0],
-        request["cmd"],
-        request["env"],
-        file_actions=[(os.POSIX_SPAWN_DUP2, each, target) for target, each in enumerate(stdio)],
-        setsid=True,
-        setsigmask=[],
-        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],  # Python ignores them, and a program would inherit that
-    )
-
-
-def _wait(pid: int, watchdog: Watchdog | None) -> int | Excess:
-    """Wait for the step, or for what it used too much of; bury orphans meanwhile."""
-    while True:
-        gone, status = os.waitpid(-1, 0 if watchdog is None else os.WNOHANG)
-        if gone == pid:
-            return status
-        if (
-            gone == 0
-            and watchdog is not None
-            and signal.sigtimedwait([signal.SIGCHLD], INTERVAL) is None
-            and (found := watchdog.look()) is not None
-        ):
-            return found
-
-
-def _kill(pid: int) -> None:
-    # Told twice, by a lost control and then by the launcher's end, we may have buried it already: that must not end us
-    # before its descendants are gone.
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
-def _kill_descendants() -> None:
-    """Kill the children that are left until there are none; each one's own children come to us in turn."""
-    while children := _children():
-        for pid in children:
-            os.kill(pid, signal.SIGKILL)
-        for pid in children:
-            os.waitpid(pid, 0)
-
-
-def _children() -> list[int]:
-    mine = str(os.getpid())
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat") as file:
-                parent = file.read().rpartition(")")[2].split()[1]
-        except OSError:
-            continue  # it ended while we looked
-        if parent == mine:
-            found.append(int(name))
-    return found

@@ -1,10 +1,10 @@
-"""The launcher: a small program that makes one process tree per attempt, and ends it.
+"""The launcher: a small program that makes one process tree per sandbox, and ends it.
 
 The server starts it once and keeps it: a process with many threads (gRPC's) can't safely be cloned, and this
 one, single-threaded and small, is cloned in a millisecond. It is asked through a socket, gets the request and
-the files as descriptors, and gives each attempt a guard: the first process of a new process namespace, which
-builds the sandbox, starts the step, waits for it and reports. When the guard ends, for whatever reason, the
-kernel ends everything in the namespace. The launcher holds one end of each attempt's control socket: word
+the files as descriptors, and makes a guard: the first process of a new process namespace, which builds the
+sandbox, and which the server asks to start steps, one after the other. When the guard ends, for whatever reason,
+the kernel ends everything in the namespace. The launcher holds one end of each guard's control socket: word
 from the server, or its silence for ever, ends the guard; and only when the guard is gone does the launcher
 let go of the socket, so that the server's end of file means that nothing is left.
 
@@ -29,13 +29,14 @@ if __name__ == "__main__":  # run as a program with -I -S: our own package is no
 
 from pachlet.worker import sandbox
 from pachlet.worker.guard import guard, tell
+from pachlet.worker.passing import receive
 
 _SYS_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220}
 _OWNER = (os.geteuid(), os.getegid())
 
 
 @dataclass
-class Attempt:
+class Guarded:
     """A guard that was started."""
 
     pid: int
@@ -55,7 +56,7 @@ def serve(door: socket.socket) -> None:
     while True:
         for key, _ in selector.select():
             if key.fileobj is door:
-                message, descriptors, _, _ = socket.recv_fds(door, 1 << 16, 16)
+                message, descriptors = receive(door, 1 << 16, 16)
                 if not message:
                     _end_all(selector)
                     _remove_groups(groups)
@@ -75,35 +76,36 @@ def serve(door: socket.socket) -> None:
 def _start(selector: selectors.BaseSelector, descriptors: list[int]) -> None:
     """Clone a guard.
 
-    `descriptors` are the request, the step's stdin, stdout and stderr, the control, and what else the guard gets: the
+    `descriptors` are the request, the control, the guard's line to the server, and what else the guard gets: the
     entrances of its control groups, a file of secrets, the socket on which the server asks for connections to it.
     """
     with open(descriptors[0], "rb", closefd=False) as file:
         file.seek(0)
         request = json.load(file)
-    control = socket.socket(fileno=descriptors[4])
+    control, line = socket.socket(fileno=descriptors[1]), socket.socket(fileno=descriptors[2])
     try:
         pid = _clone(_flags(request))
     except OSError as problem:
-        tell(control, {"error": f"the kernel refused new namespaces: {problem.strerror}"})
+        tell(line, {"error": f"the kernel refused new namespaces: {problem.strerror}"})
         control.close()
     else:
         if pid == 0:
-            guard(request, descriptors[1:4], control, _OWNER, descriptors[5:])
-        attempt = Attempt(pid, control, signal.SIGKILL if request["root"] else signal.SIGTERM)
-        selector.register(os.pidfd_open(pid), selectors.EVENT_READ, attempt)
-        selector.register(control, selectors.EVENT_READ, attempt)
-    for descriptor in (*descriptors[:4], *descriptors[5:]):
+            guard(request, line, _OWNER, descriptors[3:])
+        guarded = Guarded(pid, control, signal.SIGKILL if request["root"] else signal.SIGTERM)
+        selector.register(os.pidfd_open(pid), selectors.EVENT_READ, guarded)
+        selector.register(control, selectors.EVENT_READ, guarded)
+    line.close()
+    for descriptor in (descriptors[0], *descriptors[3:]):
         os.close(descriptor)
 
 
-def _bury(selector: selectors.BaseSelector, pidfd: int, attempt: Attempt) -> None:
-    os.waitpid(attempt.pid, 0)
+def _bury(selector: selectors.BaseSelector, pidfd: int, guarded: Guarded) -> None:
+    os.waitpid(guarded.pid, 0)
     selector.unregister(pidfd)
     os.close(pidfd)
-    if attempt.control in (key.fileobj for key in selector.get_map().values()):
-        selector.unregister(attempt.control)
-    attempt.control.close()
+    if guarded.control in (key.fileobj for key in selector.get_map().values()):
+        selector.unregister(guarded.control)
+    guarded.control.close()
 
 
 def _flags(request: dict[str, Any]) -> int:
@@ -137,15 +139,15 @@ def _clone(flags: int) -> int:
 
 def _end_all(selector: selectors.BaseSelector) -> None:
     """End what still runs, and wait for it."""
-    attempts = {key.data.pid: key.data for key in selector.get_map().values() if key.data is not None}
-    for attempt in attempts.values():
-        attempt.end()
-    for pid in attempts:
+    found = {key.data.pid: key.data for key in selector.get_map().values() if key.data is not None}
+    for guarded in found.values():
+        guarded.end()
+    for pid in found:
         os.waitpid(pid, 0)
 
 
 def _remove_groups(folders: list[str]) -> None:
-    """Remove the control groups that attempts were in, and those above them that were made for us."""
+    """Remove the control groups that guards were in, and those above them that were made for us."""
     for folder in folders:
         with contextlib.suppress(OSError):  # the server may have done it
             for name in os.listdir(folder):

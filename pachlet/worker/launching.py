@@ -1,9 +1,9 @@
-"""The server's end of the line to the launcher: start processes.
+"""The server's end of the line to the launcher: have guards made.
 
-A request goes as a file in memory, with the descriptors of all that the process is given; secrets are a file of
-their own that only the process' guard reads.
+A request goes as a file in memory, with the descriptors of all that the guard is given; secrets are a file of their
+own that only the guard reads.
 
-Read next: processes.py (what is started), launcher.py (the other end).
+Read next: cells.py (how a guard is asked to start steps), launcher.py (the other end).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from pachlet.errors import Unavailable
+from pachlet.worker.cells import Cell, memory_file
 from pachlet.worker.cgroups import Group, Groups, find_groups, remove_abandoned
 from pachlet.worker.interface import Secrets
-from pachlet.worker.processes import NO_DOORS, Doors, Process
 from pachlet.worker.sandbox import Root
 
 WORKER_PORT = 1080
@@ -33,12 +33,9 @@ _GROUP = "pachlet"
 
 
 @dataclass(frozen=True)
-class Request:
-    """One process to start. Without a `root` there is no sandbox."""
+class Walls:
+    """What is around the attempts of a guard. Without a `root` there is no sandbox."""
 
-    cmd: Sequence[str]
-    cwd: str
-    env: Mapping[str, str]
     root: Root | None
     network: bool = False
     port: int = WORKER_PORT
@@ -49,9 +46,11 @@ class Request:
     folders: Sequence[str] = ()
     """Where the step can write, as it sees it: what counts as disk."""
     entrances: int = 0
-    """How many control groups the guard enters; Launcher.start sets it."""
+    """How many control groups the guard enters; Launcher.open sets it."""
     secrets: bool = False
-    """Whether secrets come along; Launcher.start sets it."""
+    """Whether secrets come along; Launcher.open sets it."""
+    stays: bool = False
+    """Whether attempt after attempt is made within them."""
 
 
 class Launcher:
@@ -86,26 +85,27 @@ class Launcher:
         """Tell whether the program is still there."""
         return self._program.poll() is None
 
-    def start(
+    def open(
         self,
-        request: Request,
-        stdin: str | None,
-        doors: Doors = NO_DOORS,
+        walls: Walls,
         group: Group | None = None,
         secrets: Secrets | None = None,
-    ) -> Process:
-        """Start a process, in `group` if there is one."""
+        take_back: Callable[[Cell], None] | None = None,
+    ) -> Cell:
+        """Have a guard made, in `group` if there is one.
+
+        `take_back` gets the cell after each attempt that leaves it fit for another.
+        """
         control, far_control = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        out, far_out = os.pipe()
-        err, far_err = os.pipe()
+        line, far_line = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         entrances = group.entrances() if group else []
-        request = replace(request, entrances=len(entrances), secrets=secrets is not None)
-        text = json.dumps(asdict(request)).encode()
-        given = [_memory_file(text), _stdin(stdin), far_out, far_err, far_control.detach(), *entrances]
+        walls = replace(walls, entrances=len(entrances), secrets=secrets is not None)
+        text = json.dumps(asdict(walls)).encode()
+        given = [memory_file(text), far_control.detach(), far_line.detach(), *entrances]
         if secrets is not None:
-            given.append(_memory_file(_encode(secrets)))
+            given.append(memory_file(_encode(secrets)))
         inlet: socket.socket | None = None
-        if request.server_port:
+        if walls.server_port:
             inlet, far_inlet = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             given.append(far_inlet.detach())
         try:
@@ -118,7 +118,7 @@ class Launcher:
         finally:
             for descriptor in given:
                 os.close(descriptor)
-        return Process(control, out, err, doors, inlet, group)
+        return Cell(control, line, inlet, group, take_back)
 
     def close(self) -> None:
         """End the program and every process that it started."""
@@ -132,16 +132,3 @@ def _encode(secrets: Secrets) -> bytes:
     files = {path: base64.b64encode(value).decode() for path, value in secrets.files.items()}
     environ = {key: base64.b64encode(os.fsencode(value)).decode() for key, value in secrets.environ.items()}
     return json.dumps({"files": files, "environ": environ}).encode()
-
-
-def _stdin(text: str | None) -> int:
-    # A file, not a pipe: nobody has to feed it, and a step that does not read it gets no broken pipe.
-    return os.open(os.devnull, os.O_RDONLY) if text is None else _memory_file(text.encode())
-
-
-def _memory_file(content: bytes) -> int:
-    descriptor = os.memfd_create("pachlet", os.MFD_CLOEXEC)
-    with open(descriptor, "wb", closefd=False) as file:
-        file.write(content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor

@@ -17,15 +17,17 @@ from typing import Any
 
 from pachlet.errors import FailedPrecondition, NotFound
 from pachlet.worker.attempts import ROOT_VARIABLE, Place
+from pachlet.worker.cells import Command
 from pachlet.worker.environments import make_environment, only_one
 from pachlet.worker.hardware import machine_facts
 from pachlet.worker.host import PATH
 from pachlet.worker.images import Recipe, code_digest
 from pachlet.worker.interface import Image, Prepared, Reach, Session, Transform
-from pachlet.worker.launching import Launcher, Request
+from pachlet.worker.launching import Launcher, Walls
 from pachlet.worker.limits import means
 from pachlet.worker.machine import make_root
 from pachlet.worker.process_session import ProcessSession
+from pachlet.worker.processes import start
 from pachlet.worker.scratch import remove
 from pachlet.worker.snapshots import FILES, make_snapshot
 from pachlet.worker.volumes import make_volume
@@ -139,8 +141,7 @@ class ProcessRunner:
     def _try_sandbox(self, folder: Path) -> str:
         (folder / "pfs" / "out").mkdir(parents=True)
         root = make_root(folder / "root", None, [], folder / "pfs", None, network=False)
-        request = Request(["true"], "/", {"PATH": PATH}, root)
-        process = self._launcher().start(request, None)
+        process = start(self._launcher().open(Walls(root)), Command(["true"], "/", {"PATH": PATH}), None)
         ending = process.watch(lambda line: None, timeout=None)
         assert ending is not None, "without `wake` a process is watched to its end"
         return ending.problem

@@ -1,6 +1,8 @@
-"""One worker of the process runner: each attempt is a process that the launcher starts, in the worker's control group.
+"""One worker of the process runner: each attempt is a process in a cell, in the worker's control group.
 
-Read next: session.py (all that is common to workers), launching.py, cgroups.py.
+The cell of an attempt that left nothing behind serves the next one: making another takes ten times as long.
+
+Read next: session.py (all that is common to workers), cells.py, cgroups.py.
 """
 
 from __future__ import annotations
@@ -8,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from pachlet.worker.attempts import Place
+from pachlet.worker.cells import Cell
 from pachlet.worker.cgroups import Group
 from pachlet.worker.launching import Launcher
-from pachlet.worker.processes import Doors, Process
+from pachlet.worker.processes import Doors, Process, start
 from pachlet.worker.session import AttemptSession
 
 
@@ -22,27 +25,50 @@ class ProcessSession(AttemptSession):
         self._launcher = launcher
         self._group: Group | None = None
         self._group_of: Launcher | None = None
+        self._cell: Cell | None = None
 
     def _begin(
         self, cmd: Sequence[str], stdin: str | None, environ: Mapping[str, str], doors: Doors
     ) -> Process:
-        launcher, secrets = self._launcher(), self._place.transform.secrets
-        group = self._enter(launcher)
-        request = self._place.request(cmd, environ, launcher.groups or ())
+        command = self._place.command(cmd, environ)
+        launcher = self._launcher()
+        self._enter(launcher)
+        cell, self._cell = self._cell, None
+        if cell is not None and not cell.is_alive():
+            cell.close()
+            cell = None
+        return start(cell or self._open_cell(launcher), command, stdin, doors)
+
+    def _open_cell(self, launcher: Launcher) -> Cell:
+        secrets = self._place.transform.secrets
         is_given = bool(secrets.files or secrets.environ)
-        return launcher.start(request, stdin, doors, group, secrets if is_given else None)
+        walls = self._place.walls(launcher.groups or ())
+        return launcher.open(walls, self._group, secrets if is_given else None, self._take_back)
+
+    def _take_back(self, cell: Cell) -> None:
+        if self._cell is None:
+            self._cell = cell
+        else:
+            cell.close()
 
     def _release(self) -> None:
+        self._close_cell()
         if self._group is not None:
             self._group.close()
             self._group = self._meter = None
 
-    def _enter(self, launcher: Launcher) -> Group | None:
-        """Return this worker's control group, made by the launcher that runs now."""
+    def _close_cell(self) -> None:
+        if self._cell is not None:
+            cell, self._cell = self._cell, None
+            cell.close()
+
+    def _enter(self, launcher: Launcher) -> None:
+        """See to it that there is this worker's control group, made by the launcher that runs now; count anew."""
         if self._group_of is not launcher:
+            self._close_cell()
             self._group_of = launcher
             self._group = launcher.groups.open(self._place.transform.limits) if launcher.groups else None
             self._meter = self._group
-        if self._group is not None:
+        if self._group is not None and not self._group.begin():
+            self._close_cell()
             self._group.begin()
-        return self._group

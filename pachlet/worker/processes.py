@@ -1,18 +1,16 @@
-"""A process that the launcher started, as the server sees it: pass on what it prints, end it, say how it ended.
+"""A process in a cell, as the server sees it: pass on what it prints, end it, say how it ended.
 
-Everything about one process comes over its own pipes and control socket, so the thread that runs an attempt
-watches them itself and no other thread is needed. The end of the control socket means that every process of
-the attempt is gone (launcher.py says why).
+Everything about one process comes over its own pipes and its cell's sockets, so the thread that runs an attempt
+watches them itself and no other thread is needed. Every process of the attempt is gone when the guard says so, and
+when the guard itself is gone.
 
-Read next: launching.py (who starts it), session.py (who watches it).
+Read next: cells.py (where it is started), session.py (who watches it).
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
-import json
 import os
 import selectors
 import socket
@@ -24,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pachlet.worker.cgroups import Group
+from pachlet.worker.cells import Cell, Command
 from pachlet.worker.interface import Log
 from pachlet.worker.limits import out_of_memory, too_much
 
@@ -32,7 +30,6 @@ _CHUNK = 64 * 1024
 """A line that is longer is passed on in pieces of about this size."""
 _READ = 16 * 1024
 """What is passed on in one turn: between two turns the clock and the other descriptors are looked at."""
-_ANSWER_SECONDS = 5.0
 _SOON, _LOOKS = 0.02, 100
 """How soon, and how often, to look again after an alarm."""
 
@@ -62,24 +59,20 @@ class Doors:
 NO_DOORS = Doors()
 
 
+def start(cell: Cell, command: Command, stdin: str | None, doors: Doors = NO_DOORS) -> Process:
+    """Start a process in a cell that has none."""
+    return Process(cell, *cell.start(command, stdin), doors)
+
+
 class Process:
     """One process and its descendants. `kill` and `connect` may be called from any thread, the rest from one."""
 
-    def __init__(
-        self,
-        control: socket.socket,
-        out: int,
-        err: int,
-        doors: Doors,
-        inlet: socket.socket | None,
-        group: Group | None,
-    ) -> None:
-        self._group = group
+    def __init__(self, cell: Cell, out: int, err: int, doors: Doors) -> None:
+        self._cell = cell
+        self._group = cell.group
         self._looks_left = 0
-        self._control = control
         self._doors = doors
-        self._inlet = inlet
-        self._asking = threading.Lock()
+        self._door_was_used = False
         self._server_door: socket.socket | None = None
         self._started = time.monotonic()
         self._lock = threading.Lock()
@@ -87,11 +80,12 @@ class Process:
         self._killed_for = ""
         self._report: dict[str, Any] = {}
         self._rest = {out: b"", err: b""}
-        self._listener: socket.socket | None = None
         self._selector = selectors.DefaultSelector()
-        for source in (control, out, err):
+        for source in (cell.line, cell.control, out, err):
             self._selector.register(source, selectors.EVENT_READ)
-        self._alarm = group.alarm if group else -1
+        if cell.listener is not None:
+            self._selector.register(cell.listener, selectors.EVENT_READ)
+        self._alarm = self._group.alarm if self._group else -1
         if self._alarm >= 0:
             self._selector.register(self._alarm, selectors.EVENT_READ)
 
@@ -100,27 +94,11 @@ class Process:
         with self._lock:
             if self._ended is None and not self._killed_for:
                 self._killed_for = reason
-                with contextlib.suppress(OSError):  # it is just ending, and nobody is left to be told
-                    self._control.send(b"-")
+                self._cell.kill()
 
     def connect(self, port: int) -> socket.socket:
         """Begin to connect to a port of the step's own network (interface.py has the promises)."""
-        with self._asking:
-            if self._inlet is None:
-                raise ConnectionError("the step is not running")
-            # The step may have stopped the process that answers, which has the step's rights.
-            self._inlet.settimeout(_ANSWER_SECONDS)
-            try:
-                self._inlet.send(str(port).encode())
-                answer, descriptors, _, _ = socket.recv_fds(self._inlet, 16, 1)
-            except OSError as problem:
-                self._inlet.close()  # a late answer must not be taken for that to the next question
-                self._inlet = None
-                raise ConnectionError(f"the step can't be reached: {problem}") from None
-        if not descriptors:
-            problem_number = int(answer or errno.ECONNRESET)
-            raise ConnectionError(os.strerror(problem_number))
-        return socket.socket(fileno=descriptors[0])
+        return self._cell.connect(port)
 
     def watch(self, log: Log, timeout: float | None, wake: int | None = None) -> Ending | None:
         """Pass on lines until the process and all that it started are gone; after `timeout` seconds, kill it.
@@ -159,30 +137,39 @@ class Process:
             for source in ready:
                 if source in self._rest:
                     self._read(source, log)
-            if self._listener in ready:
+            if self._cell.listener in ready:
                 self._let_in()
             if self._alarm in ready:
                 os.eventfd_read(self._alarm)
                 self._looks_left = _LOOKS
-            if self._control in ready and not self._hear():
+            if self._is_over(ready):
                 self._read_all(log)
                 return self._end()
 
+    def _is_over(self, ready: list[Any]) -> bool:
+        """Hear what the guard has to say; tell whether every process of the attempt is gone."""
+        cell = self._cell
+        if cell.line in ready and not self._hear():
+            self._selector.unregister(cell.line)
+        if cell.control in ready:
+            while cell.line in self._selector.get_map() and self._hear():
+                if "over" in self._report:
+                    break
+            return True
+        return "over" in self._report
+
     def _hear(self) -> bool:
         """Take one message of the guard; tell whether there was one rather than the end."""
-        try:
-            message, descriptors, _, _ = socket.recv_fds(self._control, _CHUNK, 1)
-        except ConnectionResetError:
-            return False  # the end, before the launcher read our order to kill
-        if not message:
+        heard = self._cell.hear()
+        if heard is None:
             return False
-        report = json.loads(message)
+        report, descriptors = heard
         if report.get("door") == "server":
             self._server_door = socket.socket(fileno=descriptors[0])
             self._doors.server(self._server_door)
         elif descriptors:
-            self._listener = socket.socket(fileno=descriptors[0])
-            self._selector.register(self._listener, selectors.EVENT_READ)
+            self._cell.listener = socket.socket(fileno=descriptors[0])
+            self._selector.register(self._cell.listener, selectors.EVENT_READ)
         self._report = {**report, **self._report}  # what was said first counts
         return True
 
@@ -198,9 +185,10 @@ class Process:
             self.kill(out_of_memory(self._group.limits, self._group.peak()))
 
     def _let_in(self) -> None:
-        assert self._listener is not None
-        self._selector.unregister(self._listener)
-        self._doors.worker(self._listener)
+        assert self._cell.listener is not None
+        self._door_was_used = True
+        self._selector.unregister(self._cell.listener)
+        self._doors.worker(self._cell.listener)
 
     def _read_all(self, log: Log) -> None:
         """Pass on what was printed until now, also a line that has no end yet.
@@ -237,18 +225,14 @@ class Process:
         for source in list(self._rest):
             self._close(source)
         self._selector.close()
-        for listener in (self._listener, self._server_door):
-            if listener is not None:
-                with contextlib.suppress(OSError):  # the door's thread may have met its end first
-                    listener.shutdown(socket.SHUT_RDWR)
-                listener.close()
-        with self._asking:
-            if self._inlet is not None:
-                self._inlet.close()
-                self._inlet = None
+        if self._server_door is not None:
+            with contextlib.suppress(OSError):  # the door's thread may have met its end first
+                self._server_door.shutdown(socket.SHUT_RDWR)
+            self._server_door.close()
         with self._lock:
-            self._control.close()
             self._ended = self._judge(self._report)
+            is_fit = not self._killed_for and not self._door_was_used and bool(self._report.get("is_fit"))
+        self._cell.let_go(is_fit=is_fit)
         return self._ended
 
     def _judge(self, report: dict[str, Any]) -> Ending:

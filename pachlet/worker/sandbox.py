@@ -38,6 +38,9 @@ _SYS_MOUNT_SETATTR = 442  # the same on every architecture; glibc has a wrapper 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 4, 24, 36
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _LAST_CAPABILITY = 63
+_CAP_HEADER = struct.pack("Ii", 0x20080522, 0)
+_KEYCTL_JOIN_SESSION_KEYRING, _KEYCTL_CLEAR = 1, 7
+_KEY_SPEC_USER_KEYRING, _KEY_SPEC_USER_SESSION_KEYRING = -4, -5
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -84,8 +87,7 @@ def enter(root: Root, owner: tuple[int, int], secrets: Mapping[str, bytes]) -> N
     # No user namespaces inside: they would give back, within them, the privileges that are dropped below.
     _write(root.at + "/proc/sys/user/max_user_namespaces", "0")
     _set_attributes(root.at, _ATTR_RDONLY | _ATTR_NOSUID)
-    for folder in root.in_memory:
-        _mount("tmpfs", root.at + folder, "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=1777{root.in_memory_size}")
+    _show_memory(root, root.at)
     for source, target in root.writable:
         _mount(source, root.at + target, None, _MS_BIND | _MS_REC)
         _set_attributes(root.at + target, _ATTR_NOSUID | _ATTR_NODEV)
@@ -98,6 +100,11 @@ def enter(root: Root, owner: tuple[int, int], secrets: Mapping[str, bytes]) -> N
     _check(_libc.pivot_root(b".", b"."), "pivot_root")
     _check(_libc.umount2(b".", _MNT_DETACH), "umount of the old root")
     os.chdir("/")
+
+
+def _show_memory(root: Root, at: str) -> None:
+    for folder in root.in_memory:
+        _mount("tmpfs", at + folder, "tmpfs", _MS_NOSUID | _MS_NODEV, f"mode=1777{root.in_memory_size}")
 
 
 def _show_secrets(at: str, secrets: Mapping[str, bytes]) -> None:
@@ -113,9 +120,25 @@ def _show_secrets(at: str, secrets: Mapping[str, bytes]) -> None:
         _set_attributes(at + folder, _ATTR_RDONLY | _ATTR_NOSUID | _ATTR_NODEV)
 
 
+def renew(root: Root) -> None:
+    """Take from the next step what the one before may have left in the kernel; no process of it is there any more.
+
+    Files in memory, what processes share by System V's and POSIX' names, and keys.
+    """
+    forget_keys()
+    _check(_libc.unshare(CLONE_NEWIPC), "unshare of IPC")
+    for folder in root.in_memory:
+        _check(_libc.umount2(_bytes(folder), _MNT_DETACH), f"umount of {folder}")
+    _show_memory(root, "")
+
+
 def forget_keys() -> None:
-    """Leave the keyring that the server's processes share, for a new one that is empty."""
-    _libc.syscall(ctypes.c_long(_SYS_KEYCTL.get(os.uname().machine, -1)), ctypes.c_int(1), None)
+    """Leave the keyring that the server's processes share, for a new one that is empty; empty the user's own."""
+    number = ctypes.c_long(_SYS_KEYCTL.get(os.uname().machine, -1))
+    _libc.syscall(number, ctypes.c_int(_KEYCTL_JOIN_SESSION_KEYRING), None)
+    # The user's are those of the user namespace, so this is for when it is there and a step was in it.
+    for keyring in (_KEY_SPEC_USER_KEYRING, _KEY_SPEC_USER_SESSION_KEYRING):
+        _libc.syscall(number, ctypes.c_int(_KEYCTL_CLEAR), ctypes.c_int(keyring))
 
 
 def raise_loopback() -> None:
@@ -132,16 +155,28 @@ def open_low_ports() -> None:
     _write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")
 
 
-def drop_privileges() -> None:
-    """Give up every capability, for good, and be out of reach for the debugger of a step."""
+def renounce_for_children() -> None:
+    """See to it that whatever this process starts has no capability, for good; be out of reach for its debugger.
+
+    This process keeps its own, to renew what its next step is shown: they end with `exec`, as there is none in the
+    bounding set any more and none to be inherited.
+    """
     _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "clearing ambient capabilities")
     for capability in range(_LAST_CAPABILITY + 1):
         if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
             break  # this kernel knows no more of them
-    header = struct.pack("Ii", 0x20080522, 0)
-    _check(_libc.capset(header, bytes(24)), "dropping capabilities")
+    held = ctypes.create_string_buffer(24)
+    _check(_libc.capget(_CAP_HEADER, held), "asking for capabilities")
+    effective, permitted, _, more_effective, more_permitted, _ = struct.unpack("6I", held.raw)
+    kept = struct.pack("6I", effective, permitted, 0, more_effective, more_permitted, 0)
+    _check(_libc.capset(_CAP_HEADER, kept), "leaving no capability to others")
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     _check(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "being undumpable")
+
+
+def drop_privileges() -> None:
+    """Give up every capability of this process itself."""
+    _check(_libc.capset(_CAP_HEADER, bytes(24)), "dropping capabilities")
 
 
 def die_with_parent(signal_number: int) -> None:

@@ -56,7 +56,7 @@ class Attempt(Protocol):
 class Meter(Protocol):
     """Measures the memory of attempts."""
 
-    def begin(self) -> None:
+    def begin(self) -> object:
         """Count anew."""
 
     def peak(self) -> int | None:

@@ -79,7 +79,8 @@ def test_what_is_downstream_of_a_spout_runs_for_each_write(connection: Connectio
 
 
 def test_a_spout_that_ends_is_started_again_and_says_why(connection: Connection) -> None:
-    pipelines.create_pipeline(connection, spout("s", "echo round; exit 3"))
+    # It runs long enough to be seen running.
+    pipelines.create_pipeline(connection, spout("s", "echo round; sleep 0.5; exit 3"))
     info = until(connection, lambda info: info.state == CRASHING)
     assert info.reason == "user code ended: exit status 3"
     printed(connection, "it is started again in 0.5 s")  # the second time

@@ -472,6 +472,7 @@ def test_the_sandbox_is_made_anew_after_the_launcher_died(code, tmp_path, runner
     program.kill()
     program.wait()
     assert session.run({}, print, 60).ok
+    session.close()
     own.close()
 
 

@@ -126,7 +126,7 @@ def test_nobody_listens(open_session: Open) -> None:
 def test_a_step_that_stops_who_answers_for_it_holds_up_nobody(
     open_session: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pachlet.worker.processes._ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("pachlet.worker.cells._ANSWER_SECONDS", 0.1)
     session = open_session(
         "sh", "-c", "kill -STOP -1; echo stopped; exec sleep 600", network="inner", server="127.0.0.1:1"
     )

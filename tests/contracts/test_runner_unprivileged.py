@@ -18,16 +18,18 @@ NOBODY = 65534
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from pachlet.worker.launching import Launcher, Request
+from pachlet.worker.cells import Command
+from pachlet.worker.launching import Launcher, Walls
 from pachlet.worker.machine import make_root
+from pachlet.worker.processes import start
 folder = Path(sys.argv[1])
 (folder / "pfs" / "out").mkdir(parents=True)
 (folder / "pfs" / "in").write_text("hello")
 root = make_root(folder / "root", None, [], folder / "pfs", None, False)
 launcher = Launcher()
 lines = []
-request = Request(["sh", "-c", sys.argv[2]], "/", {"PATH": "/usr/bin:/bin"}, root)
-ending = launcher.start(request, None).watch(lines.append, 60)
+command = Command(["sh", "-c", sys.argv[2]], "/", {"PATH": "/usr/bin:/bin"})
+ending = start(launcher.open(Walls(root)), command, None).watch(lines.append, 60)
 launcher.close()
 print(json.dumps([ending.code, ending.problem, lines, (folder / "pfs" / "in").read_text()]))
 """

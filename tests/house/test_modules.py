@@ -13,7 +13,7 @@ TESTS = modules("tests")
 EDGES = {
     "print": ("pachlet/step.py",),
     "sys.exit": ("pachlet/cli/", "pachlet/step.py"),
-    "os.environ": ("pachlet/cli/", "pachlet/config.py", "pachlet/step.py", "pachlet/worker/guard.py"),
+    "os.environ": ("pachlet/cli/", "pachlet/config.py", "pachlet/step.py", "pachlet/worker/steps.py"),
     "os.getenv": (),
     "time.time": ("pachlet/cli/", "pachlet/clock.py"),
     "time.time_ns": ("pachlet/clock.py",),
@@ -22,7 +22,7 @@ EDGES = {
     "datetime.utcnow": (),
     "date.today": (),
 }
-"""Who may read the environment and the clock, print and end the process; step.py and guard.py run with a step."""
+"""Who may read the environment and the clock, print and end the process; step.py and steps.py run with a step."""
 EMPTY_WORDS = {"utils", "util", "helpers", "helper", "common", "misc", "base"}
 APPLICATIONS = {"crypto", "iris", "coin", "coins", "bitcoin"}
 

@@ -27,9 +27,9 @@ def test_a_guard_that_ends_as_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> 
             if not self.is_first:
                 return super().select(timeout)
             self.is_first = False
-            attempt = launcher.Attempt(ended.pid, control, signal.SIGKILL)
+            guarded = launcher.Guarded(ended.pid, control, signal.SIGKILL)
             pidfd: Any = os.pidfd_open(ended.pid)
-            keys = [self.register(each, selectors.EVENT_READ, attempt) for each in (pidfd, control)]
+            keys = [self.register(each, selectors.EVENT_READ, guarded) for each in (pidfd, control)]
             return [(key, selectors.EVENT_READ) for key in keys]
 
     monkeypatch.setattr(launcher.selectors, "DefaultSelector", BothAtOnce)
