@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pachlet.clock import Clock
+from pachlet.pps.alarms import Alarms
 from pachlet.pps.leases import Leases, Offer
 
 
@@ -31,7 +32,8 @@ def test_a_worker_that_has_settled_all_it_had_is_left_alone(settled: list[str], 
     datums: list[Any] = [SimpleNamespace(datum=SimpleNamespace(id=each)) for each in ("a", "b")]
     job: Any = SimpleNamespace(key=1, pipeline=1, id="j")
     anything: Any = None
-    leases = Leases(Clock(), memory=1 << 30)
+    clock = Clock()
+    leases = Leases(clock, Alarms(clock), memory=1 << 30)
     offer = Offer(
         job, anything, anything, anything, anything, deque([datums]), 1, lambda: None, lambda _: None
     )
