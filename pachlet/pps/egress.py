@@ -5,7 +5,7 @@ under other paths stays. What may go by itself (no connection, a lock) is tried 
 in the job and in the pipeline's log; what somebody has to mend ends the job. A server that stops in between begins the
 delivery again: a file or a table that is there already is written once more, to the same end.
 
-Read next: running.py (who calls), egress_spec.py, ../egress/object_store.py.
+Read next: running.py (who calls), egress_spec.py, ../egress/object_store.py, ../egress/tables.py.
 """
 
 from __future__ import annotations
@@ -15,22 +15,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pachlet.egress.database_url import parse_database_url
 from pachlet.egress.object_store import Bucket
 from pachlet.egress.object_url import parse_object_url
 from pachlet.egress.outgoing import Halt, Outgoing, Outlets
+from pachlet.egress.tables import write_tables
 from pachlet.errors import PachletError, Unavailable
 from pachlet.metadb.connect import Rollback
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
 from pachlet.pfs.files import Files
 from pachlet.pps import jobs
-from pachlet.pps.egress_spec import store_url
+from pachlet.pps.egress_spec import format_of, store_url
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.logbook import Source
 from pachlet.pps.permits import amount
 from pachlet.pps.pipelines import PipelineRecord
-from pachlet.pps.secrets import transform_secrets
+from pachlet.pps.secrets import secret_value, transform_secrets
 from pachlet.pps.states import JobState
 from pachlet.storage.fileset import FileSet
 
@@ -105,13 +107,31 @@ class Delivery:
             outlets = _with_own(db, self._spec, self._engine.outlets)
         if files.validate(since=self._engine.files.open_finished(base.root if base else None)):
             return  # the commit ends with that as its error, and so does the job
-        url = parse_object_url(store_url(self._spec["egress"]))
-        count, size = files.tree.measure()
+        found = outgoing_files(self._engine.files, files)
+        if store := store_url(self._spec["egress"]):
+            url = parse_object_url(store)
+            self._say_begin(files, url)
+            left = itertools.islice(found, self._done, None)
+            Bucket(url, outlets, self._halt).put_all(left, self._count)
+            self._say(f"egressed {self._done} files, {amount(self._bytes)}, to {url}")
+        else:
+            self._fill_tables(files, found, outlets)
+
+    def _fill_tables(self, files: FileSet, found: Iterator[Outgoing], outlets: Outlets) -> None:
+        database = self._spec["egress"]["sql_database"]
+        url = parse_database_url(database["url"])
+        with self._engine.database.read() as db:
+            password = password_of(db, database)
+        self._done = self._bytes = 0
+        self._say_begin(files, url)
+        rows = write_tables(url, password, outlets, format_of(database), found, self._halt, self._count)
+        counts = ", ".join(f"{count} rows to table {name}" for name, count in rows.items())
+        self._say(f"egressed {counts or 'nothing'}, to {url}")
+
+    def _say_begin(self, files: FileSet, url: object) -> None:
         if not self._done:
+            count, size = files.tree.measure()
             self._say(f"egressing {count} files, {amount(size)}, to {url}")
-        left = itertools.islice(outgoing_files(self._engine.files, files), self._done, None)
-        Bucket(url, outlets, self._halt).put_all(left, self._count)
-        self._say(f"egressed {self._done} files, {amount(self._bytes)}, to {url}")
 
     def _count(self, file: Outgoing) -> None:
         self._done += 1
@@ -130,6 +150,14 @@ class Delivery:
             if jobs.get_job(txn.db, self._job.key).state != JobState.EGRESSING:
                 raise Rollback
             jobs.start_egress(txn, self._job, reason)
+
+
+def password_of(db: Statements, database: Mapping[str, Any]) -> str:
+    """Return the password of an egress to a database, '' if it names no secret; raise Refused where it is missing."""
+    secret = database.get("secret") or {}
+    if not secret.get("name"):
+        return ""
+    return secret_value(db, secret["name"], secret.get("key", "")).decode("utf-8", "surrogateescape")
 
 
 def _with_own(db: Statements, spec: Mapping[str, Any], outlets: Outlets) -> Outlets:

@@ -141,13 +141,16 @@ def delete_secrets(db: Statements) -> None:
 
 
 def check_secrets(db: Statements, spec: Mapping[str, Any]) -> None:
-    """Raise Refused for the first secret of an effective spec's transform that is missing, or lacks its key."""
+    """Raise Refused for the first secret of an effective spec that is missing, or lacks its key."""
     for each in (spec.get("transform") or {}).get("secrets") or []:
         name, key = each.get("name", ""), each.get("key", "")
         if db.first("get_secret", name=name) is None:
             raise _missing(name)
         if key:
             secret_value(db, name, key)
+    password = ((spec.get("egress") or {}).get("sql_database") or {}).get("secret") or {}
+    if password.get("name"):
+        secret_value(db, password["name"], password.get("key", ""))
 
 
 def secret_value(db: Statements, name: str, key: str) -> bytes:

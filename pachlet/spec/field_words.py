@@ -86,7 +86,7 @@ WORDS: dict[str, dict[str, str]] = {
     },
     "pfs_v2.SQLDatabaseEgress.FileFormat": {
         "type": "CSV, JSON or PARQUET.",
-        "columns": "The columns, in the order of a CSV file without a header.",
+        "columns": "The names in the header of CSV files or in JSON objects, in the order of the table's columns.",
     },
     "pfs_v2.SQLDatabaseEgress.Secret": {
         "name": "The secret's name.",

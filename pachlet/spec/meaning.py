@@ -20,7 +20,7 @@ from pachlet.paths import check_pipeline_name, check_pipeline_start
 from pachlet.spec.meaning_inputs import check_input
 from pachlet.spec.meaning_resources import check_resources
 from pachlet.spec.remarks import Remarks
-from pachlet.spec.validate import OBJECT_STORES
+from pachlet.spec.validate import DATABASES, OBJECT_STORES
 
 Object = Mapping[str, Any]
 
@@ -186,8 +186,9 @@ def _check_egress(remarks: Remarks, egress: Object) -> None:
     database = egress.get("sql_database")
     if database is not None:
         secret = database.get("secret") or {}
+        scheme = (database.get("url") or "").partition("://")[0]
         for name in ("name", "key"):
-            if not secret.get(name):
+            if not secret.get(name) and scheme != "sqlite":
                 path = f"egress.sql_database.secret.{name}"
                 remarks.wanted("secret", path, f"the {name} of the secret that holds the password")
     store = egress.get("object_storage")
@@ -198,9 +199,13 @@ def _check_egress(remarks: Remarks, egress: Object) -> None:
     for path, url in urls.items():
         if url is not None and url.partition("://")[0] not in OBJECT_STORES:
             remarks.wanted("egress-url", path, "a URL such as s3://bucket/path")
-    if database is not None and "://" not in (database.get("url") or ""):
-        hint = "such as postgresql://user@host/database/table"
+    if database is None:
+        return
+    if scheme not in DATABASES:
+        hint = "such as postgresql://user@host/database"
         remarks.wanted("egress-url", "egress.sql_database.url", "the URL of a database", hint=hint)
+    if (database.get("file_format") or {}).get("type", "UNKNOWN") == "UNKNOWN":
+        remarks.wanted("egress-format", "egress.sql_database.file_format.type", "CSV, JSON or PARQUET")
 
 
 def _check_service(remarks: Remarks, spec: Object) -> None:

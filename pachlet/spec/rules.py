@@ -67,6 +67,7 @@ _OURS = {
     "timeout": "a time that runs out is longer than nothing",
     "command-words": "a command's words are separate strings",
     "egress-url": "an egress has a URL of an object store or a database",
+    "egress-format": "an egress to a database says what its files are",
 }
 _WARNINGS = {
     "outer-join": "outer_join stands in a join",

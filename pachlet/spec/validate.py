@@ -27,6 +27,9 @@ NETWORK = "pachlet/network"
 OBJECT_STORES = ("s3", "gs", "gcs", "minio", "wasb", "azblob", "file")
 """The schemes of URLs that files are egressed to, and put from."""
 
+DATABASES = ("postgres", "postgresql", "mysql", "sqlite")
+"""The schemes of URLs of databases that rows are egressed to; SQLite's has no secret."""
+
 
 def validate_pipeline(spec: Object) -> None:
     """Raise Refused with the first reason why no pipeline can be made of an effective spec."""
@@ -188,6 +191,8 @@ def _check_egress(egress: Object) -> None:
     if database is None:
         return
     secret = database.get("secret")
+    if secret is None and str(database.get("url")).startswith("sqlite:"):
+        return  # a file has no password
     if secret is None:
         raise Refused("egress.sql_database.secret is required")
     if not secret.get("name") or not secret.get("key"):
