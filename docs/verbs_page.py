@@ -18,10 +18,11 @@ _HEAD = """# The verbs
 Made from the code by `make docs`. `pachctl VERB --help` tells more about each, `pachctl completion bash --install` lets
 the shell complete them. Nouns may be in the plural. What Pachyderm 1.x wrote with a hyphen (`create-pipeline`,
 `list-job`, `get-logs`) is understood, with a line on stderr that says how it is written today. All take `-v`,
-`--no-color`, `--rpc-timeout 30s` and `-h`; `-o json` and `-o yaml` show the server's answer as it is.
+`--no-color`, `--events`, `--rpc-timeout 30s` and `-h`; `-o json` and `-o yaml` show the server's answer as it is.
 
 What takes longer than two seconds says so on stderr: redrawn in place on a terminal, as a line now and then elsewhere.
-The output holds results only.
+With `--events`, and with `-o json`, it is lines of JSON that a program can read
+([events.py](../pachlet/cli/events.py) shows each). The output holds results only.
 """
 
 _GONE = """
@@ -31,7 +32,17 @@ _GONE = """
 | --- | --- |
 """
 _FEW = 5  # choices that are listed
-_EVERYWHERE = {"-v", "--verbose", "--no-color", "--rpc-timeout", "-h", "--help", "--raw", "--full-timestamps"}
+_EVERYWHERE = {
+    "-v",
+    "--verbose",
+    "--no-color",
+    "--events",
+    "--rpc-timeout",
+    "-h",
+    "--help",
+    "--raw",
+    "--full-timestamps",
+}
 
 
 def page() -> str:

@@ -26,12 +26,13 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs.transactions import Transaction
 from pachlet.pps import pipelines, secrets, stopping
 from pachlet.pps.engine import Engine
+from pachlet.pps.obstacles import foresee_trouble
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.states import JobState
 from pachlet.spec.unheeded import unheeded_fields, warning_of
 
 WARNING_KEY = "pachlet-warning-bin"
-"""The trailing metadata in which a warning goes with an answer, as a hint does with an error."""
+"""The trailing metadata in which warnings go with an answer, a line each, as a hint does with an error."""
 
 
 class PipelineService(PpsPart):
@@ -48,7 +49,8 @@ class PipelineService(PpsPart):
                 self._create_pipeline(txn, request)
         else:
             self.open_transactions.write(context, "create_pipeline", request)
-        _warn(context, only_spec(as_json(request)))
+        with self.engine.database.read() as db:
+            self._warn(db, context, pipelines.plan_spec(db, only_spec(as_json(request))))
         return messages.empty()
 
     def CreatePipelineV2(self, request: Any, context: Context) -> Any:
@@ -66,7 +68,7 @@ class PipelineService(PpsPart):
             self.open_transactions.write(context, "create_pipeline_v2", whole)
         with self.engine.database.read() as db:
             spec = pipelines.plan_spec(db, parse_one(user_json))
-        _warn(context, spec)
+            self._warn(db, context, spec)
         return messages.make(
             "pps_v2.CreatePipelineV2Response", effective_create_pipeline_request_json=json.dumps(spec)
         )
@@ -85,6 +87,17 @@ class PipelineService(PpsPart):
             return
         spec = parse_one(request.user_json)
         pipelines.create_pipeline(txn, spec, update=flags.update, reprocess=flags.reprocess)
+
+    def _warn(self, db: Statements, context: Context, spec: Mapping[str, Any]) -> None:
+        """Send with the answer what is to be said of an effective spec; clients that do not look for it see nothing.
+
+        It is what makes no difference here, why nothing will run, and what runs instead of the image.
+        """
+        lines = [warning_of(names)] if (names := unheeded_fields(spec)) else []
+        if said := foresee_trouble(db, self.engine.runner, self.engine.outlets, spec):
+            lines.append(said)
+        if lines:
+            context.set_trailing_metadata(((WARNING_KEY, "\n".join(lines).encode()),))
 
     def InspectPipeline(self, request: Any, context: Context) -> Any:
         name = pipeline_name(request.pipeline)
@@ -172,12 +185,6 @@ class PipelineService(PpsPart):
             pipelines.delete_pipelines(txn, set(), force=True)
             secrets.delete_secrets(txn.db)
         return messages.empty()
-
-
-def _warn(context: Context, spec: Mapping[str, Any]) -> None:
-    """Send with the answer what of a spec makes no difference; clients that do not look for it see none of it."""
-    if names := unheeded_fields(spec):
-        context.set_trailing_metadata(((WARNING_KEY, warning_of(names).encode()),))
 
 
 def _wanted(

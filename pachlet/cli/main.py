@@ -106,6 +106,9 @@ def _run_verb(session: Session, verb: registry.Verb, rest: list[str]) -> int:
     arguments = parser_of(verb, session.program, module).parse_intermixed_args(rest)
     session.verbose = session.verbose or arguments.verbose
     session.plain = session.plain or arguments.no_color
+    session.events = arguments.events or (
+        hasattr(arguments, "raw") and getattr(arguments, "output", "") == "json"
+    )
     session.rpc_timeout = arguments.rpc_timeout or session.rpc_timeout
     session.project_flag = getattr(arguments, "project", "")
     status = getattr(module, verb.function)(session, arguments)
@@ -125,6 +128,9 @@ def parser_of(verb: registry.Verb, program: str, module: Any) -> Parser:
     getattr(module, f"{verb.function}_arguments")(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is done")
     parser.add_argument("--no-color", action="store_true", help="no colours and no live display")
+    parser.add_argument(
+        "--events", action="store_true", help="say on stderr how far it is as lines of JSON; so does -o json"
+    )
     parser.add_argument(
         "--rpc-timeout", type=seconds, default=0.0, metavar="30s", help="give up on a call after this long"
     )

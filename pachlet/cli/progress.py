@@ -4,7 +4,7 @@ One object serves put, wait, apply, gc, backup and backfill, so that they look a
 written when something has happened (a job began or ended) and, so that nothing is silent for long, when nothing was
 written for a while: after two seconds first, then more and more rarely, so that logs stay short.
 
-Read next: pachlet/client/watch.py (who reports jobs).
+Read next: pachlet/client/watch.py (who reports jobs), events.py (the same for programs).
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ T = TypeVar("T")
 _REDRAW = 0.1  # seconds; more often is only flicker
 _WIDTH = 20  # cells of a bar
 _SURE = 1.0  # seconds; what the rate will be is a guess before
-_SILENT = 2.0  # seconds; what takes longer is told
+SILENT = 2.0
+"""Seconds; what takes longer is told."""
 _RAREST = 30.0  # seconds between two lines that only say how far it is
 _WORDS = {"JOB_CREATED": "waiting", "JOB_STARTING": "waiting"}
 
@@ -42,7 +43,7 @@ class Progress:
         colour: bool = False,
         clock: Callable[[], float] = time.monotonic,
         lines: int | None = None,
-        patience: float = _SILENT,
+        patience: float = SILENT,
     ) -> None:
         self._out = out
         self.live = live
@@ -56,8 +57,9 @@ class Progress:
         self._began = clock()
         self._told: dict[tuple[str, str, str], str] = {}
         self._told_at = self._began
-        self._pause = _SILENT
+        self._pause = SILENT
         self._waits: dict[tuple[str, str, str], tuple[str, float | None]] = {}
+        self._is_used = False  # by a verb that knows better what it waits for than a call does
 
     def line(self, text: str) -> None:
         """Say something that stays."""
@@ -69,16 +71,18 @@ class Progress:
 
     def step(self, text: str) -> None:
         """Show what is going on right now; where the display is not live, now and then."""
+        self._is_used = True
         if self.live:
             self._draw(lambda: [text], final=False)
-        else:
-            self._tell_rarely(lambda: text)
+        elif self._is_due():
+            self.line(text)
 
-    def _tell_rarely(self, make: Callable[[], str]) -> None:
-        """Write a line if there was none for a while, and then be silent for longer."""
-        if self._clock() - self._told_at >= self._pause:
-            self._pause = min(self._pause * 1.5, _RAREST)
-            self.line(make())
+    def _is_due(self) -> bool:
+        """Tell whether nothing was said for a while; then it has to be said, and may be silent for longer."""
+        if self._clock() - self._told_at < self._pause:
+            return False
+        self._pause = min(self._pause * 1.5, _RAREST)
+        return True
 
     @contextmanager
     def waiting(self, what: str | Callable[[], str]) -> Iterator[None]:
@@ -86,15 +90,25 @@ class Progress:
 
         It is redrawn each second where the display is live; elsewhere it is a line now and then, ever more seldom.
         """
+        self._is_used = True
+        with self._while_waiting(what, lambda: True):
+            yield
+
+    @contextmanager
+    def calling(self, server: str) -> Iterator[None]:
+        """The same for a call to a server, as long as the verb itself shows nothing."""
+        with self._while_waiting(f"waiting for {server}", lambda: not self._is_used):
+            yield
+
+    @contextmanager
+    def _while_waiting(self, what: str | Callable[[], str], is_wanted: Callable[[], bool]) -> Iterator[None]:
         over = threading.Event()
         began = self._clock()
 
         def tell() -> None:
             pause = self.patience
-            while not over.wait(pause):
-                said = what() if callable(what) else what
-                text = f"{said}, {human_duration(self._clock() - began).lower()}"
-                self.step(text) if self.live else self.line(text)
+            while not over.wait(pause) and is_wanted():
+                self._tell_wait(what() if callable(what) else what, self._clock() - began)
                 pause = 1.0 if self.live else min(pause * 2, _RAREST)
 
         teller = threading.Thread(target=tell, daemon=True)
@@ -106,6 +120,13 @@ class Progress:
             teller.join(_SURE)  # it may be asking a server that does not answer
             if self.live:
                 self.close()
+
+    def _tell_wait(self, what: str, seconds: float) -> None:
+        text = f"{what}, {human_duration(seconds).lower()}"
+        if self.live:
+            self._draw(lambda: [text], final=False)
+        else:
+            self.line(text)
 
     def first(self, items: Iterable[T], what: str) -> Iterator[T]:
         """Yield items; say what is waited for until the first one comes."""
@@ -120,26 +141,29 @@ class Progress:
 
         The total may be a function, for one that is found out on the way.
         """
+        self._is_used = True
         done = 0
         began = self._clock()
 
         def advance(count: int) -> None:
             nonlocal done
             done += count
-            whole = total() if callable(total) else total
-
-            def text() -> str:
-                return _bytes_line(what, done, whole, self._clock() - began)
-
-            if self.live:
-                self._draw(lambda: [text()], final=done == whole)
-            else:
-                self._tell_rarely(text)
+            self._tell_bytes(what, done, total if callable(total) else lambda: total, began)
 
         return advance
 
+    def _tell_bytes(self, what: str, done: int, total: Callable[[], int | None], began: float) -> None:
+        def line() -> str:
+            return _bytes_line(what, done, total(), self._clock() - began)
+
+        if self.live:
+            self._draw(lambda: [line()], final=done == total())
+        elif self._is_due():
+            self.line(line())
+
     def jobs(self, infos: Sequence[Message]) -> None:
         """Show the state of jobs; made to be handed to the functions of client/watch.py."""
+        self._is_used = True
         if self.live:
             self._draw(lambda: self._job_lines(infos), final=False)
             return
@@ -152,8 +176,8 @@ class Progress:
                 self.line(_plain_line(info))
             elif state in _WORDS and self._is_stuck(key, info.reason):
                 self.line(_plain_line(info))
-        if any(state_of(info) not in TERMINAL for info in infos):
-            self._tell_rarely(lambda: self._summary(infos))
+        if any(state_of(info) not in TERMINAL for info in infos) and self._is_due():
+            self.line(self._summary(infos))
 
     def _is_stuck(self, key: tuple[str, str, str], reason: str) -> bool:
         """Tell, once, that a job waits for something and not just for another job."""
@@ -162,7 +186,7 @@ class Progress:
         before, since = self._waits.get(key, ("", None))
         if before != reason:
             self._waits[key] = (reason, self._clock())
-        elif since is not None and self._clock() - since >= _SILENT:
+        elif since is not None and self._clock() - since >= SILENT:
             self._waits[key] = (reason, None)  # told
             return True
         return False

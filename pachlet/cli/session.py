@@ -46,6 +46,8 @@ class Session:
     """Seconds after which any call is given up; 0 means never."""
     plain: bool = False
     """No colours and no live display, whatever the streams are."""
+    events: bool = False
+    """Progress as lines of JSON."""
 
     @cached_property
     def connection(self) -> Connection:
@@ -53,11 +55,16 @@ class Session:
 
         made = resolve(self.environ).connect(project=self.project_flag, timeout=self.rpc_timeout or None)
         made.on_warning = lambda text: self.say(f"warning: {text}")
+        made.while_calling = lambda: self.progress.calling(str(made.address))
         return made
 
     @cached_property
     def progress(self) -> Progress:
         """The one display of this run, on stderr; live only on a terminal."""
+        if self.events:
+            from pachlet.cli.events import Events
+
+            return Events(self.err)
         from pachlet.cli.progress import Progress
 
         live = self.err.isatty() and not self.plain and self.environ.get("TERM") != "dumb"

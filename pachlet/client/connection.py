@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -109,6 +110,8 @@ class Connection:
         """Gets what a pachlet server says beside an answer."""
         self.is_pachlet: bool | None = None
         """Whether the server is a pachlet, once somebody has asked (cluster.py)."""
+        self.while_calling: Callable[[], AbstractContextManager[object]] = nullcontext
+        """What is entered around each call that has one answer."""
         self._timeout = timeout
         self._metadata = [("authn-token", token)] if token else []
         self._certificates = certificates
@@ -135,12 +138,14 @@ class Connection:
         sent, staged = [*self._metadata, *metadata], bool(self.transaction) and (service, method) in STAGED
         if staged:
             sent.append(("pach-transaction", self.transaction))
-        answer, done = self._finish(
-            lambda: stub.with_call(prepared, timeout=timeout or self._timeout, metadata=sent)
-        )
+        with self.while_calling():
+            answer, done = self._finish(
+                lambda: stub.with_call(prepared, timeout=timeout or self._timeout, metadata=sent)
+            )
         self.staged += staged
         if warning := dict(done.trailing_metadata() or ()).get(WARNING_KEY):
-            self.on_warning(warning.decode(errors="replace"))
+            for line in warning.decode(errors="replace").splitlines():
+                self.on_warning(line)
         return answer
 
     def send(
@@ -170,7 +175,8 @@ class Connection:
         )
         source.tie(call)
         try:
-            return self._finish(call.result)
+            with self.while_calling():
+                return self._finish(call.result)
         except BaseException:
             call.cancel()
             if source.error is not None:

@@ -37,6 +37,16 @@ def find_obstacle(db: Statements, runner: Runner, outlets: Outlets, record: Pipe
     return ""
 
 
+def foresee_trouble(db: Statements, runner: Runner, outlets: Outlets, spec: Mapping[str, Any]) -> str:
+    """Return why a pipeline with an effective spec can't run, or what runs instead of its image, if either is so."""
+    try:
+        image = runner.resolve(spec["transform"]["image"])
+        check_needs(db, outlets, spec)
+    except PachletError as error:
+        return f"pipeline {spec['pipeline']['name']} can't run: {with_hint(error)}"
+    return image.warning
+
+
 def with_hint(error: PachletError) -> str:
     """Return what an error says, and what to do."""
     return f"{error.message} ({error.hint})" if error.hint else error.message

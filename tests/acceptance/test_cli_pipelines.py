@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import shlex
 import sys
@@ -12,12 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pachlet.cli import main
-from pachlet.cli.session import Session
 from pachlet.client.connection import Connection
 from pachlet.client.pipelines import create_pipeline
 from pachlet.errors import PachletError
 from pachlet.testing import RunningServer
+from tests.acceptance.typed import Terminal, Typed
 
 COPY = {
     "pipeline": {"name": "copy"},
@@ -26,34 +24,22 @@ COPY = {
 }
 
 
-class Typed:
-    """What came of a command."""
-
-    def __init__(self, environ: dict[str, str], words: tuple[str, ...], given: str) -> None:
-        out, err = io.StringIO(), io.StringIO()
-        self.status = main.run(Session(environ, out=out, err=err, input=io.BytesIO(given.encode())), words)
-        self.out, self.err = out.getvalue(), err.getvalue()
-
-
 Type = Callable[..., Typed]
 
 
 @pytest.fixture
-def run(server: RunningServer, tmp_path: Path) -> Type:
-    environ = {"PACHD_ADDRESS": server.address, "PACH_CONFIG": str(tmp_path / "config.json")}
-    return lambda *words, given="": Typed(environ, words, given)
+def terminal(server: RunningServer, tmp_path: Path) -> Terminal:
+    return Terminal(server.address, tmp_path)
 
 
 @pytest.fixture
-def ok(run: Type) -> Type:
-    """Type a command that must work."""
+def run(terminal: Terminal) -> Type:
+    return terminal.run
 
-    def typed(*words: str, given: str = "") -> Typed:
-        done = run(*words, given=given)
-        assert done.status == 0, done.err
-        return done
 
-    return typed
+@pytest.fixture
+def ok(terminal: Terminal) -> Type:
+    return terminal.ok
 
 
 def editor(tmp_path: Path, code: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ from pachlet import testing
 from pachlet.client import jobs, pipelines, repos
 from pachlet.client.connection import Connection
 from pachlet.clock import FakeClock
+from pachlet.wire import schema
+from pachlet.worker.process import ProcessRunner
 from tests.acceptance.words import create, ended, job, last_job, pfs_input, put, put_id, shell, tree
 
+ROOT = Path(__file__).parent.parent.parent
 IN = pfs_input("in")
 
 
@@ -142,3 +147,82 @@ def test_stopping_the_server_waits_for_no_datum(tmp_path: Path) -> None:
         next(user_lines(connection, newest(connection, "slow")))
     with testing.server(tmp_path / "data") as server, Connection(server.address) as connection:
         assert not jobs.is_terminal(next(jobs.list_job(connection, pipeline="slow")))
+
+
+def test_a_pipeline_whose_job_was_interrupted_is_restarting_until_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with testing.server(tmp_path / "data") as server, Connection(server.address) as connection:
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "1"})
+        pipelines.create_pipeline(connection, shell("p", "echo begun; sleep 600", IN))
+        next(user_lines(connection, newest(connection, "p")))
+    reached, may_go_on = threading.Event(), threading.Event()
+    prepare = ProcessRunner.prepare
+
+    def slowly(*given: Any) -> Any:
+        reached.set()
+        assert may_go_on.wait(30)
+        return prepare(*given)
+
+    monkeypatch.setattr(ProcessRunner, "prepare", slowly)
+    with testing.server(tmp_path / "data") as server, Connection(server.address) as connection:
+        assert reached.wait(30)
+        info = pipelines.inspect_pipeline(connection, "p")
+        assert schema.enum_name("pps_v2.PipelineState", info.state) == "PIPELINE_RESTARTING"
+        assert info.reason == "the server was stopped in the middle of a job, which goes on"
+        may_go_on.set()
+        next(user_lines(connection, newest(connection, "p")))
+        info = pipelines.inspect_pipeline(connection, "p")
+        assert schema.enum_name("pps_v2.PipelineState", info.state) == "PIPELINE_RUNNING"
+        assert next(jobs.list_job(connection, pipeline="p")).restart == 1
+
+
+BATCH = """
+import os
+from pachlet.step import main
+
+ME = os.urandom(8).hex()
+
+def run(inputs, out):
+    for file in (inputs / "in").iterdir():
+        (out / file.name).write_text(ME)
+
+main(run, batching=True)
+"""
+
+
+def test_a_batching_process_is_kept_for_the_next_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that has run one job's datums runs the next job's, and not those of another version."""
+    code = tmp_path / "code"
+    for name, text in {
+        "images/batch/Dockerfile": "FROM python:3.11-slim-bookworm\n"
+        "COPY pachlet/step.py /app/pachlet/step.py\nCOPY batch.py /app/batch.py\n"
+        "WORKDIR /app\nENV PFS_ROOT=/pfs\n",
+        "batch.py": BATCH,
+        "pachlet/step.py": (ROOT / "pachlet" / "step.py").read_text(),
+    }.items():
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text(text)
+    prepare = ProcessRunner.prepare
+
+    def with_our_packages(*given: Any) -> Any:  # the step needs grpcio, which we have
+        return replace(prepare(*given), environment=Path(sys.prefix), python=Path(sys.base_prefix))
+
+    monkeypatch.setattr(ProcessRunner, "prepare", with_our_packages)
+    transform = {"image": "pachlet/batch", "cmd": ["python", "batch.py"], "datum_batching": True}
+    spec = {"pipeline": {"name": "batch"}, "transform": transform, "input": IN}
+    with (
+        testing.server(tmp_path / "data", code=code) as server,
+        Connection(server.address) as connection,
+    ):
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "1", "/b": "2"})
+        assert ended(create(connection, spec)) == ("SUCCESS", 2, 0, 0, 2)
+        id = put_id(connection, "in@master", {"/c": "3"})
+        assert ended(job(connection, "batch", id)) == ("SUCCESS", 1, 2, 0, 3)
+        texts = tree(connection, "batch@master")
+        assert len(texts) == 3
+        assert len(set(texts.values())) == 1
+        create(connection, spec, update=True, reprocess=True)
+        assert set(tree(connection, "batch@master").values()).isdisjoint(texts.values())

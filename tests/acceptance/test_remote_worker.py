@@ -52,6 +52,23 @@ def test_a_worker_that_shares_no_disk_runs_a_job(
     assert not list((tmp_path / "worker" / "scratch").iterdir())
 
 
+def test_a_remote_worker_feeds_lazy_inputs_when_they_are_opened(
+    server: testing.RunningServer, connection: Connection, tmp_path: Path
+) -> None:
+    worker = WorkerProcess(server.address, server.data_dir, tmp_path / "worker")
+    repos.create_repo(connection, "in")
+    put(connection, "in@master", {"/a": "alpha\n" * 200_000, "/b": "beta", "/never": "x" * 1000})
+    script = (
+        "test -p /pfs/in/a && head -n 1 /pfs/in/a >/pfs/out/a; "
+        "cat /pfs/in/b /pfs/in/b >/pfs/out/b; ln -s /pfs/in/never /pfs/out/"
+    )
+    info = create(connection, shell("lazy", script, pfs_input("in", "/", lazy=True)))
+    assert ended(info) == ("SUCCESS", 1, 0, 0, 1)
+    assert tree(connection, "lazy@master") == {"/a": "alpha\n", "/b": "betabeta", "/never": "x" * 1000}
+    assert info.stats.download_bytes == 0  # what is lazy is not brought beforehand
+    assert worker.end() == 0
+
+
 def test_a_worker_gets_the_code_of_an_image_from_its_server(
     connection: Connection, server: testing.RunningServer, tmp_path: Path
 ) -> None:

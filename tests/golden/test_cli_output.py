@@ -62,7 +62,7 @@ class Shell:
         text = re.sub(r"(Less than a second|\b\d+ seconds?|About a minute) *", "TIME ", text)
         text = re.sub(r"(this machine's own programs) \(.*\),", r"\1 (SYSTEM),", text)
         text = re.sub(r"\b\d+\.\d{3}s\b", "0.000s", text)
-        text = re.sub(r"^(runner +).*$", r"\1RUNNER", text, flags=re.M)  # as this machine has it
+        text = re.sub(r"^(runner|limits)( +).*$", r"\1\2AS HERE", text, flags=re.M)  # as this machine has it
         text = re.sub(rf"{re.escape(author())} *", "USER@HOST ", text)
         text = text.replace(f"Source: {platform.node()}:", "Source: HOST:")
         text = re.sub(r"(Image: .*@sha256:)[0-9a-f]{64}", r"\1DIGEST", text)

@@ -6,6 +6,7 @@ Read next: connect.py.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
 
 from pachlet import __version__
 from pachlet.cli import flags
@@ -43,8 +44,17 @@ def version(session: Session, arguments: Namespace) -> int:
     table.add("pachd", cluster.in_words(found))
     if "pachlet" in found.additional and (described := cluster.describe(session.connection)) is not None:
         table.add("runner", described.runner)
+        table.add("limits", _limits(described.limits))
     table.show()
     return _compared(arguments, found)
+
+
+def _limits(means: Mapping[str, str]) -> str:
+    """Say by what each limit of a step's is kept, those that are kept alike together."""
+    alike: dict[str, list[str]] = {}
+    for limit, by in sorted(means.items()):
+        alike.setdefault(by, []).append(limit)
+    return "; ".join(f"{', '.join(limits)}: {by}" for by, limits in alike.items())
 
 
 def inspect_cluster_arguments(parser: ArgumentParser) -> None:

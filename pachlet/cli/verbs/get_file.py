@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -63,11 +64,16 @@ def _to_disk(session: Session, arguments: Namespace, destination: Path) -> None:
 
 
 def _advance(session: Session, arguments: Namespace) -> Advance | None:
-    """Return what shows the progress of a get, None where nobody would see it."""
-    if arguments.progress == "false" or not session.progress.live:
+    """Return what shows the progress of a get, None if it is not to be seen."""
+    if arguments.progress == "false":
         return None
-    info = find_file(session.connection, arguments.file)  # not there for a glob, whose size nobody knows
-    return session.progress.bytes("get", int(info.size_bytes) - arguments.offset if info else None)
+
+    @cache
+    def total() -> int | None:
+        info = find_file(session.connection, arguments.file)  # not there for a glob, whose size nobody knows
+        return int(info.size_bytes) - arguments.offset if info else None
+
+    return session.progress.bytes("get", total)
 
 
 def _bytes_out(session: Session) -> IO[bytes]:

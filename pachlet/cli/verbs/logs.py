@@ -9,6 +9,8 @@ Read next: pachlet/client/logs.py.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from pachlet.cli import flags
 from pachlet.cli.output import as_json, as_plain
@@ -30,7 +32,9 @@ def logs_arguments(parser: ArgumentParser) -> None:
         "--raw", action="store_true", help="every line with all that is known about it, as JSON"
     )
     parser.add_argument("-f", "--follow", action="store_true", help="go on as more comes")
-    parser.add_argument("-t", "--tail", type=int, default=0, metavar="N", help="only the last N lines")
+    parser.add_argument(
+        "-t", "--tail", type=flags.count, default=0, metavar="N", help="only the last N lines"
+    )
     parser.add_argument("--since", default="", metavar="24h", help="only lines of this time")
     flags.add_project(parser)
 
@@ -39,27 +43,44 @@ def logs(session: Session, arguments: Namespace) -> None:
     if arguments.pipeline and arguments.job and "@" in arguments.job:
         raise Usage("only one of pipeline or job should be specified")
     job = the_job(session, arguments.job, pipeline=arguments.pipeline) if arguments.job else ""
-    messages = get_logs(
+    ask = partial(
+        get_logs,
         session.connection,
         pipeline="" if job else arguments.pipeline,
         job=job,
         datum=arguments.datum,
         inputs=[path for path in arguments.inputs.split(",") if path],
         master=arguments.master,
-        follow=arguments.follow,
-        tail=arguments.tail,
         since=flags.duration(arguments.since) if arguments.since else None,
     )
-    for message in messages:
-        if arguments.raw:
-            session.print(as_json(as_plain(message)))
-        elif _wanted(arguments, message):
-            session.print(message.message.rstrip("\n"))
+    tail = _tail_of(arguments, ask) if arguments.tail else 0
+    for message in ask(follow=arguments.follow, tail=tail):
+        if _wanted(arguments, message):
+            session.print(as_json(as_plain(message)) if arguments.raw else message.message.rstrip("\n"))
         if arguments.follow:
             session.out.flush()
 
 
+def _tail_of(arguments: Namespace, ask: Callable[..., Iterator[Message]]) -> int:
+    """Return how many of the last lines the server must give so that as many are shown as were asked for.
+
+    A server counts all lines, also those that are not shown.
+    """
+    wanted: int = arguments.tail
+    tail = wanted
+    while True:
+        last = list(ask(tail=tail))
+        shown = [number for number, message in enumerate(last) if _wanted(arguments, message)]
+        if len(shown) >= wanted:
+            return len(last) - shown[-wanted]
+        if len(last) < tail:
+            return tail
+        tail *= 4
+
+
 def _wanted(arguments: Namespace, message: Message) -> bool:
+    if arguments.raw:
+        return True
     if not arguments.pipeline and not arguments.job:
         return True  # the server's own log
     if arguments.master:

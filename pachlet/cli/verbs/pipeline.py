@@ -72,7 +72,7 @@ def list_pipeline(session: Session, arguments: Namespace) -> None:
         return
     show_list(session, arguments, infos, _HEADER, lambda info: _row(session, arguments, info))
     for info in infos if not wants_raw(arguments) else ():
-        if info.reason and _state_of(info) not in ("PIPELINE_FAILURE", "PIPELINE_CRASHING"):
+        if info.reason:
             session.say(f"{info.pipeline.name}: {info.reason}")
 
 

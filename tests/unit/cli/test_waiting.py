@@ -48,3 +48,16 @@ def test_items_come_through() -> None:
     assert list(Progress(out, live=False).first(iter([1, 2, 3]), "datums")) == [1, 2, 3]
     assert list(Progress(out, live=False).first(iter([]), "datums")) == []
     assert not out.getvalue()
+
+
+def test_a_call_is_told_of_unless_the_verb_shows_something() -> None:
+    out = Watched()
+    progress = Progress(out, live=False, patience=0.001)
+    with progress.calling("HOST:PORT"):
+        assert out.written.wait(10)
+    assert out.getvalue().startswith("waiting for HOST:PORT, less than a second\n")
+    out.truncate(0)
+    out.written.clear()
+    with progress.waiting("creating edges"), progress.calling("HOST:PORT"):
+        assert out.written.wait(10)
+    assert "HOST:PORT" not in out.getvalue()
