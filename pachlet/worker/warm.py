@@ -3,7 +3,9 @@ code.
 
 What is kept is what takes time to make: the folder with its sandbox, the input files that lie in it already, and with
 datum batching the user's process with all that it has imported. A session that nobody has used for a while is closed,
-and so is the one that was used least recently when there are too many or the machine is short of memory.
+and so is the one that was used least recently when there are too many or the machine is short of memory. There are
+too many sooner where a user's process stays, which may hold a gigabyte; without one, a session is a folder and a guard
+of 2 MiB, and pipelines that take turns each have theirs.
 
 Read next: working.py (who uses them), layout.py (why input files stay).
 """
@@ -22,6 +24,10 @@ from pachlet.worker.layout import Layout
 
 IDLE_SECONDS = 300.0
 """An unused session is kept so long."""
+IDLE_EACH = 40
+"""So many unused sessions are kept for each worker at most."""
+IDLE_WITH_CODE_EACH = 8
+"""So many of them at most hold a process of the user's."""
 SCALED_DOWN_SECONDS = 2.0
 """The same, for one that is to go when there is nothing to do."""
 _LEAST_FREE = 0.1
@@ -38,23 +44,39 @@ class Warm:
     session: Session
     layout: Layout
     stays: bool
+    has_code: bool
+    """Whether a process of the user's stays in it."""
     unused_since: float = 0.0
 
 
 class Sessions:
     """The open sessions of a process; safe from any thread."""
 
-    def __init__(self, folder: Path, most_idle: int, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        most_idle: int,
+        most_with_code: int,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.folder = folder
         self._most_idle = most_idle
+        self._most_with_code = most_with_code
         self._now = now
         self._lock = threading.Lock()
         self._idle: list[Warm] = []  # the least recently used first
         self._numbers: dict[Hashable, set[int]] = {}
         self._made = 0
 
-    def take(self, key: Hashable, stays: bool, open: Callable[[int, Path], Session]) -> Warm:
-        """Return a session for `key`, warm if there is one; `open` gets its number and folder."""
+    def take(
+        self, key: Hashable, stays: bool, open: Callable[[int, Path], Session], *, has_code: bool = False
+    ) -> Warm:
+        """Return a session for `key`, warm if there is one; `open` gets its number and folder.
+
+        Args:
+            stays: whether it is kept for long when it is unused.
+            has_code: whether a process of the user's will stay in it.
+        """
         with self._lock:
             for warm in reversed(self._idle):
                 if warm.key == key:
@@ -72,16 +94,24 @@ class Sessions:
         except BaseException:
             self._forget(key, number)
             raise
-        return Warm(key, number, session, Layout(session.pfs), stays)
+        return Warm(key, number, session, Layout(session.pfs), stays, has_code)
 
     def put_back(self, warm: Warm) -> None:
         """Keep a session for the next who needs it."""
         warm.unused_since = self._now()
         with self._lock:
             self._idle.append(warm)
-            surplus = self._idle[: max(0, len(self._idle) - self._most_idle)]
-            del self._idle[: len(surplus)]
+            surplus = self._surplus()
         self._close(surplus)
+
+    def _surplus(self) -> list[Warm]:
+        """Take out those that were used least recently of too many."""
+        with_code = [each for each in self._idle if each.has_code]
+        surplus = with_code[: max(0, len(with_code) - self._most_with_code)]
+        self._idle = [each for each in self._idle if each not in surplus]
+        oldest = self._idle[: max(0, len(self._idle) - self._most_idle)]
+        del self._idle[: len(oldest)]
+        return surplus + oldest
 
     def drop(self, warm: Warm) -> None:
         """Close a session that is not fit to be used again."""

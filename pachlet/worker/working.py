@@ -72,7 +72,9 @@ class Worker:
             environ = {**work.environ, "PPS_POD_NAME": worker_name(work, number)}
             return self._runner.open(prepared, work.transform, folder, environ, network=work.network)
 
-        return self._sessions.take(work.key, work.stays_warm, open_session)
+        return self._sessions.take(
+            work.key, work.stays_warm, open_session, has_code=work.transform.datum_batching
+        )
 
     def _part_with(self, warm: Warm, *, is_fit: bool) -> None:
         if is_fit:

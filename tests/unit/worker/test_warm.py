@@ -21,17 +21,17 @@ class Session:
 
 
 class Room:
-    def __init__(self, folder: Path, most_idle: int = 9) -> None:
+    def __init__(self, folder: Path, most_idle: int = 9, most_with_code: int = 9) -> None:
         self.now = 100.0
         self.opened: list[Session] = []
-        self.sessions = Sessions(folder, most_idle, now=lambda: self.now)
+        self.sessions = Sessions(folder, most_idle, most_with_code, now=lambda: self.now)
 
-    def take(self, key: str, stays: bool = True) -> warm.Warm:
+    def take(self, key: str, stays: bool = True, has_code: bool = False) -> warm.Warm:
         def open(number: int, folder: Path) -> Any:
             self.opened.append(Session(folder))
             return self.opened[-1]
 
-        return self.sessions.take(key, stays, open)
+        return self.sessions.take(key, stays, open, has_code=has_code)
 
 
 def test_what_served_a_key_serves_it_again_and_no_other(tmp_path: Path) -> None:
@@ -68,6 +68,16 @@ def test_of_too_many_the_least_recently_used_goes(tmp_path: Path) -> None:
     for each in three:
         room.sessions.put_back(each)
     assert [each.is_open for each in room.opened] == [False, True, True]
+
+
+def test_fewer_are_kept_of_those_that_hold_a_process_of_the_users(tmp_path: Path) -> None:
+    room = Room(tmp_path, most_idle=3, most_with_code=1)
+    taken = [room.take("a", has_code=True), room.take("b"), room.take("c", has_code=True), room.take("d")]
+    for each in taken:
+        room.sessions.put_back(each)
+    assert [each.is_open for each in room.opened] == [False, True, True, True]
+    room.sessions.put_back(room.take("e"))
+    assert [each.is_open for each in room.opened] == [False, False, True, True, True]
 
 
 def test_a_machine_short_of_memory_keeps_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
