@@ -121,7 +121,9 @@ class WorkService:
         writer = self._desk.files.store.writer()
         outputs = list(self._read_outputs(requests, writer, self._desk.inputs(ending.token, ending.datum)))
         seconds = time.monotonic() - started
-        recorded = self._desk.settle(ending.token, ending.datum, result, outputs, writer, seconds)
+        recorded = self._desk.settle(
+            ending.token, ending.datum, result, outputs, writer, seconds, is_awaited=True
+        )
         recorded.result()
         return messages.empty()
 

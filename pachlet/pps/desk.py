@@ -57,15 +57,19 @@ class Desk:
         outputs: list[tuple[str, Content]],
         writer: ChunkWriter,
         upload_seconds: float,
+        *,
+        is_awaited: bool = False,
     ) -> Future[None]:
         """Have a datum recorded that `writer` has stored the outputs of; return what tells when it is on disk.
+
+        That is soon, and at once if the worker waits for it.
 
         Raises:
             LeaseLost: the lease is void, or the datum is settled already.
         """
         inputs = self.inputs(token, datum)
         held, planned = self.leases.find(token, datum)
-        settled = Settled(held.offer, planned, result, inputs, outputs, upload_seconds, writer)
+        settled = Settled(held.offer, planned, result, inputs, outputs, upload_seconds, writer, is_awaited)
         self.leases.claim(token, datum)
         self._recorder.add(settled)
         return settled.recorded

@@ -72,6 +72,8 @@ class Offer:
     """Workers that can't run it, and why."""
     served: int = 0
     """When a worker last turned to it, counted in such events."""
+    codes: dict[str, str] = field(default_factory=dict)
+    """What decides results besides the files (skipping.py: code_of), by the digest of the image that a worker has."""
     lost: Counter[str] = field(default_factory=Counter)
     """How many workers were lost with a datum in hand, by its id."""
 

@@ -5,8 +5,9 @@ times. It goes to the database and, as Pachyderm does, to the meta repo. It is w
 datum's output, so a datum happened, or it did not.
 
 Every transaction waits for the disk, and so does every worker that waits for one. So workers hand over what they
-settled and go on; a thread of its own records all that has come together meanwhile in one transaction. When datums
-are rare it records each at once, and when they come fast dozens share a write.
+settled and go on; a thread of its own records all that has come together in one transaction. The last datums of a
+job are recorded at once, and so is one whose worker waits for that; while more are to come they gather for a moment,
+so that those that come fast share a write, and what follows each write (whoever waits for a change looks).
 
 Read next: running.py (what happens when all are recorded), local_head.py (who hands over).
 """
@@ -17,7 +18,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ from pachlet.worker.head import LeaseLost, Result
 log = logging.getLogger(__name__)
 _MOST_WAITING = 256
 """So many datums wait to be recorded before workers have to wait with them."""
+_GATHER = 0.05
+"""Seconds that a datum waits for others at most."""
 
 
 @dataclass(eq=False)
@@ -54,6 +57,8 @@ class Settled:
     upload_seconds: float
     writer: ChunkWriter
     """Keeps the garbage collector off what is referred to until it is stored."""
+    is_awaited: bool = False
+    """Whether a worker waits until it is recorded."""
     record: str = ""
     meta: list[tuple[str, Content]] = field(init=False)
     """What is kept of it in its folder of the meta repo, by name."""
@@ -89,6 +94,8 @@ class Recorder:
         self._logbook = logbook
         self._changed = threading.Condition()
         self._waiting: list[Settled] = []
+        self._number_of: Counter[Offer] = Counter()
+        self._is_enough = False  # nothing is won by waiting for more
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
@@ -101,7 +108,11 @@ class Recorder:
         with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) < _MOST_WAITING or self._closed)
             self._waiting.append(settled)
-            self._changed.notify_all()
+            self._number_of[settled.offer] += 1
+            is_rest = self._number_of[settled.offer] >= settled.offer.left
+            self._is_enough |= is_rest or settled.is_awaited or len(self._waiting) >= _MOST_WAITING // 2
+            if self._is_enough or len(self._waiting) == 1:
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Record what was handed over, and stop."""
@@ -115,7 +126,10 @@ class Recorder:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
+                self._changed.wait_for(lambda: self._is_enough or self._closed, _GATHER)
                 batch, self._waiting = self._waiting, []
+                self._number_of.clear()
+                self._is_enough = False
                 self._changed.notify_all()
             if not batch:
                 return
@@ -218,7 +232,10 @@ def _add_meta(diff: Diff, id: str, settled: Settled) -> None:
 
 
 def _code(settled: Settled) -> str:
-    return code_of(_digest(settled), settled.offer.pipeline.spec["transform"])
+    offer, digest = settled.offer, _digest(settled)
+    if digest not in offer.codes:
+        offer.codes[digest] = code_of(digest, offer.pipeline.spec["transform"])
+    return offer.codes[digest]
 
 
 def _digest(settled: Settled) -> str:

@@ -51,12 +51,12 @@ class Place:
     server: str = ""
     shown: Mapping[str, Path] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def pfs(self) -> Path:
         """The folder shown as /pfs."""
         return self.volume / "pfs"
 
-    @property
+    @cached_property
     def tmp(self) -> Path:
         """The folder shown as /tmp."""
         return self.volume / "tmp"
@@ -109,20 +109,26 @@ class Place:
 
     def command(self, cmd: Sequence[str], environ: Mapping[str, str]) -> Command:
         """Return what to start for `cmd` with the datum's `environ`."""
+        env = {**self._image_environ, **self.datum_environ(environ)}
+        if not self.sandboxed:
+            env[ROOT_VARIABLE] = str(self.pfs)
+        return Command(cmd, self._cwd, env)
+
+    @cached_property
+    def _cwd(self) -> str:
+        cwd = str(Path("/", self.transform.working_dir or self.prepared.working_dir))
+        return cwd if self.sandboxed else f"{self.prepared.files}{cwd}"
+
+    @cached_property
+    def _image_environ(self) -> dict[str, str]:
         prepared = self.prepared
-        cwd = str(Path("/", self.transform.working_dir or prepared.working_dir))
         path = [f"{folder}/bin" for folder in (prepared.environment, prepared.python) if folder]
-        env = {
+        return {
             "HOME": "/tmp",
             "LANG": "C.UTF-8",
             **prepared.env,
             "PATH": ":".join([*path, prepared.env.get("PATH", PATH), *self._added_programs]),
-            **self.datum_environ(environ),
         }
-        if not self.sandboxed:
-            env[ROOT_VARIABLE] = str(self.pfs)
-            cwd = f"{prepared.files}{cwd}"
-        return Command(cmd, cwd, env)
 
     def _watched(self, kept: Container[str]) -> dict[str, int]:
         """Return the limits that the guard has to keep, because no control group does."""
@@ -187,7 +193,8 @@ class Place:
     def write_env_file(self, environ: Mapping[str, str]) -> None:
         """Write /pfs/.env, which a process that serves many datums loads for each of them."""
         lines = [f"{key}={_quote(value)}\n" for key, value in self.datum_environ(environ).items()]
-        (self.pfs / ENV_FILE).write_text("".join(lines), encoding="utf-8")
+        with open(f"{self.pfs}/{ENV_FILE}", "w", encoding="utf-8") as file:
+            file.write("".join(lines))
 
     def _outside(self, value: str) -> str:
         return f"{self.pfs}{value[4:]}" if value == "/pfs" or value.startswith("/pfs/") else value

@@ -16,7 +16,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pachlet.worker.cgroups import Group
@@ -62,7 +62,7 @@ class Cell:
         out, far_out = os.pipe()
         err, far_err = os.pipe()
         given = [_stdin(stdin), far_out, far_err]
-        message = json.dumps(asdict(command)).encode()
+        message = json.dumps({"cmd": command.cmd, "cwd": command.cwd, "env": command.env}).encode()
         if len(message) > _LONG:
             given.append(memory_file(message))
             message = b"+"

@@ -65,7 +65,7 @@ class Group:
         self._is_v2 = groups.version == "v2"
         self._names = _names(groups.version)
         self._folders = {each: base / name for each, base in groups.bases.items()}
-        self._peak_file = -1
+        self._peak_file = self._events_file = -1
         self._kills = 0
         self._make()
 
@@ -94,9 +94,7 @@ class Group:
         if "memory" not in self._folders:
             return None
         with contextlib.suppress(OSError, ValueError):
-            if self._peak_file >= 0:
-                return int(os.pread(self._peak_file, 64, 0))
-            return int(_read(self._folders["memory"], self._names["peak"]))
+            return int(os.pread(self._peak_file, 64, 0))
         return None
 
     def ran_out(self) -> bool:
@@ -129,12 +127,18 @@ class Group:
             _write(folder, self._names["memory"], str(self.limits.memory))
             with contextlib.suppress(OSError):  # a machine without swap has no such file
                 _write(folder, self._names["swap"], "0" if self._is_v2 else str(self.limits.memory))
+        for mode in (
+            os.O_RDONLY,
+            os.O_RDWR,
+        ):  # before Linux 5.19 version 2 has none, before 6.12 none to be reset
+            with contextlib.suppress(OSError):
+                found = os.open(folder / self._names["peak"], mode | os.O_CLOEXEC)
+                if self._peak_file >= 0:
+                    os.close(self._peak_file)
+                self._peak_file = found
+        self._events_file = os.open(folder / self._names["events"], os.O_RDONLY | os.O_CLOEXEC)
         if self._is_v2:
             _write(folder, "memory.oom.group", "1")
-            with contextlib.suppress(
-                OSError
-            ):  # before Linux 5.19 there is none, before 6.12 it can't be reset
-                self._peak_file = os.open(folder / "memory.peak", os.O_RDWR | os.O_CLOEXEC)
         else:
             with contextlib.suppress(OSError):
                 self.alarm = _alarm(folder)
@@ -143,10 +147,7 @@ class Group:
         if "memory" not in self._folders:
             return True
         try:
-            if self._peak_file >= 0:
-                os.write(self._peak_file, b"reset")
-            else:
-                _write(self._folders["memory"], self._names["peak"], "0")
+            os.pwrite(self._peak_file, b"reset" if self._is_v2 else b"0", 0)
         except OSError:
             return False
         return True
@@ -155,17 +156,17 @@ class Group:
         if "memory" not in self._folders:
             return 0
         with contextlib.suppress(OSError, ValueError):
-            for line in _read(self._folders["memory"], self._names["events"]).splitlines():
-                name, _, number = line.partition(" ")
-                if name == "oom_kill":
+            for line in os.pread(self._events_file, 4096, 0).splitlines():
+                name, _, number = line.partition(b" ")
+                if name == b"oom_kill":
                     return int(number)
         return 0
 
     def _remove(self) -> None:
-        for descriptor in (self.alarm, self._peak_file):
+        for descriptor in (self.alarm, self._peak_file, self._events_file):
             if descriptor >= 0:
                 os.close(descriptor)
-        self.alarm = self._peak_file = -1
+        self.alarm = self._peak_file = self._events_file = -1
         for folder in dict.fromkeys(self._folders.values()):
             folder.rmdir()
 
@@ -289,10 +290,6 @@ def _alarm(folder: Path) -> int:
 def _words(path: Path) -> Iterator[str]:
     with contextlib.suppress(OSError):
         yield from path.read_text().split()
-
-
-def _read(folder: Path, name: str) -> str:
-    return (folder / name).read_text()
 
 
 def _write(folder: Path, name: str, text: str) -> None:

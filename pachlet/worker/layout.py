@@ -43,20 +43,30 @@ class Layout:
         self._size = 0
         self.pipes.forget()
 
-    def lay_out(self, wanted: Iterable[InputFile], read: Read) -> None:
-        """Make the folder hold these files and no others; `read` is asked for those that are not there."""
+    def lay_out(self, wanted: Iterable[InputFile], read: Read, *, rewrites: bool = False) -> None:
+        """Make the folder hold these files and no others; `read` is asked for those that are not there.
+
+        With `rewrites`, nobody has the old ones open: a new file is written over an old one of its folder, which is
+        cheaper than removing the one and making the other (a new file may cost a file system a search for room).
+        """
         self.pipes.remove_all()
         files = {each.path: each for each in wanted}
         kept = {path: each.key for path, each in files.items() if not each.is_lazy}
         stale = [path for path, key in self._lying.items() if kept.get(path) != key]
         for path in stale:
-            os.unlink(f"{self._pfs}/{path}")
             del self._lying[path]
-        self._drop_empty_folders(files)
         missing = [each for path, each in files.items() if path not in self._lying and not each.is_lazy]
+        written_over = _pair(stale, [each.path for each in missing]) if rewrites else {}
+        for path in set(stale) - set(written_over.values()):
+            os.unlink(f"{self._pfs}/{path}")
+        self._drop_empty_folders(files)
         if missing:
-            for each, blocks in read(missing):
-                self._write(each, blocks)
+            try:
+                for each, blocks in read(missing):
+                    self._write(each, blocks, written_over.get(each.path))
+            except BaseException:
+                self.clear()  # half a file, or one to be written over, must not be taken for a whole one
+                raise
         for each in files.values():
             if each.is_lazy:
                 self._make_folders(each)
@@ -80,22 +90,21 @@ class Layout:
                 os.mkdir(f"{self._pfs}/{folder}")
                 self._folders.add(folder)
 
-    def _write(self, file: InputFile, blocks: Iterator[bytes]) -> None:
+    def _write(self, file: InputFile, blocks: Iterator[bytes], over: str | None) -> None:
         self._make_folders(file)
+        path, how = f"{self._pfs}/{file.path}", os.O_CREAT | os.O_EXCL
+        if over is not None:
+            if over != file.path:
+                os.rename(f"{self._pfs}/{over}", path)
+            how = os.O_TRUNC
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | how, 0o644)
         try:
-            descriptor = os.open(
-                f"{self._pfs}/{file.path}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644
-            )
-            try:
-                for block in blocks:
-                    view = memoryview(block)
-                    while view:
-                        view = view[os.write(descriptor, view) :]
-            finally:
-                os.close(descriptor)
-        except BaseException:
-            self.clear()  # half a file must not be taken for a whole one
-            raise
+            for block in blocks:
+                view = memoryview(block)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
         self._lying[file.path] = file.key
 
     def clear(self) -> None:
@@ -104,6 +113,20 @@ class Layout:
         for name in os.listdir(self._pfs):
             if name not in _OURS:
                 remove(Path(self._pfs, name))
+
+
+def _pair(old: Iterable[str], new: Iterable[str]) -> dict[str, str]:
+    """Return for new paths the old one to write over: itself, or one in the same folder."""
+    left = set(old)
+    pairs = {path: path for path in new if path in left}
+    left -= pairs.keys()
+    by_folder: dict[str, list[str]] = {}
+    for path in left:
+        by_folder.setdefault(path.rpartition("/")[0], []).append(path)
+    for path in new:
+        if path not in pairs and (found := by_folder.get(path.rpartition("/")[0])):
+            pairs[path] = found.pop()
+    return pairs
 
 
 def _bytes_of(file: InputFile, read: Read) -> Iterator[bytes]:

@@ -152,6 +152,6 @@ def _changed(path: Path, why: str) -> Refused:
 
 def _let_us(path: Path, wanted: int) -> None:
     # The mode is compared, not tried out: root may do anything, but the step, root or not, may not.
-    mode = stat.S_IMODE(path.stat().st_mode)
+    mode = stat.S_IMODE(os.stat(path).st_mode)
     if mode & wanted != wanted:
         path.chmod(mode | wanted)

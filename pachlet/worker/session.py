@@ -16,6 +16,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -75,13 +76,14 @@ class AttemptSession(ABC):
         self._killed_for = ""
         self._stopped_for = ""
         self._batch: _Batch | None = None
+        self._is_clean = False
         self.out.mkdir(parents=True, exist_ok=True)
 
     @property
     def pfs(self) -> Path:
         return self._place.pfs
 
-    @property
+    @cached_property
     def out(self) -> Path:
         return self._place.pfs / "out"
 
@@ -95,9 +97,14 @@ class AttemptSession(ABC):
     def clear(self, *, keep_inputs: bool = False) -> None:
         if not keep_inputs:
             empty(self.pfs, keep="out")
+        if self._is_clean:  # and no process is there that could have written to it
+            return
         empty(self.out)
-        if self._batch is None and self._place.tmp.exists():  # a process that stays may hold files there
-            empty(self._place.tmp)
+        if self._batch is None:
+            if self._place.tmp.exists():
+                empty(self._place.tmp)
+            self._is_clean = True
+        # else a process that stays may hold files in /tmp, and write to both at any time
 
     def run(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
         transform = self._place.transform
@@ -138,6 +145,7 @@ class AttemptSession(ABC):
     @contextmanager
     def _attempt(self) -> Iterator[None]:
         """Mark an attempt as in hand, so that a kill reaches it even before it has a process."""
+        self._is_clean = False
         with self._lock:
             self._busy, self._killed_for = True, self._stopped_for
         try:

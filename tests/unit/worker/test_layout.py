@@ -56,19 +56,46 @@ trees = st.dictionaries(names, st.sampled_from(["x", "yy", ""]), max_size=6).fil
 
 
 @settings(max_examples=50)
-@given(st.lists(trees, max_size=5))
+@given(st.lists(st.tuples(trees, st.booleans()), max_size=5))
 def test_whatever_came_before_there_is_what_is_wanted(
-    tmp_path_factory: object, steps: list[dict[str, str]]
+    tmp_path_factory: object, steps: list[tuple[dict[str, str], bool]]
 ) -> None:
     factory: pytest.TempPathFactory = tmp_path_factory  # type: ignore[assignment]
     pfs = factory.mktemp("pfs")
     laid = Layout(pfs)
-    for wanted in steps:
-        laid.lay_out(files_of(wanted), Source().read)
+    for wanted, rewrites in steps:
+        laid.lay_out(files_of(wanted), Source().read, rewrites=rewrites)
         assert lying(pfs) == wanted
         assert folders(pfs) == {
             str(parent) for path in wanted for parent in Path(path).parents if str(parent) != "."
         }
+
+
+def test_a_file_that_nobody_has_open_is_written_over(tmp_path: Path) -> None:
+    laid = Layout(tmp_path)
+    laid.lay_out(files_of({"in/a": "a long one", "in/b": "kept"}), Source().read)
+    first = (tmp_path / "in" / "a").stat().st_ino
+    with (tmp_path / "in" / "a").open() as held:
+        laid.lay_out(files_of({"in/c": "short", "in/b": "kept"}), Source().read, rewrites=True)
+        assert (tmp_path / "in" / "c").stat().st_ino == first
+        assert held.read() == "short"
+        laid.lay_out(files_of({"in/a": "new", "in/b": "kept"}), Source().read)
+        held.seek(0)
+        assert held.read() == "short"
+    assert lying(tmp_path) == {"in/a": "new", "in/b": "kept"}
+
+
+def test_what_was_to_be_written_over_is_not_left_for_the_next(tmp_path: Path) -> None:
+    def nothing(files: Sequence[InputFile]) -> Iterator[tuple[InputFile, Iterator[bytes]]]:
+        raise OSError("gone")
+
+    (tmp_path / "out").mkdir()
+    laid = Layout(tmp_path)
+    laid.lay_out(files_of({"in/a": "old"}), Source().read)
+    with pytest.raises(OSError, match="gone"):
+        laid.lay_out(files_of({"in/b": "new"}), nothing, rewrites=True)
+    laid.lay_out(files_of({"in/a": "newer"}), Source().read, rewrites=True)
+    assert lying(tmp_path) == {"in/a": "newer"}
 
 
 def test_half_a_file_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
