@@ -57,8 +57,8 @@ def files_below(folder: str) -> Iterator[tuple[str, str]]:
         todo += reversed(folders)
 
 
-def read_blocks(path: str) -> Iterator[bytes]:
-    """Yield the bytes of a file in blocks of at most 4 MiB; of an empty one, nothing.
+def read_blocks(path: str, block_size: int = BLOCK) -> Iterator[bytes]:
+    """Yield the bytes of a file in blocks of at most so many bytes; of an empty one, nothing.
 
     Raises:
         Refused: it can't be read.
@@ -69,7 +69,7 @@ def read_blocks(path: str) -> Iterator[bytes]:
         try:
             found = os.fstat(handle)
             refuse_endless(path, found)
-            left, block_size = found.st_size, BLOCK
+            left = found.st_size
             if not left:  # the kernel's own files have no size
                 left, block_size = _MOST_UNSIZED + 1, _UNSIZED
             while left > 0:

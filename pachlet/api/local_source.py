@@ -20,6 +20,7 @@ from pachlet.pfs.uploads import Upload
 
 SCHEME = "file:"
 REPLACE = "replace"
+_BLOCK = 16 << 20  # of a file that is cut: the larger, the less of it is copied
 
 
 def local_path(url: str) -> tuple[str, str]:
@@ -63,7 +64,7 @@ def put_local(
 
 
 def _counted(path: str, transfer: Transfer, check: Callable[[], None]) -> Iterator[bytes]:
-    for block in read_blocks(path):
+    for block in read_blocks(path, _BLOCK):
         transfer.bytes += len(block)
         yield block
         check()

@@ -34,6 +34,7 @@ import zstandard
 from pachlet import errors
 from pachlet.config import default_workers
 from pachlet.storage import hashing
+from pachlet.storage.hashing import Bytes
 from pachlet.storage.leases import Leases
 from pachlet.storage.packs import (
     RAW,
@@ -229,7 +230,7 @@ class ChunkStore:
         except FileNotFoundError:
             return True
 
-    def encode(self, data: bytes) -> tuple[int, bytes]:
+    def encode(self, data: Bytes) -> tuple[int, Bytes]:
         """Return codec and payload of a chunk; for any thread."""
         if len(data) > _TOO_SMALL_TO_COMPRESS and self._may_shrink(data):
             packed = self._compressor().compress(data)
@@ -237,7 +238,7 @@ class ChunkStore:
                 return ZSTD, packed
         return RAW, data
 
-    def _may_shrink(self, data: bytes) -> bool:
+    def _may_shrink(self, data: Bytes) -> bool:
         """Tell from samples of a large chunk whether compressing it is worth a try."""
         if len(data) < _TOO_LARGE_TO_TRY:
             return True
@@ -300,7 +301,7 @@ class ChunkStore:
         return self._index.find_chunk(hash)
 
     def add(
-        self, hash: bytes, codec: int, payload: bytes, length: int, replaces: Location | None
+        self, hash: bytes, codec: int, payload: Bytes, length: int, replaces: Location | None
     ) -> _Pending:
         """Append a chunk to the current pack, unless another writer was faster; `replaces` is where it is lost."""
         with self._lock:
@@ -387,14 +388,14 @@ class ChunkWriter:
         self._leans_on: set[bytes] = set()
         self._lost: dict[bytes, Location] = {}
 
-    def put(self, data: bytes) -> bytes:
+    def put(self, data: Bytes) -> bytes:
         """Store a chunk, once however often it is put, and return its hash; `seal` makes it durable."""
         digest = hashing.chunk_hash(data)
         if not self._has(digest):
             self._add(digest, self._store.encode(data), len(data))
         return digest
 
-    def put_known(self, digest: bytes, data: bytes) -> bool:
+    def put_known(self, digest: bytes, data: Bytes) -> bool:
         """Store a chunk if it is the one of this hash; tell whether it is."""
         if hashing.chunk_hash(data) != digest:
             return False
@@ -402,7 +403,7 @@ class ChunkWriter:
             self._add(digest, self._store.encode(data), len(data))
         return True
 
-    def put_all(self, chunks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    def put_all(self, chunks: Iterable[Bytes]) -> Iterator[tuple[bytes, int]]:
         """Store chunks and yield hash and length of each, in order; all cores hash, compress and write.
 
         At most two chunks for each core are in memory at a time. A single chunk is stored right here: handing
@@ -482,7 +483,7 @@ class ChunkWriter:
             self._leans_on.add(digest)
             return True
 
-    def _add(self, digest: bytes, encoded: tuple[int, bytes], length: int) -> None:
+    def _add(self, digest: bytes, encoded: tuple[int, Bytes], length: int) -> None:
         codec, payload = encoded
         lost = self._lost.get(digest)  # stays: another thread of ours may be storing the same bytes
         self._held[digest] = self._store.add(digest, codec, payload, length, lost)

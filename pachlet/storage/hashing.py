@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from blake3 import blake3
+
+Bytes: TypeAlias = "bytes | memoryview"
+"""What is hashed, compressed and written; a view where copying would cost as much as the work."""
 
 SIZE = 32
 """Bytes in any hash."""
 
 
-def chunk_hash(data: bytes) -> bytes:
+def chunk_hash(data: Bytes) -> bytes:
     """Return the hash of a chunk: plain BLAKE3-256 of its bytes."""
     return bytes(blake3(data).digest())
 

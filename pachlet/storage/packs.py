@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pachlet import errors
+from pachlet.storage.hashing import Bytes
 
 MAGIC = b"pachlet pack 1\n\0"
 RAW = 0
@@ -77,13 +78,13 @@ class Pack:
         if fd is not None:
             os.close(fd)
 
-    def append(self, digest: bytes, codec: int, payload: bytes, length: int) -> Location:
+    def append(self, digest: bytes, codec: int, payload: Bytes, length: int) -> Location:
         """Write a record and return where it lies; after an error the pack is as before."""
         location = Location(self.number, self.end, len(payload), length)
         self._write([_RECORD.pack(_RECORD_MAGIC, codec, len(payload), length, digest), payload])
         return location
 
-    def _write(self, parts: list[bytes]) -> None:
+    def _write(self, parts: list[Bytes]) -> None:
         size = sum(map(len, parts))
         try:
             # Positional: what a failed or short write left behind is overwritten by the next one.

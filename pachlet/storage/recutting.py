@@ -16,6 +16,7 @@ from concurrent.futures import Future
 
 from pachlet.storage.chunker import MAX_SIZE, first_chunk, split
 from pachlet.storage.chunks import ChunkStore, ChunkWriter
+from pachlet.storage.hashing import Bytes
 
 _GIVE_UP = 16
 """After so many new chunks in a row the rest is taken for new."""
@@ -49,7 +50,7 @@ def _put_known(
 ) -> Iterator[tuple[bytes, int]]:
     """Yield chunks for as long as they are the known ones; what is not is given back to the source."""
     pool, coming = store.pool(), iter(known)
-    under_way: deque[tuple[Future[bool], bytes, bytes]] = deque()
+    under_way: deque[tuple[Future[bool], bytes, Bytes]] = deque()
     while True:
         while len(under_way) < 2 * store.threads and (wanted := next(coming, None)) is not None:
             data = source.take(wanted[1])
@@ -75,7 +76,7 @@ class _Source:
         self._blocks = iter(blocks)
         self._held: deque[memoryview] = deque()
 
-    def take(self, length: int) -> bytes:
+    def take(self, length: int) -> Bytes:
         """Return the next bytes, fewer than asked for only at the end."""
         parts: list[memoryview] = []
         while length:
@@ -90,14 +91,14 @@ class _Source:
                 part = part[:length]
             parts.append(part)
             length -= len(part)
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def give_back(self, data: bytes) -> None:
+    def give_back(self, data: Bytes) -> None:
         """Have bytes come next."""
         if data:
             self._held.appendleft(memoryview(data))
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Bytes]:
         while self._held:
-            yield bytes(self._held.popleft())
+            yield self._held.popleft()
         yield from self._blocks
