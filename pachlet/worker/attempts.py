@@ -193,8 +193,11 @@ class Place:
     def write_env_file(self, environ: Mapping[str, str]) -> None:
         """Write /pfs/.env, which a process that serves many datums loads for each of them."""
         lines = [f"{key}={_quote(value)}\n" for key, value in self.datum_environ(environ).items()]
-        with open(f"{self.pfs}/{ENV_FILE}", "w", encoding="utf-8") as file:
-            file.write("".join(lines))
+        content = "".join(lines).encode()
+        descriptor = os.open(f"{self.pfs}/{ENV_FILE}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with open(descriptor, "wb", buffering=0) as file:
+            file.write(content)
+            file.truncate()  # at the end: ext4 writes a file out at once that was emptied first
 
     def _outside(self, value: str) -> str:
         return f"{self.pfs}{value[4:]}" if value == "/pfs" or value.startswith("/pfs/") else value

@@ -5,11 +5,16 @@ The user code calls NextDatum of pachyderm.worker.Worker in a loop: each call re
 step's own network namespace: the guard made the listening socket there and passed it out, and here its
 connections are handed on to a gRPC server on a Unix socket, which no other step can reach.
 
+Steps written with pachlet/step.py ask the same in lines of JSON, at the same port: a step that imports no gRPC starts
+in a third of the time, and a question is answered by one thread instead of five.
+
 Read next: process.py (when a datum is handed over), ../step.py (the user code's side).
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import socket
 import tempfile
@@ -22,10 +27,13 @@ from typing import Any
 import grpc
 
 from pachlet.wire import schema
-from pachlet.worker.relaying import relay
+from pachlet.worker.relaying import hand_on_both_ways, serve_each
 
 _SERVICE = "pachyderm.worker.Worker"
 _SOCKET_PATH_MAX = 107
+HELLO = b"pachlet datums 1\n"
+"""What who asks in lines begins with; gRPC begins otherwise."""
+_LONGEST_LINE = 1 << 20
 
 
 class NoDatum(Exception):
@@ -95,13 +103,36 @@ class Door:
     def __init__(self, next_datum: Callable[[str], list[str]], scratch: Path) -> None:
         self._next_datum = next_datum
         self._scratch = scratch
+        self._opening = threading.Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._server: grpc.Server | None = None
 
     def let_in(self, listener: socket.socket) -> None:
         """Serve those who connect to `listener`, until it is shut."""
-        address = self._open()
-        relay(listener, lambda: _connect(address))
+        serve_each(listener, self._serve)
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            began = connection.recv(len(HELLO), socket.MSG_PEEK | socket.MSG_WAITALL)
+        except OSError:
+            began = b""
+        if began == HELLO:
+            self._answer_in_lines(connection)
+        else:
+            hand_on_both_ways(connection, lambda: _connect(self._open()))
+
+    def _answer_in_lines(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as lines, contextlib.suppress(OSError, ValueError):
+            lines.readline()
+            while line := lines.readline(_LONGEST_LINE):
+                asked = json.loads(line)
+                if not isinstance(asked, dict) or not isinstance(error := asked.get("error"), str):
+                    return  # who asks does not speak this
+                try:
+                    answer: dict[str, object] = {"env": self._next_datum(error)}
+                except NoDatum as reason:
+                    answer = {"refusal": str(reason)}
+                connection.sendall(json.dumps(answer).encode() + b"\n")
 
     def close(self) -> None:
         """Stop serving."""
@@ -111,6 +142,10 @@ class Door:
             self._server = self._folder = None
 
     def _open(self) -> str:
+        with self._opening:
+            return self._open_once()
+
+    def _open_once(self) -> str:
         if self._server is None or self._folder is None:
             # The session's folder is emptied after a crash too, but a Unix socket's path must be a short one.
             is_short = len(os.fsencode(self._scratch)) < _SOCKET_PATH_MAX - len("/door-12345678/worker")

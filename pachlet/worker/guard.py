@@ -59,7 +59,8 @@ def guard(
         else:
             sandbox.die_with_parent(signal.SIGTERM)
             sandbox.adopt_orphans()
-        environ = {**secrets["environ"], "PPS_WORKER_GRPC_PORT": str(_open_doors(request, line))}
+        port = str(_open_doors(request, line))
+        environ = {**secrets["environ"], "PPS_WORKER_GRPC_PORT": port, "PACHLET_DATUMS_PORT": port}
         if request["root"]:
             sandbox.renounce_for_children()
         if inlet is not None:

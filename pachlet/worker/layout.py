@@ -9,8 +9,10 @@ Read next: head.py (where the files come from), session.py (whose folder it is).
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -43,11 +45,11 @@ class Layout:
         self._size = 0
         self.pipes.forget()
 
-    def lay_out(self, wanted: Iterable[InputFile], read: Read, *, rewrites: bool = False) -> None:
+    def lay_out(self, wanted: Iterable[InputFile], read: Read) -> None:
         """Make the folder hold these files and no others; `read` is asked for those that are not there.
 
-        With `rewrites`, nobody has the old ones open: a new file is written over an old one of its folder, which is
-        cheaper than removing the one and making the other (a new file may cost a file system a search for room).
+        A new file is written over an old one of its folder that nobody has open: that is cheaper than removing the one
+        and making the other, for which a file system may have to search.
         """
         self.pipes.remove_all()
         files = {each.path: each for each in wanted}
@@ -56,7 +58,7 @@ class Layout:
         for path in stale:
             del self._lying[path]
         missing = [each for path, each in files.items() if path not in self._lying and not each.is_lazy]
-        written_over = _pair(stale, [each.path for each in missing]) if rewrites else {}
+        written_over = _pair(stale, [each.path for each in missing])
         for path in set(stale) - set(written_over.values()):
             os.unlink(f"{self._pfs}/{path}")
         self._drop_empty_folders(files)
@@ -92,17 +94,26 @@ class Layout:
 
     def _write(self, file: InputFile, blocks: Iterator[bytes], over: str | None) -> None:
         self._make_folders(file)
-        path, how = f"{self._pfs}/{file.path}", os.O_CREAT | os.O_EXCL
+        path = f"{self._pfs}/{file.path}"
+        descriptor = None
         if over is not None:
-            if over != file.path:
+            descriptor = _open_alone(f"{self._pfs}/{over}")
+            if descriptor is None:
+                os.unlink(f"{self._pfs}/{over}")
+            elif over != file.path:
                 os.rename(f"{self._pfs}/{over}", path)
-            how = os.O_TRUNC
-        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | how, 0o644)
+        is_new = descriptor is None
+        if descriptor is None:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
+            written = 0
             for block in blocks:
                 view = memoryview(block)
                 while view:
                     view = view[os.write(descriptor, view) :]
+                written += len(block)
+            if not is_new:  # at the end: ext4 writes a file out at once that was emptied first
+                os.truncate(descriptor, written)
         finally:
             os.close(descriptor)
         self._lying[file.path] = file.key
@@ -127,6 +138,28 @@ def _pair(old: Iterable[str], new: Iterable[str]) -> dict[str, str]:
         if path not in pairs and (found := by_folder.get(path.rpartition("/")[0])):
             pairs[path] = found.pop()
     return pairs
+
+
+def _open_alone(path: str) -> int | None:
+    """Open a file for writing; None if a process has it open, or mapped into its memory, or that can't be known.
+
+    A process that stays from datum to datum may go on with what it opened. The kernel gives a lease on a file to
+    its only opener.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    except OSError:  # a process runs it
+        return None
+    try:
+        fcntl.fcntl(
+            descriptor, fcntl.F_SETSIG, signal.SIGURG
+        )  # which ends nobody, should one open it right now
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def _bytes_of(file: InputFile, read: Read) -> Iterator[bytes]:

@@ -18,19 +18,25 @@ _CHUNK = 64 * 1024
 
 def relay(listener: socket.socket, connect: Callable[[], socket.socket]) -> None:
     """Hand on each connection made to `listener` to one that `connect` makes, in threads, until it is shut."""
-    threading.Thread(target=_accept, args=(listener, connect), daemon=True).start()
+    serve_each(listener, lambda inside: hand_on_both_ways(inside, connect))
 
 
-def _accept(listener: socket.socket, connect: Callable[[], socket.socket]) -> None:
+def serve_each(listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
+    """Serve each connection made to `listener` in a thread of its own, until it is shut."""
+    threading.Thread(target=_accept, args=(listener, serve), daemon=True).start()
+
+
+def _accept(listener: socket.socket, serve: Callable[[socket.socket], None]) -> None:
     while True:
         try:
             inside, _ = listener.accept()
         except OSError:
             return  # shut: the process that had this door is gone
-        threading.Thread(target=_hand_on_both_ways, args=(inside, connect), daemon=True).start()
+        threading.Thread(target=serve, args=(inside,), daemon=True).start()
 
 
-def _hand_on_both_ways(inside: socket.socket, connect: Callable[[], socket.socket]) -> None:
+def hand_on_both_ways(inside: socket.socket, connect: Callable[[], socket.socket]) -> None:
+    """Hand on what comes over a connection to one that `connect` makes, and back, until both ends."""
     with inside:
         try:
             outside = connect()

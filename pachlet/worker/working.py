@@ -236,11 +236,7 @@ class DatumRun:
             self._layout.clear()
         self._session.clear(keep_inputs=True)
         self._spent.download_bytes = sum(each.size for each in files if not each.is_lazy)
-        self._layout.lay_out(
-            files,
-            lambda missing: self._head.read(self._lease, self._task, missing),
-            rewrites=not self._lease.work.transform.datum_batching,  # else a process may have them open
-        )
+        self._layout.lay_out(files, lambda missing: self._head.read(self._lease, self._task, missing))
 
     def _recovers(self) -> bool:
         """Run err_cmd, if there is one, after a failed attempt; tell whether it succeeded."""

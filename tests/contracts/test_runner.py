@@ -177,6 +177,7 @@ def test_the_environment_is_made_from_nothing(sh, prepared, monkeypatch):
         "JOB": "j",
         "DATUM": "d",
         "PPS_WORKER_GRPC_PORT": "1080",
+        "PACHLET_DATUMS_PORT": "1080",
     }
 
 

@@ -52,6 +52,12 @@ main(run, batching=True)
 """
 
 
+IN_LINES = ("python", "shout.py")
+BY_GRPC = ("env", "-u", "PACHLET_DATUMS_PORT", "python", "shout.py")
+"""How the step asks for datums: as ours do here, and as ours do on a cluster and those of Pachyderm's clients do."""
+both_ways = pytest.mark.parametrize("cmd", [IN_LINES, BY_GRPC], ids=["in-lines", "by-grpc"])
+
+
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessRunner]:
     code = tmp_path_factory.mktemp("code")
@@ -87,7 +93,7 @@ def prepared(runner: ProcessRunner, tmp_path_factory: pytest.TempPathFactory) ->
 def open_session(runner, prepared, tmp_path) -> Iterator[Callable[..., Session]]:
     opened: list[Session] = []
 
-    def open_one(cmd: tuple[str, ...] = ("python", "shout.py"), batching: bool = True, **fields) -> Session:
+    def open_one(cmd: tuple[str, ...] = IN_LINES, batching: bool = True, **fields) -> Session:
         transform = Transform("pachlet/shout", cmd=cmd, datum_batching=batching, **fields)
         opened.append(runner.open(prepared, transform, tmp_path / f"session-{len(opened)}", {"JOB": "j"}))
         return opened[-1]
@@ -108,8 +114,9 @@ def give(
     return session.run({"DATUM": text, **environ}, lines.append, timeout), lines
 
 
-def test_one_process_serves_datum_after_datum(open_session):
-    session = open_session()
+@both_ways
+def test_one_process_serves_datum_after_datum(open_session, cmd):
+    session = open_session(cmd)
     outcome, lines = give(session, "one")
     assert (outcome.ok, outcome.reason, outcome.exit_code) == (True, "", None)
     assert lines == ["started", "one one ['f']"]
@@ -120,8 +127,9 @@ def test_one_process_serves_datum_after_datum(open_session):
     assert (session.out / "g").read_text() == "TWO"
 
 
-def test_each_datum_gets_its_own_environment_and_env_file(open_session):
-    session = open_session(env={"MINE": "m m"})
+@both_ways
+def test_each_datum_gets_its_own_environment_and_env_file(open_session, cmd):
+    session = open_session(cmd, env={"MINE": "m m"})
     give(session, "env", in_COMMIT="1", in_ONLY="x")
     _, lines = give(session, "env", in_COMMIT="2")
     assert lines == [
@@ -142,8 +150,9 @@ def test_each_datum_gets_its_own_environment_and_env_file(open_session):
         ("worse", "KeyError: 'worse'", "Traceback (most recent call last):"),
     ],
 )
-def test_a_reported_error_fails_the_datum_and_restarts_the_process(open_session, text, reason, said):
-    session = open_session()
+@both_ways
+def test_a_reported_error_fails_the_datum_and_restarts_the_process(open_session, cmd, text, reason, said):
+    session = open_session(cmd)
     assert give(session, "one")[0].ok
     outcome, lines = give(session, text)
     assert (outcome.ok, outcome.reason) == (False, reason)
@@ -215,8 +224,9 @@ def test_err_cmd_runs_beside_the_process_that_stays(open_session):
     assert lines == ["bad"]
 
 
-def test_a_step_made_for_batching_runs_without_it_too(open_session):
-    session = open_session(batching=False)
+@both_ways
+def test_a_step_made_for_batching_runs_without_it_too(open_session, cmd):
+    session = open_session(cmd, batching=False)
     outcome, lines = give(session, "one")
     assert (outcome.ok, outcome.exit_code) == (True, 0)
     assert lines == ["started", "one one ['f']"]
@@ -234,3 +244,15 @@ def test_nextdatum_without_batching_is_refused_as_upstream_does(open_session):
     )
     _, lines = give(open_session(("python", "-c", script), batching=False), "one")
     assert lines == ["UNKNOWN datum batching not enabled"]
+
+
+def test_who_asks_in_lines_and_makes_no_sense_is_sent_away(open_session):
+    script = (
+        "import os, socket\n"
+        "for text in (b'nonsense', b'[]', b'{\"other\": 1}'):\n"
+        "    with socket.create_connection(('127.0.0.1', int(os.environ['PACHLET_DATUMS_PORT']))) as connection:\n"
+        "        connection.sendall(b'pachlet datums 1\\n' + text + b'\\n')\n"
+        "        print(connection.recv(100))\n"
+    )
+    _, lines = give(open_session(("python", "-c", script), batching=False), "one")
+    assert lines == ["b''"] * 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -56,15 +57,15 @@ trees = st.dictionaries(names, st.sampled_from(["x", "yy", ""]), max_size=6).fil
 
 
 @settings(max_examples=50)
-@given(st.lists(st.tuples(trees, st.booleans()), max_size=5))
+@given(st.lists(trees, max_size=5))
 def test_whatever_came_before_there_is_what_is_wanted(
-    tmp_path_factory: object, steps: list[tuple[dict[str, str], bool]]
+    tmp_path_factory: object, steps: list[dict[str, str]]
 ) -> None:
     factory: pytest.TempPathFactory = tmp_path_factory  # type: ignore[assignment]
     pfs = factory.mktemp("pfs")
     laid = Layout(pfs)
-    for wanted, rewrites in steps:
-        laid.lay_out(files_of(wanted), Source().read, rewrites=rewrites)
+    for wanted in steps:
+        laid.lay_out(files_of(wanted), Source().read)
         assert lying(pfs) == wanted
         assert folders(pfs) == {
             str(parent) for path in wanted for parent in Path(path).parents if str(parent) != "."
@@ -75,14 +76,23 @@ def test_a_file_that_nobody_has_open_is_written_over(tmp_path: Path) -> None:
     laid = Layout(tmp_path)
     laid.lay_out(files_of({"in/a": "a long one", "in/b": "kept"}), Source().read)
     first = (tmp_path / "in" / "a").stat().st_ino
-    with (tmp_path / "in" / "a").open() as held:
-        laid.lay_out(files_of({"in/c": "short", "in/b": "kept"}), Source().read, rewrites=True)
-        assert (tmp_path / "in" / "c").stat().st_ino == first
-        assert held.read() == "short"
-        laid.lay_out(files_of({"in/a": "new", "in/b": "kept"}), Source().read)
-        held.seek(0)
-        assert held.read() == "short"
-    assert lying(tmp_path) == {"in/a": "new", "in/b": "kept"}
+    laid.lay_out(files_of({"in/c": "short", "in/b": "kept"}), Source().read)
+    assert (tmp_path / "in" / "c").stat().st_ino == first
+    assert lying(tmp_path) == {"in/c": "short", "in/b": "kept"}
+
+
+@pytest.mark.parametrize("name", ["in/c", "in/d"])
+def test_a_process_that_stays_goes_on_with_what_it_has_open_or_mapped(tmp_path: Path, name: str) -> None:
+    laid = Layout(tmp_path)
+    laid.lay_out(files_of({"in/c": "first"}), Source().read)
+    with (tmp_path / "in" / "c").open("rb") as opened:
+        laid.lay_out(files_of({name: "second"}), Source().read)
+        assert opened.read() == b"first"
+    with (tmp_path / name).open("rb") as opened:
+        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    laid.lay_out(files_of({"in/c": "third"}), Source().read)
+    assert mapped[:] == b"second"
+    assert lying(tmp_path) == {"in/c": "third"}
 
 
 def test_what_was_to_be_written_over_is_not_left_for_the_next(tmp_path: Path) -> None:
@@ -93,8 +103,8 @@ def test_what_was_to_be_written_over_is_not_left_for_the_next(tmp_path: Path) ->
     laid = Layout(tmp_path)
     laid.lay_out(files_of({"in/a": "old"}), Source().read)
     with pytest.raises(OSError, match="gone"):
-        laid.lay_out(files_of({"in/b": "new"}), nothing, rewrites=True)
-    laid.lay_out(files_of({"in/a": "newer"}), Source().read, rewrites=True)
+        laid.lay_out(files_of({"in/b": "new"}), nothing)
+    laid.lay_out(files_of({"in/a": "newer"}), Source().read)
     assert lying(tmp_path) == {"in/a": "newer"}
 
 
