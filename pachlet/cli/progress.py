@@ -148,6 +148,8 @@ class Progress:
         def advance(count: int) -> None:
             nonlocal done
             done += count
+            if not done:
+                return
             self._tell_bytes(what, done, total if callable(total) else lambda: total, began)
 
         return advance

@@ -33,7 +33,7 @@ def repo(connection: Connection) -> Connection:
 
 @pytest.fixture
 def typed(server: RunningServer, tmp_path: Path) -> Type:
-    """Type a command that succeeds; return what it printed and what it said beside that."""
+    """Type a command that succeeds; return what it printed and said beside that, without the word about its image."""
 
     def run(*words: str, spec: dict[str, Any] | None = None, status: int = 0) -> tuple[str, str]:
         out, err = io.StringIO(), io.StringIO()
@@ -43,7 +43,8 @@ def typed(server: RunningServer, tmp_path: Path) -> Type:
         )
         assert main.run(session, words) == status, err.getvalue()
         session.close()
-        return out.getvalue(), err.getvalue()
+        said = err.getvalue().splitlines(keepends=True)
+        return out.getvalue(), "".join(line for line in said if not line.startswith("warning: image alpine"))
 
     return run
 
