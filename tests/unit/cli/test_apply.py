@@ -37,7 +37,7 @@ class Server:
         self.transaction = ""
         self.ended: list[str] = []
 
-    def call(self, service: str, method: str, request: dict[str, Any]) -> Any:
+    def call(self, service: str, method: str, request: dict[str, Any], metadata: Any = ()) -> Any:
         answer: Callable[[dict[str, Any]], Any] = getattr(self, method)
         return answer(request)
 
