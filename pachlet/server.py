@@ -214,6 +214,7 @@ class Server:
             nonces,
             filesets,
             Cache(self._database, transactions, filesets),
+            engine.outlets,
         )
         self.services: dict[str, object] = {
             "pfs_v2.API": pfs,

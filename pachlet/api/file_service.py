@@ -6,6 +6,7 @@ Read next: tar_stream.py, pachlet/pfs/uploads.py.
 from __future__ import annotations
 
 import itertools
+import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -18,8 +19,11 @@ from pachlet.api.local_source import SCHEME, local_path, put_local
 from pachlet.api.local_target import Target, prefix_of
 from pachlet.api.names import CommitName, at_most, commit_name
 from pachlet.api.nonces import Nonces, Transfer
+from pachlet.api.object_transfer import put_objects, write_objects
 from pachlet.api.tar_stream import tar_blocks
 from pachlet.api.url_source import read_url
+from pachlet.egress.object_url import is_object_url
+from pachlet.egress.outgoing import Outlets
 from pachlet.errors import InvalidArgument, Refused, Unimplemented
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
@@ -31,6 +35,9 @@ from pachlet.pfs.globbing import glob_files
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transactions
 from pachlet.pfs.uploads import Upload, find_target, write_upload
+from pachlet.pps.egress import outgoing_files
+from pachlet.spec.validate import OBJECT_STORES
+from pachlet.storage.entries import Entry
 from pachlet.storage.fileset import FileSet, Info, diff_filesets
 
 LIST_LIMIT = 100_000
@@ -51,7 +58,9 @@ class FileService:
         refuse_pipeline_repo: Callable[[Statements, Repo], None],
         nonces: Nonces,
         filesets: FileSets,
+        outlets: Outlets,
     ) -> None:
+        self.outlets = outlets
         self.nonces = nonces
         self.filesets = filesets
         self.database = database
@@ -83,7 +92,7 @@ class FileService:
                     upload.add(path, _raw_blocks(group), tag)
                 elif kind == "add_url":
                     for request in group:
-                        _add_url(upload, request.add_file, transfer, checker(context))
+                        self._add_url(upload, request.add_file, transfer, context)
                 elif kind == "delete_file":
                     for request in group:
                         upload.delete(request.delete_file.path, request.delete_file.datum)
@@ -119,7 +128,11 @@ class FileService:
         return self.database.changes.until(look, context.is_active)
 
     def GetFile(self, request: Any, context: Context) -> Iterator[Any]:
-        target = _local_target("GetFile", request.URL)
+        if is_object_url(request.URL) and not _is_local(request.URL):
+            self._to_store(request, context)
+            yield messages.make("google.protobuf.BytesValue", value=b"")
+            return
+        target = _local_target(request.URL)
         record, files = self._open(commit_name(request.file.commit), context)
         found = list(itertools.islice(_match(files, request.file.path), 2))
         if not found:
@@ -148,17 +161,19 @@ class FileService:
             yield messages.make("google.protobuf.BytesValue", value=b"")
 
     def GetFileTAR(self, request: Any, context: Context) -> Iterator[Any]:
-        target = _local_target("GetFileTAR", request.URL)
+        if is_object_url(request.URL) and not _is_local(request.URL):
+            self._to_store(request, context)
+            # python-pachyderm reads an archive without asking whether there is one
+            yield messages.make("google.protobuf.BytesValue", value=tarfile.NUL * 2 * tarfile.BLOCKSIZE)
+            return
+        target = _local_target(request.URL)
         record, files = self._open(commit_name(request.file.commit), context)
         found = list(_match(files, request.file.path))
         if not found and clean_path(request.file.path) != "/":
             inspect_file(files, request.file.path, record)
         tag, outermost = request.file.datum, _outermost(found)
         if target is not None:
-            entries = itertools.chain.from_iterable(
-                files.entries(each.path, tag or None) if each.is_dir else files.file(each.path, tag or None)
-                for each in outermost
-            )
+            entries = _entries(files, outermost, tag)
             with proven_transfer(self.nonces, context) as transfer:
                 Target(self.files, demand(transfer), checker(context)).write_folder(
                     target[0], entries, prefix_of(target[1])
@@ -166,6 +181,34 @@ class FileService:
             return
         for block in _skip(tar_blocks(self.files, files, outermost, tag), request.offset):
             yield messages.make("google.protobuf.BytesValue", value=block)
+
+    def _to_store(self, request: Any, context: Context) -> None:
+        """Write what a read means to an object store, each file at its whole path below the URL."""
+        if request.offset:
+            raise InvalidArgument("files that go to a URL are whole: there can be no offset")
+        record, files = self._open(commit_name(request.file.commit), context)
+        found = list(_match(files, request.file.path))
+        if not found and clean_path(request.file.path) != "/":
+            inspect_file(files, request.file.path, record)
+        entries = _entries(files, _outermost(found), request.file.datum)
+        write_objects(request.URL, outgoing_files(self.files, entries), self.outlets, context)
+
+    def _add_url(self, upload: Upload, request: Any, transfer: Transfer | None, context: Context) -> None:
+        url = request.url.URL
+        if _is_local(url):
+            put_local(
+                upload,
+                request.path,
+                url,
+                demand(transfer),
+                checker(context),
+                recursive=request.url.recursive,
+                tag=request.datum,
+            )
+        elif is_object_url(url):
+            put_objects(upload, request, self.outlets, context)
+        else:
+            upload.add(request.path, read_url(url), request.datum)
 
     def InspectFile(self, request: Any, context: Context) -> Any:
         record, files = self._open(commit_name(request.file.commit), context)
@@ -221,28 +264,26 @@ def _target_of(request: Any) -> tuple[str, str, str]:
     return kind, "", ""
 
 
-def _add_url(upload: Upload, request: Any, transfer: Transfer | None, check: Callable[[], None]) -> None:
-    url = request.url.URL
-    if url[: len(SCHEME)].lower() == SCHEME:
-        put_local(
-            upload,
-            request.path,
-            url,
-            demand(transfer),
-            check,
-            recursive=request.url.recursive,
-            tag=request.datum,
+def _is_local(url: str) -> bool:
+    return url[: len(SCHEME)].lower() == SCHEME
+
+
+def _entries(files: FileSet, infos: Iterable[Info], tag: str) -> Iterator[Entry]:
+    """Yield the entries of files and of all below directories."""
+    for each in infos:
+        yield from (
+            files.entries(each.path, tag or None) if each.is_dir else files.file(each.path, tag or None)
         )
-    else:
-        upload.add(request.path, read_url(url), request.datum)
 
 
-def _local_target(method: str, url: str) -> tuple[str, str] | None:
+def _local_target(url: str) -> tuple[str, str] | None:
     """Return path and query of the file:// URL that a read goes to, None if it goes to the caller."""
     if not url:
         return None
-    if url[: len(SCHEME)].lower() != SCHEME:
-        raise Unimplemented(f"{method} to a URL is not implemented by pachlet")
+    if not _is_local(url):
+        raise Unimplemented(
+            f"unrecognized object store: {url.partition(':')[0]}", hint=f"one of {', '.join(OBJECT_STORES)}"
+        )
     return local_path(url)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.check_service import CheckService
+from pachlet.api.egress_service import EgressService
 from pachlet.api.fileset_service import FileSetService
 from pachlet.api.handlers import Context
 from pachlet.api.history_service import HistoryService
@@ -31,6 +32,7 @@ from pachlet.api.names import (
 from pachlet.api.nonces import Nonces
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pickers import pick_project
+from pachlet.egress.outgoing import Outlets
 from pachlet.errors import InvalidArgument, NotFound, Refused, Unimplemented
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
@@ -47,7 +49,7 @@ _ORIGINS = {0: "", 1: "user", 2: "auto"}
 STARTED, READY, FINISHING, FINISHED = 1, 2, 3, 4
 
 
-class PfsService(HistoryService, FileSetService, CheckService):
+class PfsService(HistoryService, FileSetService, CheckService, EgressService):
     """Answers pfs_v2.API."""
 
     def __init__(
@@ -60,8 +62,9 @@ class PfsService(HistoryService, FileSetService, CheckService):
         nonces: Nonces,
         filesets: FileSets,
         cache: Cache,
+        outlets: Outlets,
     ) -> None:
-        super().__init__(database, transactions, files, refuse_pipeline_repo, nonces, filesets)
+        super().__init__(database, transactions, files, refuse_pipeline_repo, nonces, filesets, outlets)
         self.cache = cache
         self.open_transactions = open_transactions
         open_transactions.acts.update(

@@ -1,6 +1,6 @@
 """Read the bytes behind a URL that a client asks the server to put.
 
-Read next: file_service.py (who asks).
+Read next: file_service.py (who asks), object_transfer.py (URLs of object stores).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 
 from pachlet.errors import Refused, Unimplemented
+from pachlet.spec.validate import OBJECT_STORES
 
 _BLOCK = 1 << 20
 _TIMEOUT = 60.0
@@ -21,12 +22,13 @@ def read_url(url: str) -> Iterator[bytes]:
 
     Raises:
         Refused: there is no answer, or it is an error or broken off; the texts begin as upstream's.
-        Unimplemented: the URL is that of an object store.
+        Unimplemented: the URL has another scheme.
     """
     scheme = url.partition(":")[0].lower() if ":" in url else ""
     if scheme not in ("http", "https"):
         raise Unimplemented(
-            f"putting from {scheme or 'a URL without scheme'}:// is not implemented by pachlet"
+            f"putting from {scheme + '://' if scheme else 'a URL without scheme'} is not implemented by pachlet",
+            hint=f"http, https, or one of {', '.join(OBJECT_STORES)}",
         )
     try:
         with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:

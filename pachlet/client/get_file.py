@@ -77,6 +77,13 @@ def download_file(
     return _written_by_server(connection, "GetFile", request, way, advance)[1]
 
 
+def get_to_url(connection: Connection, file: str, url: str) -> None:
+    """Have the server write a file, or all below a folder or that a glob matches, to an object store below a URL."""
+    request = {"file": names.file(connection.project, file), "URL": url}
+    for _ in connection.call(SERVICE, "GetFileTAR", request):
+        pass
+
+
 def resume_file(
     connection: Connection, file: str, destination: Path, *, advance: Advance | None = None
 ) -> int:

@@ -98,12 +98,13 @@ class Bucket:
         self._run(self._put_all(files, done))
 
     def sizes(self) -> Iterator[tuple[str, int]]:
-        """Yield key and size of every object whose key begins with the URL's path, in the order of keys."""
-        folder, _, name = self.url.prefix.rpartition("/")
+        """Yield key and size of every object whose key begins as the URL says, in the order of keys."""
+        beginning = self.url.beginning
+        folder = beginning.rpartition("/")[0]
         try:  # a store lists what lies below a path; that its last name may be only begun is Pachyderm's
             for listed in self._obstore.list(self._store, prefix=folder or None):
                 for each in listed:
-                    if each["path"].startswith(f"{folder}/{name}" if folder else name):
+                    if each["path"].startswith(beginning):
                         yield each["path"], each["size"]
         except Exception as error:
             raise self._explain(error) from None

@@ -36,6 +36,11 @@ class ObjectURL:
     def __str__(self) -> str:
         return self.text.partition("?")[0]
 
+    @property
+    def beginning(self) -> str:
+        """How the keys begin that are meant by all of it; with a slash at its end, it is that folder alone."""
+        return f"{self.prefix}/" if self.prefix and str(self).endswith("/") else self.prefix
+
 
 def is_object_url(url: str) -> bool:
     """Tell whether a URL is that of an object store."""

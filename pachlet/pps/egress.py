@@ -11,7 +11,7 @@ Read next: running.py (who calls), egress_spec.py, ../egress/object_store.py, ..
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,6 +34,7 @@ from pachlet.pps.permits import amount
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.secrets import secret_value, transform_secrets
 from pachlet.pps.states import JobState
+from pachlet.storage.entries import Entry
 from pachlet.storage.fileset import FileSet
 
 _FIRST, _LONGEST = 1.0, 60.0
@@ -44,9 +45,9 @@ _SAY_EVERY = 10.0
 _SECOND = 1_000_000_000
 
 
-def outgoing_files(files: Files, found: FileSet) -> Iterator[Outgoing]:
-    """Yield what is in a commit, in the order of paths; a file that several datums wrote is all of it."""
-    for path, group in itertools.groupby(found.entries(), key=lambda entry: entry.path):
+def outgoing_files(files: Files, entries: Iterable[Entry]) -> Iterator[Outgoing]:
+    """Yield the files that entries in the order of paths are of; one that several datums wrote is all of it."""
+    for path, group in itertools.groupby(entries, key=lambda entry: entry.path):
         contents = [entry.content for entry in group]
 
         def read(contents: Any = contents) -> Iterator[bytes]:
@@ -107,7 +108,7 @@ class Delivery:
             outlets = _with_own(db, self._spec, self._engine.outlets)
         if files.validate(since=self._engine.files.open_finished(base.root if base else None)):
             return  # the commit ends with that as its error, and so does the job
-        found = outgoing_files(self._engine.files, files)
+        found = outgoing_files(self._engine.files, files.entries())
         if store := store_url(self._spec["egress"]):
             url = parse_object_url(store)
             self._say_begin(files, url)

@@ -187,9 +187,12 @@ def _check_s3(pfs: Object) -> None:
 
 
 def _check_egress(egress: Object) -> None:
-    database = egress.get("sql_database")
-    if database is None:
-        return
+    if egress.get("sql_database") is not None:
+        check_database_secret(egress["sql_database"])
+
+
+def check_database_secret(database: Object) -> None:
+    """Raise Refused if an egress to a database does not say where its password is."""
     secret = database.get("secret")
     if secret is None and str(database.get("url")).startswith("sqlite:"):
         return  # a file has no password

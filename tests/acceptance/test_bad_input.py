@@ -153,7 +153,7 @@ def test_no_request_meets_a_bug(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
 
 def test_rpcs_that_are_not_there_say_their_name(connection: Connection) -> None:
-    for service, method in ((PFS, "Egress"), (PPS, "RunLoadTest")):
+    for service, method in ((PPS, "RunLoadTest"), (PPS, "RunLoadTestDefault")):
         with pytest.raises(PachletError, match=f"{method} is not implemented by pachlet$") as refused:
             connection.call(service, method, {})
         assert refused.value.code == "UNIMPLEMENTED"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -11,13 +12,29 @@ from typing import Any
 import pytest
 
 from pachlet import testing
+from pachlet.cli import main
+from pachlet.cli.session import Session
 from pachlet.client import jobs, pipelines, repos, secrets
 from pachlet.client.connection import Connection
 from pachlet.client.logs import get_logs
+from pachlet.client.names import commit, file
 from pachlet.clock import FakeClock
-from pachlet.errors import InvalidArgument, Unimplemented
+from pachlet.errors import InvalidArgument, NotFound, Unavailable, Unimplemented
 from tests.acceptance.server_process import ServerProcess
-from tests.acceptance.words import create, ended, head, job, last_job, pfs_input, put, put_id, shell
+from tests.acceptance.words import (
+    PFS,
+    create,
+    ended,
+    head,
+    job,
+    last_job,
+    modify,
+    pfs_input,
+    put,
+    put_id,
+    shell,
+    tree,
+)
 from tests.object_store import ObjectStore
 
 COPY = "cp -r /pfs/in/. /pfs/out/"
@@ -171,6 +188,90 @@ def wait_for_reason(connection: Connection, pipeline: str) -> Any:
         if "trying again" in line.message:
             break
     return jobs.inspect_job(connection, f"{pipeline}@{id}")
+
+
+# Without a pipeline: the RPC, and URLs.
+
+
+def test_rpc_delivers_a_commit_and_says_how_much(connection: Connection, store: ObjectStore) -> None:
+    url = store.make_bucket("rpc")
+    request = {"commit": commit("default", "in@master"), "object_storage": {"url": f"{url}/x"}}
+    assert connection.call(PFS, "Egress", request).object_storage.bytes_written == 3
+    assert store.files("rpc") == {"x/a": "1", "x/b c/d%.txt": "22"}
+    with pytest.raises(NotFound, match="there is no bucket none"):
+        connection.call(PFS, "Egress", {**request, "object_storage": {"url": "s3://none"}})
+    store.fail = 6  # two files, each as often as it is tried
+    with pytest.raises(Unavailable, match="503"):
+        connection.call(PFS, "Egress", request)
+    with pytest.raises(InvalidArgument, match="egress failed: it has no target"):
+        connection.call(PFS, "Egress", {"commit": request["commit"]})
+
+
+def test_files_are_read_to_a_url(connection: Connection, store: ObjectStore) -> None:
+    url = store.make_bucket("read")
+    for method, path, below in (
+        ("GetFile", "/a", "one"),
+        ("GetFileTAR", "/**", "all"),
+        ("GetFileTAR", "/b*", "some"),
+    ):
+        request = {"file": file("default", f"in@master:{path}"), "URL": f"{url}/{below}"}
+        assert len(b"".join(each.value for each in connection.call(PFS, method, request))) in (0, 1024)
+    assert store.files("read") == {
+        "one/a": "1",
+        "all/a": "1",
+        "all/b c/d%.txt": "22",
+        "some/b c/d%.txt": "22",
+    }
+    for wrong, error, message in (
+        ({"URL": f"{url}/x", "offset": 1}, InvalidArgument, "there can be no offset"),
+        ({"URL": "ftp://host/x"}, Unimplemented, "unrecognized object store: ftp"),
+        ({"URL": "s3://none/x"}, NotFound, "there is no bucket none"),
+    ):
+        with pytest.raises(error, match=message):
+            list(connection.call(PFS, "GetFile", {"file": file("default", "in@master:/a"), **wrong}))
+
+
+def test_objects_are_put(connection: Connection, store: ObjectStore) -> None:
+    url = store.make_bucket("put")
+    large = b"0123456789abcdef" * (1 << 20)
+    for key, content in (("a/1", b"1"), ("a/b/2", b"2"), ("ax", b"3"), ("large", large)):
+        store.client.put_object(Bucket="put", Key=key, Body=content)
+    repos.create_repo(connection, "taken")
+    environ = {"PACHD_ADDRESS": str(connection.address)}
+    session = Session(environ, out=io.StringIO(), err=io.StringIO(), input=io.BytesIO())
+    for words in (
+        ["put", "file", "taken@master:/one", "-f", f"{url}/a/1"],
+        ["put", "file", "taken@master:/all", "-r", "-f", f"{url}/a/"],
+        ["put", "file", "taken@master:/begins", "-r", "-f", f"{url}/a"],
+        ["put", "file", "taken@master:/large", "-f", f"{url}/large"],
+    ):
+        assert main.run(session, words) == 0, session.err
+    expected = {
+        "/all/1": "1",
+        "/all/b/2": "2",
+        "/begins/1": "1",
+        "/begins/b/2": "2",
+        "/begins/x": "3",
+        "/one": "1",
+    }
+    with pytest.raises(NotFound, match="there is no object none in s3://put/none"):
+        modify(connection, "taken@master", from_url("/x", f"{url}/none"))
+    with pytest.raises(NotFound, match="no object of bucket put begins with 'none'"):
+        modify(connection, "taken@master", from_url("/x", f"{url}/none", recursive=True))
+    with pytest.raises(NotFound, match="there is no bucket none"):
+        modify(connection, "taken@master", from_url("/x", "s3://none/x"))
+    with pytest.raises(InvalidArgument, match="s3://put names no object"):
+        modify(connection, "taken@master", from_url("/x", url))
+    assert tree(connection, "taken@master") == {**expected, "/large": large.decode()}
+    assert main.run(session, ["get", "file", "taken@master:/all", "-o", f"{url}/back"]) == 0
+    assert store.get("put", "back/all/b/2") == b"2"
+
+
+def from_url(path: str, url: str, **more: Any) -> dict[str, Any]:
+    return {"add_file": {"path": path, "url": {"URL": url, **more}}}
+
+
+# Large, ended, killed.
 
 
 def test_large_file_is_sent_in_parts_with_bounded_memory(

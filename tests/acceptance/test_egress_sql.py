@@ -19,11 +19,12 @@ from pachlet import testing
 from pachlet.client import jobs, pipelines, repos, secrets
 from pachlet.client.connection import Connection
 from pachlet.client.logs import get_logs
+from pachlet.client.names import commit
 from pachlet.client.put_file import from_bytes, put_file
 from pachlet.clock import FakeClock
 from pachlet.errors import PachletError
 from tests.acceptance.server_process import ServerProcess
-from tests.acceptance.words import create, ended, job, last_job, pfs_input, put, shell
+from tests.acceptance.words import PFS, create, ended, job, last_job, pfs_input, put, shell
 from tests.postgres_server import PASSWORD, Postgres, postgres
 
 COPY = "cp -r /pfs/in/. /pfs/out/"
@@ -222,6 +223,19 @@ def test_socket_of_postgresql_is_a_way_to_it(connection: Connection, server: Pos
         ended(deliver(connection, "local", {"/local/a": "1\n"}, to(url, secret="postgres")))[0] == "SUCCESS"
     )
     assert server.run("SELECT * FROM local") == [[1]]
+
+
+def test_rpc_fills_tables_and_counts_rows(connection: Connection, folder: Path) -> None:
+    query(folder / "rpc.db", "CREATE TABLE t (n integer)")
+    repos.create_repo(connection, "rpc")
+    put(connection, "rpc@master", {"/t/a": "1\n2\n", "/t/b": "3"})
+    target = to("sqlite:///rpc.db")["sql_database"]
+    request = {"commit": commit("default", "rpc@master"), "sql_database": target}
+    rows = connection.call(PFS, "Egress", request).sql_database.rows_written
+    assert dict(rows) == {"t": 3}
+    assert query(folder / "rpc.db", "SELECT * FROM t ORDER BY n") == [(1,), (2,), (3,)]
+    with pytest.raises(PachletError, match=r"egress.sql_database.secret is required"):
+        connection.call(PFS, "Egress", {**request, "sql_database": {**target, "url": "postgresql://u@h/d"}})
 
 
 def test_database_that_is_not_there_yet_is_asked_again(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_url_that_fails_leaves_nothing(repo: Connection, web: str) -> None:
         with pytest.raises(PachletError, match=r"error retrieving content") as refused:
             modify(repo, A, from_url("/x", url))
         assert refused.value.code != "INTERNAL"
-    for url in ("s3://bucket/x", "x"):
+    for url in ("ftp://host/x", "x"):
         with pytest.raises(Unimplemented, match="not implemented by pachlet"):
             modify(repo, A, from_url("/x", url))
     with pytest.raises(NotFound):

@@ -210,5 +210,3 @@ def test_what_is_switched_off_says_so(connection: Connection) -> None:
     for service in (PFS, "pps_v2.API"):
         with pytest.raises(Unimplemented, match=r"^the auth service is not activated$"):
             connection.call(service, "ActivateAuth", {})
-    with pytest.raises(Unimplemented, match="Egress is not implemented by pachlet"):
-        connection.call(PFS, "Egress", {})

@@ -1,5 +1,7 @@
 """get file: the bytes of one file to the output or to disk; with -r a folder, or all that a glob matches.
 
+With the URL of an object store as its output, the server writes there what is got, at its whole path below the URL.
+
 Read next: pachlet/client/get_file.py.
 """
 
@@ -22,7 +24,11 @@ from pachlet.errors import Usage
 def get_file_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="repo@branch-or-commit:path")
     parser.add_argument(
-        "-o", "--output", default="", metavar="PATH", help="where to write (default: the output)"
+        "-o",
+        "--output",
+        default="",
+        metavar="PATH",
+        help="where to write, also s3://bucket/path (default: the output)",
     )
     parser.add_argument(
         "-r", "--recursive", action="store_true", help="get a folder, or all that a glob matches"
@@ -37,7 +43,9 @@ def get_file_arguments(parser: ArgumentParser) -> None:
 
 def get_file(session: Session, arguments: Namespace) -> None:
     connection = session.connection
-    if arguments.recursive:
+    if "://" in arguments.output:
+        client.get_to_url(connection, arguments.file, arguments.output)
+    elif arguments.recursive:
         if not arguments.output:
             raise Usage(
                 "an output path needs to be specified when using the --recursive flag", hint="add -o FOLDER"
