@@ -27,6 +27,7 @@ from pachlet.api.admission import THREADS, Admission
 from pachlet.api.chunk_door import ChunkDoor
 from pachlet.api.debug_service import DebugService
 from pachlet.api.handlers import make_handlers
+from pachlet.api.lineage_service import LineageService
 from pachlet.api.listing_service import ListingService
 from pachlet.api.local_service import LocalFilesService
 from pachlet.api.metadata_service import MetadataService
@@ -230,6 +231,7 @@ class Server:
             "debug_v2.Debug": DebugService(self._database),
             "storage.Fileset": StorageFilesetService(files, filesets, self._chunk_door),
             "pachlet.v1.Datums": PlanningService(engine),
+            "pachlet.v1.Lineage": LineageService(self._database, files),
             "pachlet.v1.Listing": ListingService(pfs),
             "pachlet.v1.Server": ServerService(self._runner, engine.workers),
             "pachlet.v1.LocalFiles": LocalFilesService(nonces),

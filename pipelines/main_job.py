@@ -23,11 +23,13 @@ from typing import Any
 from pachlet.cli.code import code_under
 from pachlet.cli.progress import Progress
 from pachlet.cli.verbs.apply import spec_files
-from pachlet.client import files, logs, projects, provenance, repos, watch
+from pachlet.client import files, logs, projects, repos, watch
 from pachlet.client.apply import Applied, apply_specs
 from pachlet.client.cluster import describe
 from pachlet.client.connection import Connection
 from pachlet.client.get_file import get_bytes, get_folder
+from pachlet.client.lineage.asking import trace
+from pachlet.client.lineage.text import tree
 from pachlet.client.put_file import FromDisk, Nothing, put_file
 from pachlet.client.running import find_server
 from pachlet.client.watch import Outcome
@@ -303,7 +305,7 @@ def show_results(crypto: Connection, iris: Connection, output: Path, progress: P
         progress.line(f"  {info.file.path}: {', '.join(named)}")
     model = pick_model(crypto)
     progress.line(f"\nwhere crypto/{model} comes from:")
-    for line in provenance.tree(provenance.trace(crypto, model)):
+    for line in tree(trace(crypto, model)):
         progress.line("  " + line)
 
 

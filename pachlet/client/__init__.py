@@ -7,5 +7,5 @@ environment, prints or knows the engine.
 
 Read in this order: connection.py, names.py, context.py, then the verbs: projects.py, repos.py, branches.py,
 commits.py, transactions.py, metadata.py, files.py, put_file.py, get_file.py, pipelines.py, jobs.py,
-watch.py, datums.py, logs.py, cluster.py; last what is built from them: apply.py, provenance.py, importing/.
+watch.py, datums.py, logs.py, cluster.py; last what is built from them: apply.py, lineage/, importing/.
 """

@@ -1,6 +1,6 @@
 """Inspect and list datums, of a job or of a spec that has not run.
 
-Read next: provenance.py (from a file to the datum that made it), pachlet/pps/datums.py (where datums come
+Read next: lineage/ (from a file to the datum that made it), pachlet/pps/datums.py (where datums come
 from).
 """
 

@@ -4,7 +4,7 @@ All that Pachyderm's own RPCs tell is read from them, of any server: the job bef
 both, its files' hashes, the salts and inputs of both versions. What they do not tell (the policy of skipping, the code
 that a job found, what an update asked to be run again) a pachlet server has remembered (pachlet.v1.Datums).
 
-Read next: pachlet/pps/skipping.py (the rule), datum_search.py, provenance.py (what a file was made from).
+Read next: pachlet/pps/skipping.py (the rule), datum_search.py, lineage/ (what a file was made of).
 """
 
 from __future__ import annotations

@@ -292,9 +292,7 @@ def test_apply_and_trace_follow_data_and_code(ok: Type, tmp_path: Path) -> None:
     assert lines[0] == f"default/second@{head}:/a"
     assert re.match(r"└─ datum [0-9a-f]{12} of default/second version 1", lines[1])
     assert any("the machine's own programs" in line for line in lines)
-    assert re.search(r"default/images@[0-9a-f]{32}:/a \(put by a user, hash [0-9a-f]{12}\)", lines[-1])
-    as_data = json.loads(ok("trace", "second@master:/a", "-o", "json").out)
-    assert as_data["made_by"][0]["inputs"][0]["made_by"][0]["inputs"][0]["path"] == "/a"
+    assert re.search(r"default/images@[0-9a-f]{32}:/a \(put by \S+ from .*, hash [0-9a-f]{12}\)", lines[-1])
 
 
 def test_output_nobody_reads_ends_quietly(ok: Type, environ: dict[str, str], tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pachlet.cli.session import Session
 from pachlet.client import repos
 from pachlet.client.connection import Connection
 from pachlet.client.get_file import get_bytes
-from pachlet.client.provenance import trace
+from pachlet.client.lineage.asking import trace
 from pachlet.client.put_file import from_bytes, put_file
 from pachlet.client.watch import wait_until_idle
 
@@ -99,12 +99,13 @@ def test_changed_line_redoes_its_stage_and_what_differs_downstream(
     assert get_bytes(connection, "second@master:/a") == b"CHERRY"
 
     # Provenance tells what happened: /b was kept, since it would be made of the same bytes again.
-    changed, kept = (trace(connection, f"second@master:{path}").made_by[0] for path in ("/a", "/b"))
-    assert changed.job != kept.job
-    assert changed.inputs[0].hash != kept.inputs[0].hash
-    now, before = (made.inputs[0].made_by[0] for made in (changed, kept))
-    assert (now.version, before.version) == (2, 1)
-    assert now.image.digest != before.image.digest
+    graphs = [trace(connection, f"second@master:{path}") for path in ("/a", "/b")]
+    changed, kept = ({run.pipeline: run for run in graph.runs} for graph in graphs)
+    assert changed["second"].job != kept["second"].job
+    read = [graph.files_of(graph.runs_of(graph.root)[0])[0].hash for graph in graphs]
+    assert read[0] != read[1]
+    assert (changed["first"].version, kept["first"].version) == (2, 1)
+    assert changed["first"].digest != kept["first"].digest
 
 
 def test_line_changed_back_after_new_data_came_is_noticed(connection: Connection, code: Path) -> None:

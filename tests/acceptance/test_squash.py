@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from pachlet.client import branches, commits, jobs, pipelines, provenance, repos
+from pachlet.client import branches, commits, jobs, pipelines, repos
 from pachlet.client.connection import Connection
+from pachlet.client.lineage.asking import trace
+from pachlet.client.lineage.text import tree as drawing
 from pachlet.client.names import commit
 from pachlet.errors import NotFound, PachletError, Refused
 from tests.acceptance.words import (
@@ -276,7 +278,7 @@ def test_job_goes_with_its_commits_and_later_ones_still_skip(connection: Connect
     made = [put_id(connection, "a@master", {f"/{number}": number}) for number in "23"]
     assert ended(last_job(connection, "copy")) == ("SUCCESS", 1, 2, 0, 3)
     squash(connection, made[0])
-    told = "\n".join(provenance.tree(provenance.trace(connection, "copy@master:/2")))
+    told = "\n".join(drawing(trace(connection, "copy@master:/2")))
     assert f"job   {made[0]}" in told
     assert "alpine" in told
     assert f"a@{made[0]}:/2 (deleted since)" in told
