@@ -38,7 +38,7 @@ soak: .venv/ready .venvs/ready  ## long kills, load and fuzzing
 	$(PYTEST) -m soak
 	$(PYTEST) --hypothesis-profile=soak tests/properties
 
-bench: .venv/ready .venvs/ready  ## one large file, many small ones, growth, an incremental pipeline, how soon new data starts a step, many pipelines, the main job; DATA=dir for real prices
+bench: .venv/ready .venvs/ready  ## one large file, many small ones, growth, an incremental pipeline, how soon new data starts a step, many pipelines, lineage, the main job; DATA=dir for real prices
 	$(BIN)/python -m benchmarks.put_get
 	$(BIN)/python -m benchmarks.small_files
 	$(BIN)/python -m benchmarks.growth
@@ -46,6 +46,7 @@ bench: .venv/ready .venvs/ready  ## one large file, many small ones, growth, an 
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.listing_pps
 	$(BIN)/python -m benchmarks.many_pipelines
+	$(BIN)/python -m benchmarks.trace
 	$(BIN)/python -m benchmarks.main_job $(if $(DATA),--data "$(DATA)")
 
 docs: .venv/ready  ## make the pages that are made from the code
