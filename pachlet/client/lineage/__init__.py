@@ -3,5 +3,5 @@
     file -> datum -> job, pipeline version, spec commit, code -> files -> ...
 
 Read in this order: graph.py (what is found), asking.py (a pachlet server tells it in one answer), walking.py (any other
-is asked datum by datum), text.py and openlineage.py (how it is shown).
+is asked datum by datum), text.py and openlineage.py (how it is shown), blame.py (what differs between two).
 """
