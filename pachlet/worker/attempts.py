@@ -50,6 +50,8 @@ class Place:
     sandboxed: bool
     server: str = ""
     shown: Mapping[str, Path] = field(default_factory=dict)
+    roots: Path = field(kw_only=True)
+    """Where the places of roots are kept (machine.py)."""
 
     @cached_property
     def pfs(self) -> Path:
@@ -68,7 +70,7 @@ class Place:
         for shown, folder in self._places:
             if path == shown or path.startswith(f"{shown}/"):
                 return Path(f"{folder}{path[len(shown) :]}")
-        return self.folder / "root" / path.lstrip("/") if self.sandboxed else None
+        return Path(f"{self._root.at}{path}") if self.sandboxed else None
 
     @cached_property
     def _places(self) -> list[tuple[str, str]]:
@@ -173,7 +175,7 @@ class Place:
         self.tmp.mkdir(exist_ok=True)
         self.tmp.chmod(0o1777)
         return make_root(
-            self.folder / "root",
+            self.roots,
             self.prepared.files,
             shown,
             self.pfs,

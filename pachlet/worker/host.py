@@ -10,9 +10,11 @@ Read next: images.py (the other kind), sandbox.py (which parts of the machine a 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 
 from pachlet.worker.interface import Image
@@ -20,20 +22,14 @@ from pachlet.worker.interface import Image
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The folders in which a step's commands are looked for, as in the images of the common distributions."""
 
+_RELEASE = "/etc/os-release"
 _PACKAGE_LISTS = ("/var/lib/dpkg/status", "/var/lib/rpm/rpmdb.sqlite", "/lib/apk/db/installed")
 
 
 def host_image(reference: str) -> Image:
     """Return what this machine offers in place of the image `reference`."""
-    name = _os_name()
-    facts = {
-        "runner": "process",
-        "os": name,
-        "machine": platform.machine(),
-        "os_release": _sha256(Path("/etc/os-release")),
-        "packages": "".join(_sha256(Path(path)) for path in _PACKAGE_LISTS),
-        "programs": hashlib.sha256("\n".join(_programs()).encode()).hexdigest(),
-    }
+    facts = dict(_facts(tuple(map(_stamp, [_RELEASE, *_PACKAGE_LISTS, *PATH.split(":")]))))
+    name = facts["os"]
     digest = hashlib.sha256(repr(sorted(facts.items())).encode()).hexdigest()
     return Image(
         reference=reference,
@@ -45,6 +41,28 @@ def host_image(reference: str) -> Image:
             f"({name}), read-only, not in that image"
         ),
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _facts(stamps: tuple[object, ...]) -> Mapping[str, str]:
+    """Return what is known of this machine; each job asks, and it is looked at again when the stamps are others."""
+    return {
+        "runner": "process",
+        "os": _os_name(),
+        "machine": platform.machine(),
+        "os_release": _sha256(Path(_RELEASE)),
+        "packages": "".join(_sha256(Path(path)) for path in _PACKAGE_LISTS),
+        "programs": hashlib.sha256("\n".join(_programs()).encode()).hexdigest(),
+    }
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """Return what changes when a file is written, or a name is made or removed in a folder."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _os_name() -> str:

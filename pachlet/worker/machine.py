@@ -10,8 +10,12 @@ Read next: sandbox.py (how the parts are put together).
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import os
 import posixpath
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -50,7 +54,8 @@ def make_root(
 ) -> Root:
     """Return the root for a session: the machine's parts, an image's `files` and the datum's `pfs`.
 
-    The places for all these are made in the folder `at`. `shown` are folders that keep their path (an
+    The places for all these are made in a folder in `at`, once for all roots that have the same ones: nothing is ever
+    written there. `shown` are folders that keep their path (an
     interpreter, an environment), `extra` what is seen at the path that is its key; `ids` is who the step seems to
     be, the server's own user if None. `tmp` is shown as /tmp, which is in memory if None. What is in memory may hold
     `memory` bytes. `secrets` are the paths of files.
@@ -69,16 +74,11 @@ def make_root(
     binds += [(source, target) for target, source in added.items() if not target.startswith("/tmp/")]
     binds.append((str(pfs), "/pfs"))
     places = _places_of(secrets, [target for _, target in binds])
-    for folder in ("/tmp", "/dev/shm", "/proc", "/var", *places):
-        Path(f"{at}{folder}").mkdir(parents=True, exist_ok=True)
-    for source, target in binds:
-        _make_place(Path(source), Path(f"{at}{target}"))
-    for text, path in links:
-        Path(f"{at}{path}").parent.mkdir(parents=True, exist_ok=True)
-        Path(f"{at}{path}").symlink_to(text)
+    folders = ["/tmp", "/dev/shm", "/proc", "/var", *places]
+    found = _make_places(at, folders, [(target, os.path.isdir(source)) for source, target in binds], links)
     uid, gid = ids or (os.geteuid(), os.getegid())
     return Root(
-        at=str(at),
+        at=found,
         binds=binds,
         below_tmp=[
             *((folder, folder) for folder in kept if folder.startswith("/tmp/")),
@@ -110,13 +110,33 @@ def _places_of(secrets: Iterable[str], shown: list[str]) -> list[str]:
     return [folder for folder in folders if not folder.startswith("/tmp/")]
 
 
-def _make_place(source: Path, target: Path) -> None:
-    """Make the empty folder or file that `source` is shown on."""
-    if source.is_dir():
-        target.mkdir(parents=True, exist_ok=True)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.touch()
+def _make_places(
+    at: Path, folders: list[str], places: list[tuple[str, bool]], links: list[tuple[str, str]]
+) -> str:
+    """Return a folder in `at` with `folders`, empty files or (True) folders for `places`, and `links` (text, path)."""
+    key = hashlib.sha256(json.dumps([folders, places, links]).encode()).hexdigest()[:24]
+    made = f"{at}/{key}"
+    if os.path.isdir(made):
+        return made
+    at.mkdir(parents=True, exist_ok=True)
+    new = tempfile.mkdtemp(prefix=".new-", dir=at)
+    os.chmod(new, 0o755)
+    for path in folders:
+        os.makedirs(f"{new}{path}", exist_ok=True)
+    for path, is_folder in places:
+        if is_folder:
+            os.makedirs(f"{new}{path}", exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(f"{new}{path}"), exist_ok=True)
+            open(f"{new}{path}", "a").close()
+    for text, path in links:
+        os.makedirs(os.path.dirname(f"{new}{path}"), exist_ok=True)
+        os.symlink(text, f"{new}{path}")
+    try:
+        os.rename(new, made)
+    except OSError:  # another was faster
+        shutil.rmtree(new)
+    return made
 
 
 @functools.cache

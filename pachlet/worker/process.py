@@ -109,7 +109,16 @@ class ProcessRunner:
         folder = folder.resolve()
         volume = make_volume() if transform.memory_volume else folder
         place = Place(
-            prepared, transform, folder, volume, dict(environ), network, not problem, server, dict(shown)
+            prepared,
+            transform,
+            folder,
+            volume,
+            dict(environ),
+            network,
+            not problem,
+            server,
+            dict(shown),
+            roots=self._envs / "roots",
         )
         return ProcessSession(place, self._launcher)
 

@@ -24,7 +24,7 @@ from pachlet.worker.layout import Layout
 
 IDLE_SECONDS = 300.0
 """An unused session is kept so long."""
-IDLE_EACH = 40
+IDLE_EACH = 64
 """So many unused sessions are kept for each worker at most."""
 IDLE_WITH_CODE_EACH = 8
 """So many of them at most hold a process of the user's."""

@@ -87,7 +87,18 @@ class ContainerRunner:
     ) -> Session:
         folder = folder.resolve()
         volume = make_volume() if transform.memory_volume else folder
-        place = Place(prepared, transform, folder, volume, dict(environ), network, True, server, dict(shown))
+        place = Place(
+            prepared,
+            transform,
+            folder,
+            volume,
+            dict(environ),
+            network,
+            True,
+            server,
+            dict(shown),
+            roots=folder / "roots",
+        )
         folder.mkdir(parents=True, exist_ok=True)
         box = Box(self.engine, prepared.provenance["image_id"], place, self._owner)
         return ContainerSession(place, ContainerLauncher(box))
