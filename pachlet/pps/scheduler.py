@@ -5,18 +5,14 @@ the one before. The scheduler looks at the database after every change and keeps
 needs no recovery of its own. Changes may come by the hundred in a second, so a look reads no more than it must, and
 when hundreds of pipelines are busy it rests between two looks in proportion to what one takes.
 
-Read next: runs.py (what is started), running.py.
+Read next: keeping.py (when it looks), runs.py (what is started), running.py.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Mapping
 
-from pachlet.errors import NotFound
-from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
@@ -24,11 +20,11 @@ from pachlet.pfs.records import CommitRecord
 from pachlet.pps import jobs
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import JobRecord
+from pachlet.pps.keeping import keep_looking
 from pachlet.pps.pipelines import get_pipeline
 from pachlet.pps.runs import Kind, MakeRun, Run, kind_of
 from pachlet.pps.states import JobState
 
-log = logging.getLogger(__name__)
 _REST = 4
 """The scheduler rests this many times as long as a look has taken, so looking never takes more than a fifth."""
 
@@ -40,7 +36,12 @@ class Scheduler:
         self._engine = engine
         self._runs = runs
         self._active: dict[int, Run] = {}
-        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._thread = threading.Thread(
+            target=keep_looking,
+            args=(engine.database.changes, self._look, "the scheduler", _REST),
+            name="scheduler",
+            daemon=True,
+        )
 
     def start(self) -> None:
         """Start looking for jobs."""
@@ -54,27 +55,6 @@ class Scheduler:
             run.cancel("the server stops")
         for run in self._active.values():
             run.join()
-
-    def _run(self) -> None:
-        changes = self._engine.database.changes
-        while True:
-            seen, began = changes.count, time.monotonic()
-            try:
-                is_well = self._try_to_look()
-                changes.rest(_REST * (time.monotonic() - began))
-                changes.wait(seen, timeout=None if is_well else 5)
-            except Closed:
-                return
-
-    def _try_to_look(self) -> bool:
-        try:
-            self._look()
-        except NotFound:
-            pass  # deleted between two looks at it, which is a change: another look follows
-        except Exception:
-            log.exception("the scheduler met an error; this is a bug of pachlet")
-            return False
-        return True
 
     def _look(self) -> None:
         for key in [key for key, run in self._active.items() if not run.is_alive()]:

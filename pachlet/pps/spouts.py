@@ -20,9 +20,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from pachlet.errors import NotFound, PachletError
+from pachlet.errors import PachletError
 from pachlet.metadb.changes import Closed
 from pachlet.pps.engine import Engine
+from pachlet.pps.keeping import keep_looking
 from pachlet.pps.logbook import Source
 from pachlet.pps.permits import is_denied_network
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
@@ -43,7 +44,12 @@ class Spouts:
         self._engine = engine
         self._services = services
         self._running: dict[int, SpoutRun] = {}
-        self._thread = threading.Thread(target=self._run, name="spouts", daemon=True)
+        self._thread = threading.Thread(
+            target=keep_looking,
+            args=(engine.database.changes, self._look, "the keeper of spouts"),
+            name="spouts",
+            daemon=True,
+        )
 
     def start(self) -> None:
         """Start looking for spouts."""
@@ -56,21 +62,6 @@ class Spouts:
             run.stop("the server stops")
         for run in self._running.values():
             run.join()
-
-    def _run(self) -> None:
-        changes = self._engine.database.changes
-        while True:
-            seen = changes.count
-            try:
-                self._look()
-            except NotFound:
-                continue  # deleted between two looks at it
-            except Exception:
-                log.exception("the keeper of spouts met an error; this is a bug of pachlet")
-            try:
-                changes.wait(seen)
-            except Closed:
-                return
 
     def _look(self) -> None:
         with self._engine.database.read() as db:

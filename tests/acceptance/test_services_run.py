@@ -261,11 +261,16 @@ def test_services_must_have_a_single_datum(repo: Connection) -> None:
 
 def test_a_service_reaches_the_server_and_not_the_world(repo: Connection) -> None:
     code = (
-        "import subprocess; print(subprocess.getoutput('pachctl list repo | grep -o default.*in'), flush=True)"
+        "import socket, subprocess; "
+        "print(subprocess.getoutput('pachctl list repo | grep -o \"default *in\"'), socket.if_nameindex(), flush=True)"
         + SERVE
     )
     pipelines.create_pipeline(repo, service(code=code))
-    printed(repo, "default")
+    client = serving(repo)
+    assert get(client) == "one"
+    client.close()
+    said = [each.message for each in repo.call(PPS, "GetLogs", {"pipeline": {"name": "s"}}) if each.user]
+    assert said == ["default in [(1, 'lo')]"]  # it knows the repo, and has no interface but its own
 
 
 def test_a_port_that_is_taken_is_named_and_tried_again(repo: Connection) -> None:

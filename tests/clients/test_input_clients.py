@@ -26,6 +26,7 @@ TEXTS = {
 
 def check(seen: dict[str, Any]) -> None:
     assert seen.pop("planned") == ["/1 /1_x", "/1 /1_y"]
+    assert seen.keys() | {"with_model"} == TEXTS.keys()  # reference: the older client has no word for it
     for name, (state, processed, datums, texts) in seen.items():
         expected = sorted(TEXTS[name])
         assert (state, processed, datums, texts) == ("JOB_SUCCESS", len(expected), len(expected), expected), (
