@@ -11,7 +11,9 @@ Read next: server.py.
 
 from __future__ import annotations
 
+import configparser
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +90,29 @@ def runtime_folder() -> str:
 
 
 def egress_environ() -> dict[str, str]:
-    """Return the variables by which clients of object stores find credentials and endpoints, with Pachyderm's own."""
+    """Return the variables by which clients of object stores find credentials and endpoints, with Pachyderm's own.
+
+    Without keys in the environment, those of the user's `~/.aws` stand for them, as in Amazon's own programs.
+    """
     begins, names = ("AWS_", "GOOGLE_", "AZURE_", "MINIO_"), ("CUSTOM_ENDPOINT", "DISABLE_SSL")
-    return {key: value for key, value in os.environ.items() if key.startswith(begins) or key in names}
+    found = {key: value for key, value in os.environ.items() if key.startswith(begins) or key in names}
+    return found if "AWS_ACCESS_KEY_ID" in found else {**_aws_files(found), **found}
+
+
+def _aws_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the files of Amazon's programs say, as the variables that would say the same."""
+    folder, profile = Path.home() / ".aws", environ.get("AWS_PROFILE", "default")
+    parser = configparser.RawConfigParser()
+    found: dict[str, str] = {}
+    for variable, name, section in (
+        ("AWS_CONFIG_FILE", "config", profile if profile == "default" else f"profile {profile}"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "credentials", profile),
+    ):
+        try:
+            parser.read(environ.get(variable) or folder / name)
+        except (configparser.Error, UnicodeDecodeError, OSError):
+            continue  # not a file of theirs; who needs it is told that there are no credentials
+        if parser.has_section(section):
+            found |= dict(parser.items(section))
+    known = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token", "region", "endpoint_url")
+    return {f"AWS_{key.upper().removeprefix('AWS_')}": found[key] for key in known if key in found}

@@ -158,8 +158,6 @@ class Bucket:
                 chunk_size=part,
                 max_concurrency=max(1, min(_PARTS_AT_A_TIME, _BUDGET // part - 1)),
             )
-        except Halted:
-            raise
         except Exception as error:
             raise self._explain(error, file.path) from None
 
@@ -187,7 +185,8 @@ class Bucket:
 
     def _explain(self, error: Exception, path: str = "") -> Exception:
         """Return what is to be said of an error of the store."""
-        if isinstance(error, PachletError | Halted):
+        is_told = isinstance(error, OSError | ValueError) or type(error).__module__.startswith("obstore")
+        if isinstance(error, PachletError) or not is_told:
             return error
         text = _short(error)
         what = f"{self.url}" + (f" did not take {path}" if path else "")

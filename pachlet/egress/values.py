@@ -31,7 +31,8 @@ def converter(alchemy: Any, kind: str, type: Any) -> Convert:
     if isinstance(type, types.Boolean):
         return _boolean
     if isinstance(type, types.Integer):
-        return _integer
+        # A boolean of MySQL's is an integer of one digit.
+        return _digit if kind == "mysql" and getattr(type, "display_width", None) == 1 else _integer
     if isinstance(type, types.Numeric | types.Float):
         return _number
     if isinstance(type, types.DateTime | types.Date | types.Time):
@@ -56,6 +57,10 @@ def _integer(value: Any) -> int | str:
     if not isinstance(value, bool) and _INTEGER.fullmatch(str(value)):
         return str(value) if len(str(value)) > 18 else int(value)
     raise ValueError(f"{_show(value)} is no integer")
+
+
+def _digit(value: Any) -> int | str:
+    return int(_boolean(value)) if str(value) in _TRUE + _FALSE else _integer(value)
 
 
 def _number(value: Any) -> str:
@@ -117,7 +122,9 @@ def _bytes(value: Any) -> bytes:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, dict | list | bytes):
+    if isinstance(value, dict | list):
+        return _json(value)
+    if isinstance(value, bytes):
         raise ValueError(f"{_show(value)} is no text")
     return str(value)
 
