@@ -9,13 +9,16 @@ BIN = .venv/bin
 PYTEST = $(BIN)/pytest -n auto --dist worksteal
 LINTED = pachlet steps pipelines data images tests benchmarks docs
 
-.PHONY: help run stop test check lint types soak bench docs images clean
+.PHONY: help run verify stop test check lint types soak bench docs images clean
 
 help:  ## say what each verb does
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/ready  ## run the main job on the embedded engine; DATA=dir takes price files of your own, RUNNER=container runs steps in containers
 	@$(BIN)/python -m pipelines.main_job --data-dir "$(DATA_DIR)" --port $(PORT) --runner $(RUNNER) $(if $(DATA),--data "$(DATA)")
+
+verify: .venv/ready  ## run all that `make run` made once more, and compare every file with what is stored
+	@$(BIN)/python -m pipelines.verify --data-dir "$(DATA_DIR)" --port $(PORT) --runner $(RUNNER)
 
 stop: .venv/ready  ## stop the server that `make run` left running
 	@$(BIN)/pachlet stop --data-dir "$(DATA_DIR)"

@@ -37,6 +37,7 @@ from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pfs_service import PfsService
 from pachlet.api.planning_service import PlanningService
 from pachlet.api.pps_service import PpsService
+from pachlet.api.proof_service import ProofService
 from pachlet.api.server_log import ServerLog
 from pachlet.api.server_service import ServerService
 from pachlet.api.small_services import (
@@ -233,6 +234,7 @@ class Server:
             "pachlet.v1.Datums": PlanningService(engine),
             "pachlet.v1.Lineage": LineageService(self._database, files),
             "pachlet.v1.Listing": ListingService(pfs),
+            "pachlet.v1.Proofs": ProofService(engine),
             "pachlet.v1.Server": ServerService(self._runner, engine.workers),
             "pachlet.v1.LocalFiles": LocalFilesService(nonces),
             "pachlet.v1.Work": WorkService(desk, self._paths.code),

@@ -72,9 +72,9 @@ def main() -> int:
         return 130
 
 
-def complain(what: str, following: str) -> int:
+def complain(what: str, following: str, verb: str = "make run") -> int:
     """Say what went wrong and what to do next; return the exit status."""
-    print(f"make run: {what}" + (f"\n  next: {following}" if following else ""), file=sys.stderr)
+    print(f"{verb}: {what}" + (f"\n  next: {following}" if following else ""), file=sys.stderr)
     return 1
 
 

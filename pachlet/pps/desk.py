@@ -6,7 +6,7 @@ Read next: local_head.py and api/work_service.py (who calls), recording.py (what
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 
 from pachlet.pfs.files import Files
@@ -17,7 +17,7 @@ from pachlet.pps.planning import PlannedDatum
 from pachlet.pps.recording import Recorder, Settled
 from pachlet.storage.chunks import ChunkWriter
 from pachlet.storage.content import Content
-from pachlet.worker.head import InputFile, Lease, Result, Task
+from pachlet.worker.head import InputFile, Lease, Output, Result, Task
 
 
 class Desk:
@@ -78,6 +78,19 @@ class Desk:
         """Have a datum recorded that the lease table gives to nobody any more; it wrote nothing."""
         inputs = input_files(offer.inputs, planned.datum)
         self._recorder.add(Settled(offer, planned, result, inputs, [], 0.0, self.files.store.writer()))
+
+    def prove(self, token: str, datum: str, result: Result, outputs: Sequence[tuple[str, Output]]) -> None:
+        """Hand a datum of a proof to it; nothing is stored or recorded.
+
+        Raises:
+            LeaseLost: the lease is void, or the datum is settled already.
+        """
+        inputs = self.inputs(token, datum)
+        held, planned = self.leases.find(token, datum)
+        assert held.offer.proof is not None, "the datums of jobs are recorded"
+        held.offer.proof.settle(planned, result, inputs, outputs)
+        self.leases.claim(token, datum)
+        self.leases.recorded(held.offer, 1)
 
 
 def source_of(held: Held, datum: str, worker: str) -> Source:

@@ -24,8 +24,9 @@ import secrets
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from pachlet.clock import Clock
 from pachlet.metadb.changes import Closed
@@ -36,7 +37,7 @@ from pachlet.pps.jobs import JobRecord
 from pachlet.pps.logbook import AttemptLog, Source
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.planning import PlannedDatum
-from pachlet.worker.head import Hold, LeaseLost, NoMoreWork, Work
+from pachlet.worker.head import Hold, LeaseLost, NoMoreWork, Output, Result, Work
 from pachlet.worker.interface import Prepared
 
 _NANOS = 1_000_000_000
@@ -46,11 +47,29 @@ MOST_LOST = 3
 """So many workers may be lost with a datum in hand before it is given up, or as many as its tries if they are more."""
 
 
+class Proof(Protocol):
+    """Takes what comes of datums that are run to compare it with what is stored; of them nothing is recorded."""
+
+    def settle(
+        self,
+        planned: PlannedDatum,
+        result: Result,
+        inputs: Sequence[Found],
+        outputs: Sequence[tuple[str, Output]],
+    ) -> None:
+        """Take how a datum ended, and what it wrote; called by the worker that ran it.
+
+        Raises:
+            Refused: a file can't be read any more, or is none now.
+        """
+
+
 @dataclass(eq=False)
 class Offer:
-    """What is left to do of a job."""
+    """What is left to do of a job, or to be proved of it."""
 
     job: JobRecord
+    """Its key tells the offer from all others; that of a proof is below zero."""
     pipeline: PipelineRecord
     work: Work
     prepared: Prepared
@@ -65,6 +84,9 @@ class Offer:
     """Called once if it can't go on; nothing is recorded after that."""
     memory: int = 0
     """Bytes that one worker asks for."""
+    proof: Proof | None = None
+    """Where the datums go instead of being recorded. Jobs go before proofs, and only the server's own workers have
+    those: what they give is to be compared on the machine whose store it is compared with."""
     left: int = 0
     """How many datums are not recorded."""
     workers: int = 0
@@ -369,13 +391,13 @@ class Leases:
     def _next(self, worker: str, refuses: Callable[[Work], str], *, is_own: bool) -> Offer | None:
         fit = []
         for each in self._offers.values():
-            if each.wants_workers and worker not in each.refused_by:
+            if each.wants_workers and worker not in each.refused_by and (is_own or each.proof is None):
                 if why := refuses(each.work):
                     each.refused_by[worker] = why
                 else:
                     fit.append(each)
         free = self._free() if is_own else self._memory
-        for each in sorted(fit, key=lambda each: (each.workers, each.served)):
+        for each in sorted(fit, key=_turn):
             if each.memory <= free:
                 return each
             free = 0  # whoever asks for some waits behind it, so that its turn comes
@@ -402,11 +424,7 @@ class Leases:
     def _should_yield(self, held: Held) -> bool:
         if self._waiting or time.monotonic() - held.began < SLICE:
             return False
-        mine = held.offer.workers
-        return any(each.wants_workers and each.workers < mine for each in self._others(held.offer))
-
-    def _others(self, offer: Offer) -> Iterable[Offer]:
-        return (each for each in self._offers.values() if each is not offer)
+        return any(each.wants_workers and _goes_before(each, held.offer) for each in self._offers.values())
 
     def _expire(self) -> None:
         """End the leases whose time is over."""
@@ -442,3 +460,17 @@ class Leases:
             self._is_watching = False
             self._expire()
             self._watch()
+
+
+def _goes_before(other: Offer, mine: Offer) -> bool:
+    """Tell whether a worker of one offer better turns to another."""
+    if (other.proof is None) != (mine.proof is None):
+        return other.proof is None
+    return mine.proof is None and other is not mine and other.workers < mine.workers
+
+
+def _turn(offer: Offer) -> tuple[bool, int, int]:
+    """Return what sorts offers by whose turn it is; proofs one after the other, as their sessions don't stay warm."""
+    if offer.proof is not None:
+        return True, -offer.job.key, 0
+    return False, offer.workers, offer.served

@@ -267,7 +267,7 @@ class JobRun:
         offer = Offer(
             job=self._job,
             pipeline=pipeline,
-            work=self._work(pipeline, prepared),
+            work=make_work(self._engine, self._job.id, pipeline, prepared),
             prepared=prepared,
             inputs=inputs,
             sets=deque(sets),
@@ -293,27 +293,6 @@ class JobRun:
             if row is None:
                 raise Rollback
             jobs.stop_job(txn, JobRecord.of(row), "job timed out")
-
-    def _work(self, pipeline: PipelineRecord, prepared: Prepared) -> Work:
-        return Work(
-            job=self._job.id,
-            project=pipeline.project,
-            pipeline=pipeline.name,
-            version=pipeline.version,
-            image=prepared.image,
-            transform=replace(transform_of(pipeline.spec), secrets=self._secrets(pipeline)),
-            environ=self._engine.worker_environ(pipeline),
-            tries=int(pipeline.spec.get("datum_tries") or DEFAULT_TRIES),
-            timeout=pipeline.datum_timeout,
-            stays_warm=not pipeline.spec.get("autoscaling"),
-            network="host" if may_use_network(pipeline.spec, self._engine.network) else "none",
-        )
-
-    def _secrets(self, pipeline: PipelineRecord) -> Secrets:
-        """Return what the steps are given of secrets, as they are now."""
-        with self._engine.database.read() as db:
-            found = transform_secrets(db, pipeline.spec)
-        return Secrets(found.environ, found.files)
 
     def _complete(self, pipeline: PipelineRecord) -> None:
         if not self._judge():
@@ -389,6 +368,25 @@ def _mark_output(txn: Transaction, job: JobRecord, prepared: Prepared) -> None:
         if prepared.provenance.get("dirty"):
             said["dirty"] = "true"
     txn.db.run("set_commit_metadata", key=output.key, metadata=json.dumps(said))
+
+
+def make_work(engine: Engine, job: str, pipeline: PipelineRecord, prepared: Prepared) -> Work:
+    """Return what is the same for all datums of a job; secrets are what they are now."""
+    with engine.database.read() as db:
+        secrets = transform_secrets(db, pipeline.spec)
+    return Work(
+        job=job,
+        project=pipeline.project,
+        pipeline=pipeline.name,
+        version=pipeline.version,
+        image=prepared.image,
+        transform=replace(transform_of(pipeline.spec), secrets=Secrets(secrets.environ, secrets.files)),
+        environ=engine.worker_environ(pipeline),
+        tries=int(pipeline.spec.get("datum_tries") or DEFAULT_TRIES),
+        timeout=pipeline.datum_timeout,
+        stays_warm=not pipeline.spec.get("autoscaling"),
+        network="host" if may_use_network(pipeline.spec, engine.network) else "none",
+    )
 
 
 def _say_running(db: Statements, job: JobRecord, prepared: Prepared) -> None:

@@ -51,12 +51,15 @@ class Work:
     stays_warm: bool = True
     """Whether a session is worth keeping while there is nothing to do; not so for a pipeline that scales to zero."""
     network: Reach = "none"
+    apart: str = ""
+    """Tells sessions apart that would serve each other otherwise."""
 
     @property
-    def key(self) -> tuple[str, str, int, str, int]:
+    def key(self) -> tuple[str, str, int, str, int, str]:
         """What a session serves: it may go on with other jobs of the same key."""
         # A secret may be made again meanwhile, and whether the network may be reached is in the version.
-        return self.project, self.pipeline, self.version, self.image.digest, self.transform.secrets.mark
+        mark = self.transform.secrets.mark
+        return self.project, self.pipeline, self.version, self.image.digest, mark, self.apart
 
 
 @dataclass(frozen=True)

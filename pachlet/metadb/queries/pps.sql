@@ -192,6 +192,13 @@ WHERE d.job = :job AND d.id = :id
 SELECT d.id, json_extract(r.record, '$.inputs') AS inputs FROM datums d JOIN datum_records r ON r.key = d.record
 WHERE d.job = :job AND r.made_by = :id
 
+-- datums_to_prove: of a job, by id, with all that is recorded of them
+SELECT d.id, r.state, r.record FROM datums d JOIN datum_records r ON r.key = d.record WHERE d.job = :job ORDER BY d.id
+
+-- work_of_job: how many datums it has, and the seconds that they took when they ran
+SELECT count(*) AS datums, sum(json_extract(r.record, '$.stats.process_seconds')) AS seconds
+FROM datums d JOIN datum_records r ON r.key = d.record WHERE d.job = :job
+
 -- records_of_job: the keys of what became of the datums of a job
 SELECT record FROM datums WHERE job = :job
 
