@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from pachlet.errors import Corrupt, Unavailable
 from pachlet.metadb.connect import Database
@@ -19,7 +21,7 @@ from pachlet.pfs import commits
 from pachlet.pfs.index import DatabaseIndex, add_chunks, add_nodes
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transactions
-from pachlet.storage.chunks import ChunkStore
+from pachlet.storage.chunks import ChunkRow, ChunkStore, ChunkWriter
 from pachlet.storage.fileset import Diff, FileSet, apply_diffs
 from pachlet.storage.nodes import MemoryNodes
 from pachlet.storage.tree import Tree
@@ -27,6 +29,26 @@ from pachlet.storage.tree import Tree
 log = logging.getLogger(__name__)
 
 _TRY_AGAIN = 3.0  # seconds
+
+_AT_ONCE = 16
+"""So many commits at most have their content in memory until it is written down."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The content of a commit, ready to be written down."""
+
+    key: int
+    root: bytes | None
+    size: int
+    error: str
+    chunks: Sequence[ChunkRow] = ()
+    nodes: Iterable[tuple[bytes, bytes]] = ()
+    writer: ChunkWriter | None = None
+    """Keeps the garbage collector off the chunks until they are written down."""
+    is_damaged: bool = False
+    may_fire: bool = False
+    """Whether it may set off triggers: what they do is a commit set of its own, so it is written down alone."""
 
 
 class Finisher:
@@ -54,25 +76,19 @@ class Finisher:
         """Settle every commit that was finishing when the engine last stopped."""
         with self._database.read() as db:
             keys = [row["key"] for row in db.all("unfinished_commits")]
-        for key in keys:
-            self.settle(key)
+        self.settle(keys)
 
-    def settle(self, key: int) -> None:
-        """Settle one commit, then its children that wait for it, then theirs.
+    def settle(self, keys: Sequence[int]) -> None:
+        """Settle commits, then their children that wait for them, then theirs.
 
-        Safe to call twice and from two threads: the second finds it finished. Does nothing while its base is open,
-        and nothing for a commit that was deleted. One that can't be stored now is settled later.
+        Safe to call twice and from two threads: the second finds them finished. Does nothing for one whose base is
+        open, and nothing for one that was deleted. One that can't be stored now is settled later.
         """
-        todo = [key]
+        todo = list(keys)
         while todo:
-            key = todo.pop()
-            try:
-                is_settled = self._settle_one(key)
-            except Unavailable as trouble:
-                self._try_later(key, trouble)
-                continue
-            self._transactions.waiting.pop(key, None)
-            if is_settled:
+            some, todo = todo[:_AT_ONCE], todo[_AT_ONCE:]
+            for key in self._settle_some(some):
+                self._transactions.waiting.pop(key, None)
                 with self._database.read() as db:
                     todo += [each.key for each in commits.waiting_children(db, key)]
 
@@ -88,71 +104,88 @@ class Finisher:
 
     def _try_again(self) -> None:
         while not self._closed.wait(_TRY_AGAIN):
-            for key in list(self._transactions.waiting):
-                self.settle(key)
+            self.settle(list(self._transactions.waiting))
             with self._lock:
                 if not self._transactions.waiting:
                     self._trying = None
                     return
 
-    def _settle_one(self, key: int) -> bool:
+    def _settle_some(self, keys: Sequence[int]) -> list[int]:
+        """Settle those that can be; return their keys."""
         # From before the first look: the tree that is made shares nodes with its base, which may be deleted.
         with self._store.leases.publishing("the finishing of a commit"):
-            return self._look_and_publish(key)
+            together, done = [], []
+            for key in keys:
+                try:
+                    made = self._make(key)
+                    if made is not None and made.may_fire:
+                        self._publish([made])
+                        done.append(key)
+                    elif made is not None:
+                        together.append(made)
+                except Unavailable as trouble:
+                    self._try_later(key, trouble)
+            try:
+                self._publish(together)
+                done += [each.key for each in together]
+            except Unavailable as trouble:
+                for each in together:
+                    self._try_later(each.key, trouble)
+            return done
 
-    def _look_and_publish(self, key: int) -> bool:
+    def _make(self, key: int) -> _Made | None:
+        """Compute the content of a commit; None if it can't be settled yet, or not any more."""
         with self._database.read() as db:
             row = db.first("get_commit_by_key", key=key)
             if row is None:
-                return False
+                return None
             record = CommitRecord.of(row)
             base = commits.content_base(db, record)
             layers = [row["diff"] for row in db.all("staged_of_commit", commit=key)]
+            may_fire = bool(db.value("repo_has_triggers", repo=record.repo_key))
         if record.finished is not None or record.finishing is None:
-            return False
+            return None
         if base is not None and base.finished is None:
-            return False
+            return None
         try:
-            self._publish(record, base, [Diff.decode(layer) for layer in layers])
+            made = self._apply(record, base, [Diff.decode(layer) for layer in layers])
         except Corrupt as damage:
-            self._give_up(record, base, damage)
-        return True
+            return self._give_up(record, base, damage)
+        return replace(made, may_fire=may_fire)
 
-    def _publish(self, record: CommitRecord, base: CommitRecord | None, diffs: list[Diff]) -> None:
+    def _apply(self, record: CommitRecord, base: CommitRecord | None, diffs: list[Diff]) -> _Made:
         nodes = MemoryNodes(self._index)
         writer = self._store.writer()
         before = Tree(nodes, base.root if base else None)
         tree = apply_diffs(before, diffs, self._store, writer)
         files = FileSet(tree)
         error = record.error or files.validate(since=FileSet(before)) or ""
-        rows = writer.seal()
-        with self._transactions.start() as txn:
-            row = txn.db.first("get_commit_by_key", key=record.key)
-            if row is None or row["finished"] is not None:
-                return
-            add_chunks(txn.db, rows)
-            add_nodes(txn.db, nodes.items())
-            txn.db.run(
-                "finish_commit",
-                key=record.key,
-                now=txn.now,
-                root=tree.root,
-                size=files.size(),
-                error=error,
-            )
-            txn.db.run("delete_staged", commit=record.key)
-            txn.settled.append(record.key)
+        return _Made(record.key, tree.root, files.size(), error, writer.seal(), nodes.items(), writer)
 
-    def _give_up(self, record: CommitRecord, base: CommitRecord | None, damage: Corrupt) -> None:
-        """Finish a commit that what is stored does not suffice for, with the damage as its error.
+    def _publish(self, some: Sequence[_Made]) -> None:
+        """Write down what commits hold; together, so that the disk is waited for once."""
+        if not some:
+            return
+        with self._transactions.start() as txn:
+            for made in some:
+                row = txn.db.first("get_commit_by_key", key=made.key)
+                if row is None or row["finished"] is not None:
+                    continue
+                add_chunks(txn.db, made.chunks)
+                add_nodes(txn.db, made.nodes)
+                error = made.error
+                txn.db.run(
+                    "finish_commit", key=made.key, now=txn.now, root=made.root, size=made.size, error=error
+                )
+                if not made.is_damaged:
+                    txn.db.run("delete_staged", commit=made.key)
+                txn.settled.append(made.key)
+
+    def _give_up(self, record: CommitRecord, base: CommitRecord | None, damage: Corrupt) -> _Made:
+        """Return what a commit holds that what is stored does not suffice for: its base, with the damage as its error.
 
         Nobody waits for it for ever, and the next start does not fail at it. What was written to it stays staged.
         """
         log.error("commit %s can't be finished: %s", record.commit, damage)
         root, size = (base.root, base.size) if base else (None, 0)
-        with self._transactions.start() as txn:
-            row = txn.db.first("get_commit_by_key", key=record.key)
-            if row is not None and row["finished"] is None:
-                error = record.error or damage.message
-                txn.db.run("finish_commit", key=record.key, now=txn.now, root=root, size=size, error=error)
-                txn.settled.append(record.key)
+        return _Made(record.key, root, size, record.error or damage.message, is_damaged=True)

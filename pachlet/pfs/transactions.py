@@ -9,7 +9,7 @@ Read next: propagation.py (what follows), commits.py.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from pachlet.clock import Clock
 from pachlet.ids import new_id
@@ -56,7 +56,7 @@ Hook = Callable[[Transaction], None]
 class Transactions:
     """Starts write transactions and runs what must follow at the end of each.
 
-    `settle` is called after a transaction for each commit that it left finishing; finishing.py sets it, and keeps
+    `settle` is called after a transaction with the commits that it left finishing; finishing.py sets it, and keeps
     `waiting`.
     """
 
@@ -64,7 +64,7 @@ class Transactions:
         self._database = database
         self._clock = clock
         self._hooks: list[Hook] = []
-        self.settle: Callable[[int], None] = lambda key: None
+        self.settle: Callable[[Sequence[int]], None] = lambda keys: None
         self.waiting: dict[int, str] = {}
         """Why commits are not settled yet, by key; they are tried again."""
 
@@ -101,5 +101,5 @@ class Transactions:
         transaction.db.after_commit(lambda: self._settle(transaction))
 
     def _settle(self, transaction: Transaction) -> None:
-        for key in transaction.finishing:
-            self.settle(key)
+        if transaction.finishing:
+            self.settle(transaction.finishing)

@@ -167,7 +167,6 @@ class Recorder:
 
     def _store(self, by_offer: dict[Offer, list[Settled]]) -> set[Offer]:
         """Record datums in one transaction; return the offers whose jobs were ended, of which nothing is recorded."""
-        self._logbook.flush()
         rows = [each.writer.seal() for some in by_offer.values() for each in some]
         gone = set()
         with self._transactions.start() as txn:
@@ -179,6 +178,7 @@ class Recorder:
                     gone.add(offer)
                 else:
                     store_settled(txn, offer.job, some)
+            self._logbook.write(txn.db)
         return gone
 
 

@@ -304,6 +304,7 @@ class JobRun:
             if jobs.get_job(txn.db, self._job.key).state != JobState.RUNNING:
                 raise Rollback
             jobs.start_egress(txn, self._job)
+            self._engine.logbook.write(txn.db)
             state = JobState.EGRESSING
             self._job = replace(self._job, state=state)
         if self._job.state == JobState.EGRESSING:
@@ -335,7 +336,6 @@ class JobRun:
             f"processed {job.processed}, skipped {job.skipped}, failed {job.failed}, "
             f"recovered {job.recovered} of {job.total} datums",
         )
-        self._engine.logbook.flush()
         if not job.failed:
             return True
         with self._engine.transactions.start() as txn:
@@ -349,6 +349,7 @@ class JobRun:
                 crashing = f"{why} (put it there, or change transform.cmd)"
                 state = PipelineState.CRASHING
                 txn.db.run("set_pipeline_state", key=job.pipeline, state=state, reason=crashing)
+            self._engine.logbook.write(txn.db)
         return False
 
     def _finish(self, after: JobState) -> None:
@@ -357,6 +358,7 @@ class JobRun:
             if job.state != after:
                 raise Rollback
             jobs.finish_job(txn, job)
+            self._engine.logbook.write(txn.db)
 
 
 def _mark_output(txn: Transaction, job: JobRecord, prepared: Prepared) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -152,15 +152,15 @@ def test_a_disk_that_fills_while_a_commit_is_settled(
     monkeypatch.setattr(finishing, "_TRY_AGAIN", 0.05)
     with testing.server(small_disk / "data") as server, Connection(server.address) as connection:
         create_repo(connection, "r")
-        settle, filler = Finisher._settle_one, small_disk / "filler"
+        settle, filler = Finisher._settle_some, small_disk / "filler"
 
-        def fill_first(self: Finisher, key: int) -> bool:
+        def fill_first(self: Finisher, keys: Sequence[int]) -> list[int]:
             if not filler.exists():
                 fill_up(filler)
-            return settle(self, key)
+            return settle(self, keys)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Finisher, "_settle_one", fill_first)
+            patch.setattr(Finisher, "_settle_some", fill_first)
             names = {f"/{number:05}": b"%d" % number for number in range(300)}
             put_file(connection, "r@master", [from_bytes(path, data) for path, data in names.items()])
             [info] = connection.call("pfs_v2.API", "ListCommit", LIST_HEAD)
