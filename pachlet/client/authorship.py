@@ -46,8 +46,12 @@ def header(*, source: str = "", message: str = "") -> Metadata:
 
 
 def sources(places: Iterable[str]) -> str:
-    """Return where files come from: HOST:/path, or URLs without secrets; of many the first few."""
-    shown = list(dict.fromkeys(_place(each) for each in places))
+    """Return where files come from: HOST:/path, of several their folder, or URLs without secrets, the first few."""
+    given = list(dict.fromkeys(places))
+    paths = [each for each in given if os.path.isabs(each)]
+    if len(paths) > 1:
+        given = [os.path.commonpath(paths), *(each for each in given if each not in paths)]
+    shown = list(dict.fromkeys(_place(each) for each in given))
     more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
     return (", ".join(shown[:_NAMED]) + more)[:_LONGEST_SOURCE]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pachlet.client.authorship import header
 from pachlet.client.connection import Connection, Message
 
 SERVICE = "transaction_v2.API"
@@ -22,7 +23,8 @@ def start_transaction(connection: Connection) -> str:
 
 def finish_transaction(connection: Connection, transaction: str) -> Message:
     """Do all that a transaction holds, in one step; return a TransactionInfo with the answers."""
-    return connection.call(SERVICE, "FinishTransaction", {"transaction": {"id": transaction}})
+    request = {"transaction": {"id": transaction}}
+    return connection.call(SERVICE, "FinishTransaction", request, metadata=header())
 
 
 def inspect_transaction(connection: Connection, transaction: str) -> Message:

@@ -7,6 +7,7 @@ Read next: finishing.py.
 
 from __future__ import annotations
 
+from pachlet.paths import SPEC, Branch, Repo
 from pachlet.pfs import branches, commits
 from pachlet.pfs.marks import triggered_by
 from pachlet.pfs.records import AUTO, CommitRecord
@@ -17,14 +18,13 @@ def propagate(txn: Transaction) -> None:
     """Open a commit on every branch downstream of those that moved, nearest to the sources first."""
     moved = set(txn.moved)
     depth: dict[int, int] = {}
-    causes: dict[int, list[str]] = {}
+    causes: dict[int, list[int]] = {}
     """Which of the branches that moved each is downstream of."""
     for key in txn.moved:
-        rows = txn.db.all("subvenance_of_branch", branch=key)
-        name = str(branches.get_branch(txn.db, key).branch) if rows else ""
-        for row in rows:
+        for row in txn.db.all("subvenance_of_branch", branch=key):
             depth[row["key"]] = max(depth.get(row["key"], 0), row["depth"])
-            causes.setdefault(row["key"], []).append(name)
+            causes.setdefault(row["key"], []).append(key)
+    first = {key: branches.get_branch(txn.db, key).branch for key in txn.moved if key not in depth}
     for key in sorted(depth, key=lambda each: (depth[each], each)):
         record = branches.get_branch(txn.db, key)
         edges = txn.db.all("upstream_of_branch", branch=key)
@@ -34,13 +34,21 @@ def propagate(txn: Transaction) -> None:
             continue  # a new version of a spout's spec makes no commit on its output branch
         found = [branches.get_branch(txn.db, edge["upstream"]).head for edge in edges]
         heads = [head for head in found if head is not None]
+        named = _names(record.branch, [first[cause] for cause in causes[key] if cause in first])
         if record.head is not None and commits.get_commit(txn.db, record.head).commit.id == txn.id:
             _set_provenance(txn, commits.get_commit(txn.db, record.head), heads)
-            _set_trigger(txn, record.head, causes[key])
+            _set_trigger(txn, record.head, named)
             continue
-        made = commits.add_commit(txn, record, origin=AUTO, upstream=heads, causes=causes[key])
+        made = commits.add_commit(txn, record, origin=AUTO, upstream=heads, causes=named)
         txn.opened.append(made.key)
         moved.add(key)
+
+
+def _names(branch: Branch, moved: list[Branch]) -> list[str]:
+    """Return what set off a commit on a branch: a new version of its own spec, or else all that moved by itself."""
+    repo = branch.repo
+    own = [each for each in moved if each.repo == Repo(repo.project, repo.name, SPEC)]
+    return [str(each) for each in own or moved]
 
 
 def _set_trigger(txn: Transaction, key: int, causes: list[str]) -> None:

@@ -20,6 +20,7 @@ from pachlet.client import branches, commits, pipelines, repos
 from pachlet.client.authorship import HEADER, sources
 from pachlet.client.connection import Connection
 from pachlet.client.put_file import from_bytes, put_file
+from pachlet.client.transactions import finish_transaction, start_transaction
 from pachlet.errors import Usage
 from tests.acceptance.words import create, head, pfs_input, put, put_id, shell
 
@@ -70,6 +71,21 @@ def test_a_streams_and_a_urls_source(typed: Type, connection: Connection) -> Non
     assert head(connection, "in@url").metadata["author"] == ME
     commits.finish_commit(connection, f"in@{commit.id}")
     assert sources([page, page, "/a"]) == f"http://127.0.0.1:1/x, {platform.node()}:/a"
+    assert sources(["/data/1.csv", "/data/more/2.csv"]) == f"{platform.node()}:/data"
+
+
+def test_of_pipelines_that_are_made_together_each_names_its_own_spec(connection: Connection) -> None:
+    repos.create_repo(connection, "one")
+    transaction = start_transaction(connection)
+    with Connection(str(connection.address), transaction=transaction) as inside:
+        for name, source in (("first", "one"), ("second", "first")):
+            pipelines.create_pipeline(inside, shell(name, "true", pfs_input(source)))
+    finish_transaction(connection, transaction)
+    for name in ("first", "second"):
+        assert head(connection, f"{name}@master").metadata["trigger"] == f"default/{name}.spec@master"
+        assert head(connection, f"{name}.spec@master").created_by == ME
+    put_file(connection, "one@master", [from_bytes("/a", b"")])
+    assert head(connection, "second@master").metadata["trigger"] == "default/one@master"
 
 
 def test_a_message_has_an_end(connection: Connection) -> None:

@@ -130,12 +130,10 @@ class Graph:
         return self.commits.get(f"{run.project}/{run.pipeline}@{run.job}", Commit())
 
     def set_off_by(self, run: Run) -> list[tuple[str, Commit]]:
-        """Return the commits of users that a run's job has its id from, each with its name."""
-        return [
-            (name, commit)
-            for name, commit in self.commits.items()
-            if commit.by_user and name.endswith(f"@{run.job}")
-        ]
+        """Return the commits of users that set off a run's job, each with its name."""
+        trigger = self.job_of(run).metadata.get("trigger", "")
+        wanted = [f"{branch.partition('@')[0]}@{run.job}" for branch in trigger.split(", ")]
+        return [(name, self.commits[name]) for name in wanted if name in self.commits]
 
     def as_data(self) -> dict[str, Any]:
         """Return all of it, ready to be JSON."""
