@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -93,9 +92,7 @@ def make_history(connection: Connection, runs: int, files: int, *, keep: bool) -
     for number in range(1, runs):
         put_run(connection, number, files, keep=keep)
         made.append(head_of(connection, "raw@master"))
-        wait_commit(connection, "forecast@master")
-        if number % 100 == 0:
-            print(f"  {number} runs", file=sys.stderr)
+    wait_commit(connection, f"forecast@{made[-1]}")
     return made
 
 
