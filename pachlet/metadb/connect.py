@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from pachlet.errors import Corrupt, FailedPrecondition, Unavailable
 from pachlet.metadb.changes import Changes
 from pachlet.metadb.statements import load_statements
+from pachlet.metadb.turns import Turns
 from pachlet.metadb.upgrading import upgrade
 
 FORMAT = 2
@@ -89,8 +89,14 @@ class Transaction:
 
     def run_actions(self) -> None:
         """Call the actions given to `after_commit`."""
-        for action in self._after:
+        actions = list(self._after)
+        self.forget_actions()
+        for action in actions:
             action()
+
+    def forget_actions(self) -> None:
+        """Let go of the actions, which may hold this and what was written: nothing then lives longer than it should."""
+        self._after.clear()
 
 
 class Rollback(Exception):
@@ -103,7 +109,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.changes = Changes()
-        self._write_lock = threading.Lock()
+        self._write_lock = Turns()
         # No lock: taking one out and putting one back is one step each. A reader that Python drops in the middle of
         # anything at all (a stream that nobody reads any more) puts its connection back in whatever thread that is.
         self._pool: deque[sqlite3.Connection] = deque()
@@ -154,6 +160,7 @@ class Database:
                 yield transaction
                 self._writer.execute("COMMIT")
             except BaseException as error:
+                transaction.forget_actions()
                 if self._writer.in_transaction:  # SQLite has ended it itself after some errors of the disk
                     self._writer.execute("ROLLBACK")
                 if isinstance(error, Rollback):

@@ -24,7 +24,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import FILESETS_REPO, USER, Commit, Repo
 from pachlet.pfs import commits
 from pachlet.pfs.files import Files
-from pachlet.pfs.index import add_chunks
+from pachlet.pfs.index import add_chunks, publish_ahead
 from pachlet.pfs.records import AUTO, CommitRecord
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pfs.uploads import Upload
@@ -78,10 +78,10 @@ class FileSets:
 
     def create(self, upload: Upload) -> str:
         """Make a file set of what a call wrote; return its id."""
-        rows = upload.seal()
+        rows, layer = publish_ahead(self.database, upload.seal()), upload.diff.encode()
         with self._transactions.start() as txn:
             add_chunks(txn.db, rows)
-            return self._add(txn, None, [upload.diff.encode()], TTL)
+            return self._add(txn, None, [layer], TTL)
 
     def take_all(self, name: Callable[[Statements], CommitRecord]) -> str:
         """Make a file set of the files of a commit, as they are now; return its id.

@@ -8,7 +8,7 @@ Read next: finishing.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pachlet.errors import Corrupt
 from pachlet.metadb.connect import Database, Row
@@ -16,6 +16,8 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.storage.chunks import ChunkRow
 from pachlet.storage.leases import Lease
 from pachlet.storage.packs import Location
+
+_FEW_ROWS = 4000  # are written in some ten milliseconds
 
 
 class DatabaseIndex:
@@ -71,6 +73,21 @@ def location_of(row: Row) -> Location:
 def add_chunks(db: Statements, rows: Iterable[ChunkRow]) -> None:
     """Record where new chunks lie, and where those do that were written anew because they were lost."""
     db.many("add_chunk", [(r.hash, *r.location, *(r.replaces or (None, None))[:2]) for r in rows])
+
+
+def publish_ahead(database: Database, rows: Sequence[ChunkRow]) -> Sequence[ChunkRow]:
+    """Record where many chunks lie, some at a time, so that others write in between; return the rows still to record.
+
+    What refers to them is published later. Until then the collector spares them for their writer's sake, and after a
+    kill they are garbage. Neighbours by hash are neighbours in the index, so each time few of its pages are written.
+    """
+    if len(rows) <= _FEW_ROWS:
+        return rows
+    rows = sorted(rows)
+    for start in range(0, len(rows), _FEW_ROWS):
+        with database.write() as db:
+            add_chunks(db, rows[start : start + _FEW_ROWS])
+    return ()
 
 
 def add_nodes(db: Statements, nodes: Iterable[tuple[bytes, bytes]]) -> None:

@@ -61,7 +61,7 @@ class Transactions:
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+        self.database = database
         self._clock = clock
         self._hooks: list[Hook] = []
         self.settle: Callable[[Sequence[int]], None] = lambda keys: None
@@ -80,7 +80,7 @@ class Transactions:
             commit_set: the id of the commits made in it; a new one unless given.
             is_dry_run: do all of it, so that what is wrong shows, and then nothing of it.
         """
-        with self._database.write() as db:
+        with self.database.write() as db:
             transaction = Transaction(db, self._clock, commit_set or new_id())
             yield transaction
             self._end(transaction)
@@ -89,7 +89,7 @@ class Transactions:
 
     def run_each(self, acts: Iterable[Callable[[Transaction], None]]) -> None:
         """Do several things one after the other, each with a commit set of its own, and write them at once."""
-        with self._database.write() as db:
+        with self.database.write() as db:
             for act in acts:
                 transaction = Transaction(db, self._clock, new_id())
                 act(transaction)

@@ -8,17 +8,18 @@ Read next: finishing.py (how staged changes become a tree).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from pachlet.errors import Corrupt, InvalidArgument, Refused
 from pachlet.ids import is_commit_id
+from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, Repo, check_file_path, clean_path
 from pachlet.pfs import branches, commits
 from pachlet.pfs.files import Files
-from pachlet.pfs.index import add_chunks
+from pachlet.pfs.index import add_chunks, publish_ahead
 from pachlet.pfs.marks import NOBODY, Mark
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.repos import inspect_repo
@@ -42,6 +43,7 @@ class Upload:
         self._writer = store.writer()
         self.diff = Diff()
         self._on_base: tuple[int, Diff] | None = None
+        self._prepared: tuple[Sequence[ChunkRow], Diff, bytes] | None = None
         self._store = store
         self._before: Callable[[str], Content | None] = lambda path: None
 
@@ -121,9 +123,15 @@ class Upload:
             tree = files.open_finished(base.root).tree
         self._on_base = base.key, leave_out_idle(self.diff, tree)
 
+    def prepare(self, database: Database) -> None:
+        """Do what can be done before the transaction in which all other writers wait; nothing may be added after it."""
+        rows = publish_ahead(database, self.seal())
+        diff = self.diff if self._on_base is None else self._on_base[1]
+        self._prepared = rows, diff, diff.encode()
+
     def forget(self) -> None:
         """Let go of what has been staged, which may be as large as all else in memory; the chunks stay held."""
-        self.diff, self._on_base = Diff(), None
+        self.diff, self._on_base, self._prepared = Diff(), None, None
 
     def stage(self, txn: Transaction, record: CommitRecord) -> None:
         """Write it to an open commit, in the caller's transaction."""
@@ -132,8 +140,9 @@ class Upload:
             base = commits.content_base(txn.db, record)
             if base is not None and base.key == self._on_base[0]:
                 diff = self._on_base[1]
-        add_chunks(txn.db, self.seal())
-        txn.db.run("add_staged", commit=record.key, diff=diff.encode())
+        rows, prepared, encoded = self._prepared or (self.seal(), None, b"")
+        add_chunks(txn.db, rows)
+        txn.db.run("add_staged", commit=record.key, diff=encoded if diff is prepared else diff.encode())
 
 
 def _file_path(path: str) -> str:
@@ -192,7 +201,7 @@ def write_upload(
     transactions: Transactions, upload: Upload, repo: Repo, id: str, branch: str, mark: Mark = NOBODY
 ) -> None:
     """Make an upload part of its target; a commit made for it is there in full or not at all."""
-    upload.seal()  # before the transaction, in which all other writers wait
+    upload.prepare(transactions.database)
     with transactions.start() as txn:
         txn.mark = mark
         place_upload(txn, upload, repo, id, branch)
@@ -206,5 +215,5 @@ def place_upload(txn: Transaction, upload: Upload, repo: Repo, id: str, branch: 
     elif target.branch is not None:
         record = commits.start_commit(txn, target.branch)
         upload.stage(txn, record)
-        upload.forget()
+        txn.db.after_commit(upload.forget)  # which takes a while, and comes before the commit is settled
         commits.start_finishing(txn, record)

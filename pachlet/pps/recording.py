@@ -24,7 +24,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from pachlet.pfs.index import add_chunks
+from pachlet.pfs.index import add_chunks, publish_ahead
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pps.datum_folder import Found
 from pachlet.pps.jobs import JobRecord
@@ -167,11 +167,11 @@ class Recorder:
 
     def _store(self, by_offer: dict[Offer, list[Settled]]) -> set[Offer]:
         """Record datums in one transaction; return the offers whose jobs were ended, of which nothing is recorded."""
-        rows = [each.writer.seal() for some in by_offer.values() for each in some]
+        rows = [row for some in by_offer.values() for each in some for row in each.writer.seal()]
+        rows_left = publish_ahead(self._transactions.database, rows)
         gone = set()
         with self._transactions.start() as txn:
-            for each in rows:
-                add_chunks(txn.db, each)
+            add_chunks(txn.db, rows_left)
             for offer, some in by_offer.items():
                 row = txn.db.first("get_job_by_key", key=offer.job.key)
                 if row is None or row["state"] != JobState.RUNNING:

@@ -28,7 +28,8 @@ from pachlet.client.backup import back_up
 from pachlet.clock import Clock
 from pachlet.config import DataDir
 from pachlet.paths import Branch
-from pachlet.pfs import commits, squashing
+from pachlet.pfs import commits, index, squashing
+from pachlet.pfs.marks import NOBODY
 from pachlet.pfs.restoring import restore
 from pachlet.pfs.transactions import Transaction
 from pachlet.wire import schema
@@ -37,6 +38,7 @@ from tests.soak.storage_model import BACKUP, DATA, RESTORED, Model, Operation
 
 REPOS = ("a", "b", "c")
 PACK_SIZE = 30_000
+index._FEW_ROWS = 1  # so that kills fall between a put's transactions
 KINDS = {
     "put": 10,
     "put beside gc": 3,
@@ -159,7 +161,7 @@ class Worker:
             branch = {"repo": {"name": name, "type": "user"}, "name": "master"}
             request = schema.message("pfs_v2.StartCommitRequest")(branch=branch)
             self._open.write(Caller(id), "start_commit", request)  # type: ignore[arg-type]
-        self._open.finish(id)
+        self._open.finish(id, NOBODY)
 
     def _squash(self, operation: Operation) -> None:
         with self.rooms.transactions.start() as txn:

@@ -14,7 +14,7 @@ import pytest
 
 from pachlet import errors
 from pachlet.metadb.connect import Database, Transaction
-from pachlet.pfs import collecting
+from pachlet.pfs import collecting, index
 from pachlet.pfs.checking import Checker
 from pachlet.pfs.collecting import NO_SPACE, OPEN_COMMITS, SLACK_KEPT, UPLOADS, Progress
 from pachlet.pfs.index import DatabaseIndex
@@ -112,6 +112,25 @@ def test_what_an_upload_has_put_stays_until_it_gives_up(rooms: Rooms) -> None:
     del abandoned
     rooms.collect()
     assert rooms.packs() < 2 * 2100
+
+
+def test_what_an_upload_has_recorded_ahead_stays_until_it_gives_up(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_FEW_ROWS", 3)
+    files = [(f"/{i}", noise(i)) for i in range(10)]
+    upload, before = rooms.upload(files), rooms.database.changes.count
+    upload.prepare(rooms.database)
+    assert rooms.database.changes.count - before == 4  # others could write in between
+    assert (len(rooms.hashes("chunks")), rooms.collect().chunks) == (10, 0)
+    rooms.write("keep", upload)
+    del upload
+    assert rooms.read(rooms.head("keep")) == dict(files)
+    abandoned = rooms.upload([(f"/{i}", noise(50 + i)) for i in range(10)])
+    abandoned.prepare(rooms.database)
+    del abandoned
+    assert (rooms.collect().chunks, len(rooms.hashes("chunks"))) == (10, 10)
+    assert rooms.read(rooms.head("keep")) == dict(files)
 
 
 def test_what_an_upload_found_there_already_stays(rooms: Rooms) -> None:

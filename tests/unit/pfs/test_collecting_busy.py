@@ -6,6 +6,9 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from pachlet.pfs import index
 from pachlet.pfs.checking import Checker
 from tests.pfs_rooms import Rooms
 
@@ -38,7 +41,8 @@ def write(rooms: Rooms, name: str, seed: int) -> dict[str, bytes]:
     return held
 
 
-def test_nobody_notices_collections(tmp_path: Path) -> None:
+def test_nobody_notices_collections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "_FEW_ROWS", 1)
     rooms = Rooms(tmp_path, pack_size=5000)
     names = ["a", "b", "c"]
     for name in names:
