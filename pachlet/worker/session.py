@@ -27,7 +27,7 @@ from pachlet.worker.interface import NOT_IN_IMAGE, Log, Outcome
 from pachlet.worker.limits import file_too_large
 from pachlet.worker.processes import Doors, Ending
 from pachlet.worker.relaying import relay
-from pachlet.worker.scratch import empty, remove
+from pachlet.worker.scratch import empty, remove, spread
 
 _NOT_FOUND = 127
 
@@ -77,7 +77,9 @@ class AttemptSession(ABC):
         self._stopped_for = ""
         self._batch: _Batch | None = None
         self._is_clean = False
-        self.out.mkdir(parents=True, exist_ok=True)
+        self.pfs.mkdir(parents=True, exist_ok=True)
+        spread(self.pfs)
+        self.out.mkdir(exist_ok=True)
 
     @property
     def pfs(self) -> Path:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pachlet.worker.interface import Session
 from pachlet.worker.layout import Layout
+from pachlet.worker.scratch import spread
 
 IDLE_SECONDS = 300.0
 """An unused session is kept so long."""
@@ -60,6 +61,8 @@ class Sessions:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        spread(folder)
         self._most_idle = most_idle
         self._most_with_code = most_with_code
         self._now = now

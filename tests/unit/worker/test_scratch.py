@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from pachlet.errors import Refused
-from pachlet.worker.scratch import empty, open_file, remove
+from pachlet.worker.scratch import empty, open_file, remove, spread
 
 
 @pytest.fixture
@@ -76,3 +78,14 @@ def test_folders_of_any_depth_are_removed(out: Path) -> None:
         os.close(top)
     empty(out)
     assert list(out.iterdir()) == []
+
+
+def test_spreading_tells_the_file_system_and_asks_nothing_of_it(tmp_path: Path) -> None:
+    spread(tmp_path / "not there")
+    spread(tmp_path)
+    if shutil.which("lsattr") is None:
+        pytest.skip("nothing here shows the flags of a folder")
+    shown = subprocess.run(["lsattr", "-d", tmp_path], capture_output=True, text=True)
+    if shown.returncode:
+        pytest.skip("this file system has no flags")
+    assert "T" in shown.stdout.split()[0]
