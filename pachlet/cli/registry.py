@@ -195,6 +195,7 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
         *_family("render", ("render", "Show the specs that a template gives.")),
         *_family("apply", ("apply", "Create or update pipelines where their spec or code changed.")),
         *_family("import_pachyderm", ("import", "Copy repos and specs from another Pachyderm 2.x.")),
+        *_family("import_dvc", ("import dvc", "Write pipelines that do what a DVC project's stages do.")),
         *_family("why", ("why", "Say why a datum ran or was kept.")),
         *_family("trace", ("trace", "Show all that a file was made of, or all that was made of it.")),
         *_family("blame", ("blame", "Say what differs between how two files came about.")),
