@@ -53,7 +53,8 @@ create and update refuse these too.
 _OURS = """
 ## Errors: what Pachyderm takes and nobody means
 
-create and update warn of these and go on, so that a spec that runs there runs here.
+create and update warn of these and go on, so that a spec that runs there runs here. Only an egress that could never
+deliver anything is refused.
 
 """
 _WARNINGS = """

@@ -101,7 +101,7 @@ from pachlet.worker.interface import Runner
 log = logging.getLogger(__name__)
 MESSAGE_LIMIT = 20 * 1024 * 1024
 _STEPS = 32  # a step may wait minutes for an environment to be made
-_DELIVERIES = 16  # jobs that egress at the same time; one more waits for its turn
+_DELIVERIES = 8  # jobs that egress at the same time; one more waits for its turn
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
     ("grpc.max_send_message_length", MESSAGE_LIMIT),

@@ -13,6 +13,7 @@ Read next: tables.py.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import socket
 import ssl
@@ -117,9 +118,10 @@ def transaction(url: DatabaseURL, password: str, outlets: Outlets, halt: Halt) -
     """
     alchemy = need("sqlalchemy", "egress to an SQL database")
     driver: list[Any] = []
+    dialled: list[socket.socket] = []
 
     def connect() -> Any:
-        driver[:] = [_connect(url, password, outlets)]
+        driver[:] = [_connect(url, password, outlets, dialled)]
         return driver[0]
 
     def hang_up() -> None:  # ends a statement that waits, from another thread
@@ -153,6 +155,9 @@ def transaction(url: DatabaseURL, password: str, outlets: Outlets, halt: Halt) -
         raise found from None
     finally:
         engine.dispose()
+        for line in dialled:  # a driver whose connection broke leaves it to the collector of garbage
+            if (handle := line.detach()) >= 0:
+                os.close(handle)
 
 
 def explain(url: DatabaseURL, error: Exception) -> PachletError | None:
@@ -181,7 +186,7 @@ def _is_lost(cause: BaseException) -> bool:
     return type(cause).__name__ == "InterfaceError" and "refuses SSL" not in str(cause)
 
 
-def _connect(url: DatabaseURL, password: str, outlets: Outlets) -> Any:
+def _connect(url: DatabaseURL, password: str, outlets: Outlets, dialled: list[socket.socket]) -> Any:
     if url.kind == "sqlite":
         path = outlets.place(url.name, str(url))
         return need("sqlite3", "SQLite").connect(
@@ -199,50 +204,45 @@ def _connect(url: DatabaseURL, password: str, outlets: Outlets) -> Any:
             ssl=context,
             defer_connect=True,
         )
-        made.connect(_dial(url))
+        made.connect(_dial(url, dialled))
         return made
     mode = url.parameters.get("sslmode", "prefer")
     is_local = url.parameters.get("host", "").startswith("/")
     if mode == "disable" or is_local:
-        return _postgres(url, password, None)
+        return _postgres(url, password, None, dialled)
     try:
-        return _postgres(url, password, _context(mode, url.parameters.get("sslrootcert")))
+        return _postgres(url, password, _context(mode, url.parameters.get("sslrootcert")), dialled)
     except Exception as error:
         if mode in ("allow", "prefer") and "refuses SSL" in str(error):
-            return _postgres(url, password, None)
+            return _postgres(url, password, None, dialled)
         raise
 
 
-def _postgres(url: DatabaseURL, password: str, context: ssl.SSLContext | None) -> Any:
-    postgres = need("pg8000.dbapi", "PostgreSQL")
-    dialled = _dial(url)
-    try:
-        return postgres.connect(
-            url.user,
-            host=url.host,
-            database=url.name,
-            password=password,
-            ssl_context=context,
-            sock=dialled,
-            application_name="pachlet",
-        )
-    except BaseException:
-        dialled.close()
-        raise
+def _postgres(
+    url: DatabaseURL, password: str, context: ssl.SSLContext | None, dialled: list[socket.socket]
+) -> Any:
+    return need("pg8000.dbapi", "PostgreSQL").connect(
+        url.user,
+        host=url.host,
+        database=url.name,
+        password=password,
+        ssl_context=context,
+        sock=_dial(url, dialled),
+        application_name="pachlet",
+    )
 
 
-def _dial(url: DatabaseURL) -> socket.socket:
+def _dial(url: DatabaseURL, dialled: list[socket.socket]) -> socket.socket:
+    """Connect to where a database is; what was made is in `dialled`, for the caller to close at last."""
     folder = url.parameters.get("host", "")
     try:
         if folder.startswith("/"):
             made = socket.socket(socket.AF_UNIX)
-            try:
-                made.connect(f"{folder}/.s.PGSQL.{url.port}")
-            except BaseException:
-                made.close()
-                raise
+            dialled.append(made)
+            made.connect(f"{folder}/.s.PGSQL.{url.port}")
         else:
             made = socket.create_connection((url.host, url.port), _CONNECT_WITHIN)
+            dialled.append(made)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     except OSError as error:
         raise Unavailable(f"{url} can't be reached: {error.strerror or error}") from None

@@ -43,6 +43,8 @@ _PATIENCE = 3600.0
 """Seconds without any progress after which a job gives up."""
 _SAY_EVERY = 10.0
 _SECOND = 1_000_000_000
+WAITS_FOR_ITS_TURN = "waiting for its turn to egress"
+"""What a job says that is EGRESSING, until a thread is free for it."""
 
 
 def outgoing_files(files: Files, entries: Iterable[Entry]) -> Iterator[Outgoing]:
@@ -81,6 +83,7 @@ class Delivery:
             PachletError: it won't work until somebody mends something.
             Halted: it was stopped.
         """
+        self._set_reason("")
         try:
             try:
                 self._deliver()

@@ -30,7 +30,7 @@ from pachlet.pfs.transactions import Transaction
 from pachlet.pps import jobs
 from pachlet.pps.alarms import Alarm
 from pachlet.pps.datum_sets import datum_sets
-from pachlet.pps.egress import Delivery
+from pachlet.pps.egress import WAITS_FOR_ITS_TURN, Delivery
 from pachlet.pps.egress_spec import has_egress
 from pachlet.pps.engine import Engine
 from pachlet.pps.job_inputs import JobInputs
@@ -303,7 +303,7 @@ class JobRun:
         with self._engine.transactions.start() as txn:
             if jobs.get_job(txn.db, self._job.key).state != JobState.RUNNING:
                 raise Rollback
-            jobs.start_egress(txn, self._job)
+            jobs.start_egress(txn, self._job, WAITS_FOR_ITS_TURN)
             self._engine.logbook.write(txn.db)
             state = JobState.EGRESSING
             self._job = replace(self._job, state=state)

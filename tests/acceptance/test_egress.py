@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import pachlet.server
 from pachlet import testing
 from pachlet.cli import main
 from pachlet.cli.session import Session
@@ -118,6 +119,43 @@ def test_pipeline_with_keys_of_its_own_is_let_in_by_them(connection: Connection,
         == "SUCCESS"
     )
     assert "theirs" in store.signers
+
+
+def test_output_that_is_not_to_be_is_not_delivered(connection: Connection, store: ObjectStore) -> None:
+    url = store.make_bucket("clash")
+    repos.create_repo(connection, "clash-in")
+    put(connection, "clash-in@master", {"/a": "1", "/b": "2"})
+    script = "cat /pfs/in/* >/pfs/out/same"  # both datums write one path
+    info = create(connection, shell("clash", script, pfs_input("clash-in", name="in"), **to(url)))
+    assert ended(info)[0] == "FAILURE"
+    assert "duplicate path output by different datums" in info.reason
+    info = create(
+        connection, shell("clash", "exit 1", pfs_input("clash-in", name="in"), **to(url)), update=True
+    )
+    assert ended(info)[0] == "FAILURE"
+    assert store.keys("clash") == []
+
+
+def test_job_says_that_it_waits_for_its_turn_to_egress(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = store.make_bucket("turns")
+    for key, value in store.environ.items():
+        monkeypatch.setenv(key, value)
+    monkeypatch.setattr(pachlet.server, "_DELIVERIES", 1)
+    with testing.server(tmp_path / "data") as server, Connection(server.address) as connection:
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "1"})
+        with store.held():
+            pipelines.create_pipeline(connection, shell("first", COPY, IN, **to(url)))
+            assert store.reached.wait(30)
+            pipelines.create_pipeline(connection, shell("second", COPY, IN, **to(url)))
+            id = next(jobs.list_job(connection, pipeline="second")).job.id
+            shown = (jobs.inspect_job(connection, f"second@{id}") for _ in range(10_000))
+            info = next(each for each in shown if jobs.state_of(each) == "JOB_EGRESSING")
+            assert info.reason == "waiting for its turn to egress"
+        info = job(connection, "second", id)
+        assert (ended(info)[0], info.reason) == ("SUCCESS", "")
 
 
 def test_file_of_this_machine_lies_below_the_folder_that_the_server_names(
