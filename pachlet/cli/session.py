@@ -90,8 +90,9 @@ class Session:
 
     def tell_staged(self) -> None:
         """Say that what was asked for waits in a transaction, if it does."""
-        if "connection" in self.__dict__ and self.connection.staged:
-            self.say(f"Added to transaction: {self.connection.transaction}")
+        made = self.__dict__.get("connection")
+        if made is not None and made.staged and made.transaction:  # a verb's own is over by now
+            self.say(f"Added to transaction: {made.transaction}")
 
     def confirm(self, question: str) -> bool:
         """Ask on stderr, read the answer from the input (so `yes |` works); no answer is a no."""

@@ -145,7 +145,7 @@ def end_finished_jobs(txn: Transaction) -> None:
 
 
 def remove_jobs(txn: Transaction) -> None:
-    """Remove each job whose output was deleted in a transaction (runs at its end); its log stays."""
+    """Remove each job whose output was deleted in a transaction (runs at its end)."""
     for key in txn.deleted:
         row = txn.db.first("job_of_commit", commit=key)
         if row is not None:
@@ -153,7 +153,8 @@ def remove_jobs(txn: Transaction) -> None:
 
 
 def delete_job(txn: Transaction, job: JobRecord) -> None:
-    """Delete what is kept of a job, but for its log; its output commit stays as it is."""
+    """Delete what is kept of a job, its log too, which nothing else ends; its output commit stays as it is."""
+    txn.db.run("delete_logs_of_job", pipeline=job.pipeline, job=job.id)
     delete_datums(txn.db, "job", job.key)
     txn.db.run("delete_job", key=job.key)
 

@@ -75,7 +75,10 @@ def apply(connection: Connection, code: Path) -> tuple[list[str], dict[str, tupl
     out = io.StringIO()
     session = Session({"PACHD_ADDRESS": str(connection.address)}, out=out, err=io.StringIO())
     status = main.run(session, ["apply", str(code / "pipelines"), "--code", str(code)])
-    assert status == 0, session.err.getvalue()  # type: ignore[attr-defined]
+    said = session.err.getvalue()  # type: ignore[attr-defined]
+    assert (status, "transaction" in said) == (0, False), (
+        said
+    )  # several changes are one, of which nobody need know
     last = {each.pipeline: each for each in wait_until_idle(connection, ["default"]) if each.succeeded}
     return out.getvalue().splitlines(), {
         name: (each.processed, each.skipped) for name, each in sorted(last.items())

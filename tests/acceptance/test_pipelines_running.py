@@ -93,10 +93,18 @@ def test_a_running_datum_is_begun_anew_and_that_is_no_try(repo: Connection) -> N
     jobs.stop_job(repo, f"p@{name.id}")
 
 
+def logged_jobs(connection: Connection, pipeline: str) -> set[str]:
+    return {
+        each.job_id for each in connection.call("pps_v2.API", "GetLogs", {"pipeline": {"name": pipeline}})
+    }
+
+
 def test_a_deleted_job_leaves_its_output(repo: Connection) -> None:
     put(repo, "in@master", {"/a": "1"})
     info = create(repo, shell("copy", "cp /pfs/in/* /pfs/out/", IN))
+    assert info.job.id in logged_jobs(repo, "copy")
     jobs.delete_job(repo, f"copy@{info.job.id}")
+    assert info.job.id not in logged_jobs(repo, "copy")
     with pytest.raises(Exception, match="not found"):
         jobs.inspect_job(repo, f"copy@{info.job.id}")
     assert tree(repo, "copy@master") == {"/a": "1"}

@@ -230,6 +230,9 @@ SELECT min(key) - 1 FROM (SELECT key FROM logs WHERE pipeline = :pipeline AND (:
 -- delete_logs_of_pipeline: all of them
 DELETE FROM logs WHERE pipeline = :pipeline
 
+-- delete_logs_of_job: all of them
+DELETE FROM logs WHERE pipeline = :pipeline AND job = :job
+
 -- trim_logs: all that user code printed in a job ('' is none) but the last :kept lines
 DELETE FROM logs WHERE pipeline = :pipeline AND job = :job AND is_user AND key <= (
     SELECT key FROM logs WHERE pipeline = :pipeline AND job = :job AND is_user
