@@ -10,6 +10,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -100,6 +101,7 @@ from pachlet.worker.interface import Runner
 
 log = logging.getLogger(__name__)
 MESSAGE_LIMIT = 20 * 1024 * 1024
+_OPEN_FILES = 16_384
 _STEPS = 32  # a step may wait minutes for an environment to be made
 _DELIVERIES = 8  # jobs that egress at the same time; one more waits for its turn
 _OPTIONS = [
@@ -369,6 +371,7 @@ def serve(
 
     `runner` is a kind of choosing.py, or a runner of the caller's own.
     """
+    _open_more_files()
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -390,6 +393,17 @@ def serve(
     ready(server.address, server.runner)
     ended.wait()
     server.stop()
+
+
+def _open_more_files() -> None:
+    """Take as many descriptors as this user may have, where the shell gives few (1024, or 256).
+
+    Not without end: programs that go through all that they might have open take minutes for a billion.
+    """
+    few, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    enough = _OPEN_FILES if most == resource.RLIM_INFINITY else min(most, _OPEN_FILES)
+    if few != resource.RLIM_INFINITY and few < enough:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (enough, most))
 
 
 def _look_for_cycles_less() -> None:

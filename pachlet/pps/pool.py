@@ -11,7 +11,7 @@ from pathlib import Path
 from pachlet.pps.leases import Leases
 from pachlet.worker.head import Head, NoMoreWork
 from pachlet.worker.interface import Runner
-from pachlet.worker.warm import IDLE_EACH, IDLE_WITH_CODE_EACH, Sessions
+from pachlet.worker.warm import Sessions
 from pachlet.worker.working import Worker
 
 
@@ -20,7 +20,7 @@ class Pool:
 
     def __init__(self, workers: int, head: Head, leases: Leases, runner: Runner, scratch: Path) -> None:
         self._leases = leases
-        self._sessions = Sessions(scratch, IDLE_EACH * workers, IDLE_WITH_CODE_EACH * workers)
+        self._sessions = Sessions.of_workers(scratch, workers)
         self._threads = [
             threading.Thread(
                 target=_run,

@@ -19,7 +19,7 @@ from pachlet.errors import FailedPrecondition
 from pachlet.remote.head import RemoteHead
 from pachlet.worker.head import NoMoreWork
 from pachlet.worker.process import ProcessRunner
-from pachlet.worker.warm import IDLE_EACH, IDLE_WITH_CODE_EACH, Sessions
+from pachlet.worker.warm import Sessions
 from pachlet.worker.working import Worker
 
 
@@ -52,7 +52,7 @@ def run_worker(
     with Connection(address, token=token) as connection:
         _see_whether_it_answers(connection, name)
         head = RemoteHead(connection, runner, folder / "code")
-        sessions = Sessions(scratch, IDLE_EACH * workers, IDLE_WITH_CODE_EACH * workers)
+        sessions = Sessions.of_workers(scratch, workers)
         threads = [
             threading.Thread(
                 target=_work, args=(Worker(f"{name}-{number}", head, runner, sessions),), daemon=True

@@ -13,6 +13,7 @@ Read next: working.py (who uses them), layout.py (why input files stay).
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -25,10 +26,12 @@ from pachlet.worker.scratch import spread
 
 IDLE_SECONDS = 300.0
 """An unused session is kept so long."""
-IDLE_EACH = 64
+_IDLE_EACH = 64
 """So many unused sessions are kept for each worker at most."""
-IDLE_WITH_CODE_EACH = 8
+_IDLE_WITH_CODE_EACH = 8
 """So many of them at most hold a process of the user's."""
+_DESCRIPTORS_EACH = 16
+"""A session has six descriptors open; with so many at most for each, there are enough for everything else."""
 SCALED_DOWN_SECONDS = 2.0
 """The same, for one that is to go when there is nothing to do."""
 _LEAST_FREE = 0.1
@@ -52,6 +55,14 @@ class Warm:
 
 class Sessions:
     """The open sessions of a process; safe from any thread."""
+
+    @classmethod
+    def of_workers(cls, folder: Path, workers: int) -> Sessions:
+        """Make what so many workers of this process share."""
+        most, (open_files, _) = _IDLE_EACH * workers, resource.getrlimit(resource.RLIMIT_NOFILE)
+        if open_files != resource.RLIM_INFINITY:
+            most = min(most, open_files // _DESCRIPTORS_EACH)
+        return cls(folder, most, _IDLE_WITH_CODE_EACH * workers)
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,23 @@ def test_fewer_are_kept_of_those_that_hold_a_process_of_the_users(tmp_path: Path
     assert [each.is_open for each in room.opened] == [False, True, True, True]
     room.sessions.put_back(room.take("e"))
     assert [each.is_open for each in room.opened] == [False, False, True, True, True]
+
+
+@pytest.mark.parametrize("open_files, kept", [(256, 16), (20_000, 128), (resource.RLIM_INFINITY, 128)])
+def test_no_more_are_kept_than_there_are_descriptors_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_files: int, kept: int
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (open_files, open_files))
+    sessions = Sessions.of_workers(tmp_path, workers=2)
+    opened: list[Session] = []
+
+    def open(number: int, folder: Path) -> Any:
+        opened.append(Session(folder))
+        return opened[-1]
+
+    for each in [sessions.take(number, True, open) for number in range(130)]:
+        sessions.put_back(each)
+    assert sum(each.is_open for each in opened) == kept
 
 
 def test_a_machine_short_of_memory_keeps_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
