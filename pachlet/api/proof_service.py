@@ -5,11 +5,13 @@ Read next: wire/proto/pachlet/v1/proofs.proto, pachlet/pps/proving/proving.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
 
 from pachlet.api import messages
+from pachlet.api.code_pieces import code_pieces
 from pachlet.api.handlers import Context
 from pachlet.api.names import commit_name
 from pachlet.errors import InvalidArgument, NotFound
@@ -21,6 +23,8 @@ from pachlet.pps.engine import Engine
 from pachlet.pps.proving.proving import Proving
 from pachlet.pps.proving.subjects import output_heads, subject_of, with_upstream
 from pachlet.pps.proving.telling import CommitVerdict, FileVerdict, News, StepVerdict, Verdict
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class ProofService:
@@ -40,6 +44,14 @@ class ProofService:
         context.add_callback(proving.cancel)
         with closing(proving.news()) as news:
             yield from map(_answer, news)
+
+    def Code(self, request: Any, context: Context) -> Iterator[Any]:
+        if not _DIGEST.fullmatch(request.digest):
+            raise InvalidArgument(f"{request.digest!r} is no digest of an image")
+        snapshot = self._engine.snapshots / request.digest.removeprefix("sha256:")
+        if not snapshot.is_dir():
+            raise NotFound(f"the code of {request.digest[:19]} is not kept here")
+        yield from code_pieces(snapshot)
 
 
 def _wanted(db: Statements, request: Any) -> Iterator[CommitRecord]:

@@ -9,13 +9,13 @@ Read next: pachlet/worker/head.py (what is promised), pachlet/remote/head.py (th
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pachlet.api import messages
+from pachlet.api.code_pieces import code_pieces
 from pachlet.api.handlers import Context
 from pachlet.errors import InvalidArgument, NotFound
 from pachlet.metadb.changes import Closed
@@ -30,7 +30,6 @@ from pachlet.worker.lease_messages import lease_message, read_ending
 LEASE_SECONDS = 10.0
 """A worker that is silent for so long has lost its lease."""
 _MOST_PATIENCE = 60.0
-_PIECE = 1 << 20
 
 
 class WorkService:
@@ -78,18 +77,7 @@ class WorkService:
 
     def Code(self, request: Any, context: Context) -> Iterator[Any]:
         image = self._leases.get(request.token).offer.work.image
-        root = self._snapshots / image.digest.removeprefix("sha256:")
-        for at, _, names in os.walk(root):
-            for name in sorted(names):
-                path = Path(at, name)
-                yield messages.make(
-                    "pachlet.v1.FilePiece",
-                    path=path.relative_to(root).as_posix(),
-                    is_executable=bool(path.stat().st_mode & 0o111),
-                )
-                with path.open("rb") as file:
-                    while block := file.read(_PIECE):
-                        yield messages.make("pachlet.v1.FilePiece", bytes=block)
+        yield from code_pieces(self._snapshots / image.digest.removeprefix("sha256:"))
 
     def Inputs(self, request: Any, context: Context) -> Iterator[Any]:
         for found in self._desk.begin(request.token, request.datum):

@@ -199,6 +199,11 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
         *_family("why", ("why", "Say why a datum ran or was kept.")),
         *_family("trace", ("trace", "Show all that a file was made of, or all that was made of it.")),
         *_family("blame", ("blame", "Say what differs between how two files came about.")),
+        *_family(
+            "debug_datum",
+            ("debug datum", "Open a shell where a datum ran, or run it here once more."),
+            ("try", "Run one datum of a spec here, before there is a pipeline."),
+        ),
         *_family("verify", ("verify", "Run datums again, and tell where the result is not what is stored.")),
         *_family("du", ("du", "Show what each repo takes on disk.")),
         *_family("gc", ("gc", "Give back the space of what was deleted.")),

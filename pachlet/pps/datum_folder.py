@@ -8,11 +8,12 @@ Read next: local_head.py (who asks), ../worker/layout.py (how files are laid out
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pachlet.errors import Refused
+from pachlet.paths import Repo
 from pachlet.pps.datum import Datum
 from pachlet.pps.job_inputs import JobInputs
 from pachlet.storage.chunks import ChunkStore, ChunkWriter
@@ -56,8 +57,8 @@ def input_files(inputs: JobInputs, datum: Datum) -> list[Found]:
     return list(found.values())
 
 
-def datum_environ(datum: Datum, inputs: JobInputs, job_id: str) -> dict[str, str]:
-    """Return the variables that tell a step what it works on."""
+def datum_environ(datum: Datum, commit_of: Callable[[Repo], str], job_id: str) -> dict[str, str]:
+    """Return the variables that tell a step what it works on; `commit_of` has the id of the commit that is read."""
     environ = {
         "PACH_DATUM_ID": datum.id,
         "PACH_JOB_ID": job_id,
@@ -65,7 +66,7 @@ def datum_environ(datum: Datum, inputs: JobInputs, job_id: str) -> dict[str, str
     }
     for file in datum.files:
         environ[file.name] = f"/pfs/{file.name}{file.path}"
-        environ[f"{file.name}_COMMIT"] = inputs.commit(file.repo).commit.id
+        environ[f"{file.name}_COMMIT"] = commit_of(file.repo)
         if file.input.is_cron:
             environ[f"{TICK_VARIABLE}{file.name}"] = file.path[1:]
         if file.join_on:

@@ -103,7 +103,7 @@ def lease_of(held: Held) -> Lease:
     """Return a lease as its worker sees it."""
     offer = held.offer
     tasks = [
-        Task(each.datum.id, datum_environ(each.datum, offer.inputs, offer.job.id))
+        Task(each.datum.id, datum_environ(each.datum, offer.inputs.commit_id, offer.job.id))
         for each in held.todo.values()
     ]
     return Lease(held.token, offer.work, tasks, held.seconds)

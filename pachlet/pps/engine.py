@@ -63,14 +63,19 @@ class Engine:
 
     def worker_environ(self, pipeline: PipelineRecord) -> dict[str, str]:
         """Return the variables that hold for everything that workers run for a pipeline; each adds its name."""
-        return {
-            "PACH_ROOT": "/pach",
-            "PACH_NAMESPACE": "default",
-            "PACH_IN_WORKER": "true",
-            "PPS_PIPELINE_NAME": pipeline.name,
-            "PPS_PROJECT_NAME": pipeline.project,
-            "PPS_SPEC_COMMIT": pipeline.spec_commit,
-            "PPS_WORKER_IP": "127.0.0.1",
-            "PPS_ETCD_PREFIX": "pachyderm_pps",
-            "PEER_PORT": "1653",
-        }
+        return worker_environ(pipeline.project, pipeline.name, pipeline.spec_commit)
+
+
+def worker_environ(project: str, pipeline: str, spec_commit: str) -> dict[str, str]:
+    """Return the variables that hold for everything that is run for a version of a pipeline."""
+    return {
+        "PACH_ROOT": "/pach",
+        "PACH_NAMESPACE": "default",
+        "PACH_IN_WORKER": "true",
+        "PPS_PIPELINE_NAME": pipeline,
+        "PPS_PROJECT_NAME": project,
+        "PPS_SPEC_COMMIT": spec_commit,
+        "PPS_WORKER_IP": "127.0.0.1",
+        "PPS_ETCD_PREFIX": "pachyderm_pps",
+        "PEER_PORT": "1653",
+    }

@@ -42,6 +42,10 @@ class JobInputs:
             raise NotFound(f"the job has no commit of its input {repo}: the repo or branch was deleted")
         return found
 
+    def commit_id(self, repo: Repo) -> str:
+        """Return the id of that commit."""
+        return self.commit(repo).commit.id
+
     def files(self, repo: Repo) -> FileSet:
         """Return the files of that commit, which is finished."""
         if repo not in self._open:

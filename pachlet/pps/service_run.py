@@ -193,7 +193,7 @@ class ServiceRun:
 
     def _run_once(self, version: _Version, session: Session, lines: StandingLog) -> Outcome:
         self._lay_out(version, session)
-        environ = datum_environ(version.planned.datum, version.inputs, self._job.id)
+        environ = datum_environ(version.planned.datum, version.inputs.commit_id, self._job.id)
         outcomes: list[Outcome] = []
         running = threading.Thread(target=lambda: outcomes.append(session.run(environ, lines.add)))
         self._engine.logbook.master(self._source, "starting the service")

@@ -8,8 +8,6 @@ Read next: ../worker/head.py (what is promised), ../api/work_service.py (the oth
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +18,7 @@ from typing import Any
 
 from pachlet.client.connection import Connection
 from pachlet.errors import FailedPrecondition, PachletError, Unavailable
+from pachlet.remote.code import files_of, keep_code
 from pachlet.worker.head import (
     AttemptLines,
     Hold,
@@ -112,25 +111,8 @@ class RemoteHead:
         snapshot = self._snapshots / image.digest.removeprefix("sha256:")
         with self._preparing:
             if image.kind == "code" and not snapshot.exists():
-                self._fetch_code(lease, snapshot)
+                keep_code(self._stream("Code", {"token": lease.token}), snapshot)
         return self._runner.prepare(image, snapshot, say)
-
-    def _fetch_code(self, lease: Lease, snapshot: Path) -> None:
-        self._snapshots.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=self._snapshots, prefix=".fetching-"))
-        try:
-            (scratch / "files").mkdir()
-            for path, executable, blocks in _files(self._stream("Code", {"token": lease.token})):
-                target = scratch / path
-                if not target.resolve().is_relative_to(scratch.resolve()):
-                    raise FailedPrecondition(f"the server sends code that leads out of its folder: {path}")
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with target.open("wb") as file:
-                    file.writelines(blocks)
-                target.chmod(0o555 if executable else 0o444)
-            scratch.rename(snapshot)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
 
     def inputs(self, lease: Lease, task: Task) -> list[InputFile]:
         answers = self._stream("Inputs", {"token": lease.token, "datum": task.id})
@@ -142,7 +124,7 @@ class RemoteHead:
         places = {each.path: number for number, each in enumerate(self.inputs(lease, task))}
         numbers = [places[each.path] for each in files]
         answers = self._stream("Read", {"token": lease.token, "datum": task.id, "numbers": numbers})
-        for file, (_, _, blocks) in zip(files, _files(answers), strict=True):
+        for file, (_, _, blocks) in zip(files, files_of(answers), strict=True):
             yield file, blocks
 
     def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Output]]) -> None:
@@ -258,23 +240,3 @@ class _Lines:
         lines, self._lines, self._size = self._lines, [], 0
         self._sent = time.monotonic()
         self._send({"lines": lines, "is_end": is_end})
-
-
-def _files(pieces: Iterator[Any]) -> Iterator[tuple[str, bool, Iterator[bytes]]]:
-    """Yield path, whether it is executable, and bytes of each file in a stream of pieces."""
-    head = next(pieces, None)
-    while head is not None:
-        following: list[Any] = []
-
-        def blocks(following: list[Any] = following) -> Iterator[bytes]:
-            for piece in pieces:
-                if piece.path or piece.HasField("number"):
-                    following.append(piece)
-                    return
-                yield piece.bytes
-
-        body = blocks()
-        yield head.path, head.is_executable, body
-        for _ in body:
-            pass  # what the caller left unread
-        head = following[0] if following else None

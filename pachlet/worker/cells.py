@@ -35,6 +35,8 @@ class Command:
     cmd: Sequence[str]
     cwd: str
     env: Mapping[str, str]
+    stdio: tuple[int, int, int] | None = None
+    """What it reads and writes, instead of what it is given; these descriptors stay the caller's."""
 
 
 class Cell:
@@ -62,6 +64,10 @@ class Cell:
         out, far_out = os.pipe()
         err, far_err = os.pipe()
         given = [_stdin(stdin), far_out, far_err]
+        if command.stdio is not None:
+            for each in given:
+                os.close(each)
+            given = [os.dup(each) for each in command.stdio]
         message = json.dumps({"cmd": command.cmd, "cwd": command.cwd, "env": command.env}).encode()
         if len(message) > _LONG:
             given.append(memory_file(message))

@@ -8,10 +8,12 @@ Read next: session.py (all that is common to workers), cells.py, cgroups.py.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from pachlet.worker.attempts import Place
 from pachlet.worker.cells import Cell
 from pachlet.worker.cgroups import Group
+from pachlet.worker.interface import Outcome
 from pachlet.worker.launching import Launcher
 from pachlet.worker.processes import Doors, Process, start
 from pachlet.worker.session import AttemptSession
@@ -26,11 +28,22 @@ class ProcessSession(AttemptSession):
         self._group: Group | None = None
         self._group_of: Launcher | None = None
         self._cell: Cell | None = None
+        self._stdio: tuple[int, int, int] | None = None
+
+    def attach(self, cmd: Sequence[str], environ: Mapping[str, str], stdio: tuple[int, int, int]) -> Outcome:
+        """Run another command than the transform's on the datum that lies in `pfs`, on the caller's own descriptors."""
+        self._place.write_env_file(environ)
+        self._stdio = stdio
+        try:
+            with self._attempt():
+                return self._run_once(cmd, None, environ, lambda line: None, None)
+        finally:
+            self._stdio = None
 
     def _begin(
         self, cmd: Sequence[str], stdin: str | None, environ: Mapping[str, str], doors: Doors
     ) -> Process:
-        command = self._place.command(cmd, environ)
+        command = replace(self._place.command(cmd, environ), stdio=self._stdio)
         launcher = self._launcher()
         self._enter(launcher)
         cell, self._cell = self._cell, None

@@ -102,7 +102,7 @@ def test_every_service_of_2_12_is_there_with_all_its_methods() -> None:
         "pachlet.v1.Lineage": 1,
         "pachlet.v1.Listing": 3,
         "pachlet.v1.LocalFiles": 2,
-        "pachlet.v1.Proofs": 1,
+        "pachlet.v1.Proofs": 2,
         "pachlet.v1.Server": 1,
         "pachlet.v1.Storage": 3,
         "pachlet.v1.Work": 8,
