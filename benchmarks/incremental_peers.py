@@ -2,6 +2,8 @@
 
 None of them isolates a step or records what it read. Each has a folder of its own, with the files in `in`.
 
+make is on most machines; for snakemake: `python -m venv V; V/bin/pip install snakemake; PATH=V/bin:$PATH make bench`.
+
 Read next: incremental.py.
 """
 
@@ -20,7 +22,7 @@ total: $(COUNTS)
 out/%: in/%
 \t@wc -c < $< > $@
 """
-_SNAKEMAKE = """FILES = glob_wildcard("in/{name}").name
+_SNAKEMAKE = """FILES = glob_wildcards("in/{name}").name
 rule total:
     input: expand("out/{name}", name=FILES)
     output: "total"
@@ -59,7 +61,7 @@ def installed(place: Path) -> list[Peer]:
     found = []
     for words, rules, text in (
         (["make", "-j2", "-s", "total"], "Makefile", _MAKE),
-        (["snakemake", "--cores", "2", "--quiet", "all", "total"], "Snakefile", _SNAKEMAKE),
+        (["snakemake", "total", "--cores", "2", "--quiet"], "Snakefile", _SNAKEMAKE),
     ):
         if shutil.which(words[0]) is None:
             print(f"{words[0]} is not installed here, so it is not measured")

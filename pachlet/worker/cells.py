@@ -91,7 +91,9 @@ class Cell:
 
     def is_alive(self) -> bool:
         """Tell whether the guard was there a moment ago."""
-        return not select.select([self.control], [], [], 0)[0]
+        looker = select.poll()
+        looker.register(self.control, select.POLLIN)
+        return not looker.poll(0)
 
     def kill(self) -> None:
         """Have the guard ended with all that it started; the end of the control says when it is."""
