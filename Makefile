@@ -41,10 +41,13 @@ soak: .venv/ready .venvs/ready  ## long kills, load and fuzzing
 	$(PYTEST) -m soak
 	$(PYTEST) --hypothesis-profile=soak tests/properties
 
-bench: .venv/ready .venvs/ready  ## one large file, many small ones, growth, an incremental pipeline, how soon new data starts a step, many pipelines, lineage, the main job; DATA=dir for real prices
+bench: .venv/ready .venvs/ready  ## one large file, many small ones, growth, upkeep, the start of commands, an incremental pipeline, how soon new data starts a step, many pipelines, lineage, the main job; DATA=dir for real prices, LONG=1 with a file of 10 GiB (40 GiB of disk)
 	$(BIN)/python -m benchmarks.put_get
 	$(BIN)/python -m benchmarks.small_files
 	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.upkeep
+	$(BIN)/python -m benchmarks.cli_start
+	$(if $(LONG),$(BIN)/python -m benchmarks.put_get --mib 10240 --rounds 1 --peer-rounds 0)
 	$(BIN)/python -m benchmarks.incremental
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.listing_pps

@@ -21,6 +21,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.comparing import verdict
 from pachlet import testing
 
 PACHCTL = [str(Path(sys.executable).with_name("pachctl"))]
@@ -53,7 +54,8 @@ def main() -> int:
             fastest, median = next(rest)
             ratio = fastest / plain
             print(
-                f"{'pachctl ' + ' '.join(words):<34} {_ms(fastest)} {_ms(median)} {ratio:>7.1f} {limit:>5} ms"
+                f"{'pachctl ' + ' '.join(words):<34} {_ms(fastest)} {_ms(median)} {ratio:>7.1f} {limit:>5} ms: "
+                f"{verdict(median * 1000 < limit)}"
             )
     return 0
 

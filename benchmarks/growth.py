@@ -69,6 +69,12 @@ def main() -> None:
     for what in ("put", "list", "restore"):
         growth = getattr(found[-1], what) / getattr(found[0], what)
         print(f"{what}: {growth:.2f} times as much a file   target <= 1.50: {verdict(growth <= 1.5)}")
+    few, many = found[0], found[-1]
+    growth = many.one_file / few.one_file
+    print(
+        f"a commit of one file on {many.files}: {many.one_file:.1f} ms, {growth:.2f} times that on {few.files}   "
+        f"target <= 1.50: {verdict(growth <= 1.5)}"
+    )
     for each in found:
         if each.files == 100_000:
             seconds = each.put * each.files / 1e6
