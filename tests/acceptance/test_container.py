@@ -16,7 +16,7 @@ from pathlib import Path
 
 from images.build import reference
 from pachlet import testing
-from pachlet.client import cluster, pipelines, projects, repos, watch
+from pachlet.client import cluster, datums, pipelines, projects, repos, watch
 from pachlet.client.connection import Connection
 from pachlet.client.get_file import get_folder
 from pachlet.client.jobs import list_job
@@ -24,7 +24,7 @@ from pachlet.client.put_file import FromDisk, from_bytes, put_file
 from pachlet.testing import RunningServer
 from pachlet.worker.containers.building import plan
 from pachlet.worker.containers.engine import Engine
-from tests.acceptance.words import pfs_input, shell
+from tests.acceptance.words import create, job, pfs_input, put, put_id, shell
 
 ROOT = Path(__file__).parents[2]
 FLOWERS = ROOT / "data" / "iris" / "iris.csv"
@@ -61,6 +61,40 @@ def test_an_image_that_can_not_be_had_is_the_pipelines_reason(
         assert "image localhost/no-such-image:1 can't be pulled" in job.reason
         info = pipelines.inspect_pipeline(connection, "copy")
         assert "image localhost/no-such-image:1 can't be pulled" in info.reason
+
+
+def test_an_image_of_any_name_is_what_its_tag_meant_when_the_datum_ran(
+    container_engine: Engine, tmp_path: Path
+) -> None:
+    base, tool = "docker.io/library/python:3.11-slim-bookworm", "localhost/tool"
+    made = container_engine.api.create_container(base, ["true"])
+    container_engine.api.tag(base, tool, "1")
+    with (
+        testing.server(tmp_path / "data", code=ROOT, runner="container") as server,
+        Connection(server.address) as connection,
+    ):
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "a"})
+        spec = shell("copy", "cp /pfs/in/* /pfs/out", pfs_input("in"), transform={"image": f"{tool}:1"})
+        first = create(connection, spec)
+        assert first.data_processed == 1, first.reason
+        container_engine.api.commit(made["Id"], tool, "1", message="moved")
+        id = put_id(connection, "in@master", {"/b": "b"})
+        second = job(connection, "copy", id)
+        assert (second.data_processed, second.data_skipped) == (1, 1), second.reason
+        found = {each.data[0].file.path: each for each in datums.list_datum(connection, f"copy@{id}")}
+        ran = {path: datums.datum_record(connection, each)["image"] for path, each in found.items()}
+        for path, each in found.items():
+            # What is told is the engine's own id of the image that the container was made of.
+            assert each.image_id == f"{tool}:1@{ran[path]['digest']}"
+            assert ran[path]["provenance"]["image_id"].removeprefix("sha256:") in ran[path]["digest"]
+        assert ran["/a"]["digest"] != ran["/b"]["digest"]
+
+        # A link to a file of the image's is not followed to this machine's file of the same name.
+        link = "ln -s /etc/hostname /pfs/out/h"
+        info = create(connection, shell("link", link, pfs_input("in", "/"), transform={"image": f"{tool}:1"}))
+        assert info.data_failed == 1
+        assert "/pfs/out/h" in info.reason
 
 
 def test_each_image_is_built_once_and_after_its_bases() -> None:

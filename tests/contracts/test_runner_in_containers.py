@@ -198,6 +198,7 @@ def test_what_ran_is_in_the_provenance(prepared: Prepared, runner: ContainerRunn
     assert facts["sandbox"] == "container"
     assert facts["engine"].startswith("podman ")
     assert facts["image_id"].startswith("sha256:")
+    assert facts["machine"]["cpu"]
     assert facts["dockerfiles"] == ["images/copy/Dockerfile", "images/base/Dockerfile"]
 
 

@@ -25,6 +25,15 @@ class ContainerSession(AttemptSession):
         super().__init__(place)
         self._launcher = launcher
 
+    def locate(self, path: str) -> Path | None:
+        """Find only what is this machine's: what else the step sees is the image's, whatever lies here by that name."""
+        place = self._place
+        ours = {"/pfs": place.pfs, "/tmp": place.tmp, **place.shown}
+        for shown in sorted(ours, key=len, reverse=True):
+            if path == shown or path.startswith(f"{shown}/"):
+                return Path(f"{ours[shown]}{path[len(shown) :]}")
+        return None
+
     def _begin(
         self, cmd: Sequence[str], stdin: str | None, environ: Mapping[str, str], doors: Doors
     ) -> ContainerAttempt:
