@@ -35,7 +35,7 @@ _PORTS = {"postgresql": 5432, "mysql": 3306}
 _PARAMETERS = {"postgresql": ("sslmode", "sslrootcert", "host"), "mysql": ("tls",), "sqlite": ()}
 _MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _CONNECT_WITHIN = 10.0
-_LOCK_WITHIN = 30
+_LOCK_WITHIN = 30_000  # milliseconds
 _BUSY_WITHIN = 5.0
 # What may go by itself: connections and resources of PostgreSQL by class, its locks, and what MySQL has for these.
 _PASSING = re.compile(r"08...|53...|57P0[1-5]|40001|40P01|55P03")
@@ -139,9 +139,9 @@ def transaction(url: DatabaseURL, password: str, outlets: Outlets, halt: Halt) -
     try:
         with halt.calling(hang_up), engine.begin() as connection:
             if url.kind == "postgresql":
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WITHIN}s'")
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_LOCK_WITHIN}")
             elif url.kind == "mysql":
-                connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_WITHIN}")
+                connection.exec_driver_sql(f"SET SESSION innodb_lock_wait_timeout = {_LOCK_WITHIN // 1000}")
             yield connection
             halt.check()
     except (PachletError, Halted):

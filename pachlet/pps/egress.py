@@ -67,6 +67,7 @@ class Delivery:
         self._spec = pipeline.spec
         self._source = Source(job.pipeline, job.id)
         self._halt = Halt()
+        self._is_begun = False
         self._done = 0
         self._bytes = 0
         self._wait = _FIRST
@@ -83,7 +84,9 @@ class Delivery:
             PachletError: it won't work until somebody mends something.
             Halted: it was stopped.
         """
-        self._set_reason("")
+        if not self._is_begun:
+            self._is_begun = True
+            self._set_reason("")  # its turn has come; from then on, a reason stays until there is another
         try:
             try:
                 self._deliver()
@@ -128,7 +131,7 @@ class Delivery:
             password = password_of(db, database)
         self._done = self._bytes = 0
         self._say_begin(files, url)
-        rows = write_tables(url, password, outlets, format_of(database), found, self._halt, self._count)
+        rows = write_tables(url, password, outlets, format_of(database), found, self._halt, self._count_read)
         counts = ", ".join(f"{count} rows to table {name}" for name, count in rows.items())
         self._say(f"egressed {counts or 'nothing'}, to {url}")
 
@@ -138,10 +141,16 @@ class Delivery:
             self._say(f"egressing {count} files, {amount(size)}, to {url}")
 
     def _count(self, file: Outgoing) -> None:
+        """Take note of a file that is where it should be."""
+        self._wait = _FIRST
+        self._progress = self._engine.clock.now()
+        self._count_read(file)
+
+    def _count_read(self, file: Outgoing) -> None:
+        """Take note of a file that is read; what becomes of it is known when all are."""
         self._done += 1
         self._bytes += file.size
-        self._wait = _FIRST
-        self._progress = now = self._engine.clock.now()
+        now = self._engine.clock.now()
         if now - self._said > _SAY_EVERY * _SECOND:
             self._say(f"egress: {self._done} files, {amount(self._bytes)} so far")
 

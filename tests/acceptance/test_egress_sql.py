@@ -22,6 +22,7 @@ from pachlet.client.logs import get_logs
 from pachlet.client.names import commit
 from pachlet.client.put_file import from_bytes, put_file
 from pachlet.clock import FakeClock
+from pachlet.egress import database_url
 from pachlet.errors import PachletError
 from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.words import PFS, create, ended, job, last_job, pfs_input, put, shell
@@ -249,7 +250,9 @@ def test_database_that_is_not_there_yet_is_asked_again(tmp_path: Path) -> None:
         egress = to(f"postgresql://postgres@127.0.0.1:{port}/postgres", secret="postgres")
         pipelines.create_pipeline(connection, shell("later", COPY, pfs_input("in", "/"), egress=egress))
         id = next(jobs.list_job(connection, pipeline="later")).job.id
-        await_line(connection, f"later@{id}", "Connection refused; trying again in 1 s")
+        said = get_logs(connection, job=f"later@{id}", master=True, follow=True)
+        tries = (line.message for line in said if "trying again" in line.message)
+        assert next(tries).endswith("Connection refused; trying again in 1 s")
         assert jobs.inspect_job(connection, f"later@{id}").reason.startswith(
             "egress is tried again: postgresql://"
         )
@@ -260,11 +263,35 @@ def test_database_that_is_not_there_yet_is_asked_again(tmp_path: Path) -> None:
             assert server.run("SELECT * FROM later") == [[1]]
 
 
-def await_line(connection: Connection, id: str, text: str) -> None:
-    """Wait until the log of a job has a line that ends so."""
-    for line in get_logs(connection, job=id, master=True, follow=True):
-        if line.message.endswith(text):
-            return
+def test_table_that_is_locked_for_long_is_asked_for_less_and_less_often(
+    server: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_url, "_LOCK_WITHIN", 1)
+    server.run("CREATE TABLE busy_a (n integer)")
+    server.run("CREATE TABLE busy_b (n integer)")
+    other = server.connect()
+    other.run("BEGIN")
+    other.run("LOCK TABLE busy_b")
+    clock = FakeClock()
+    with testing.server(tmp_path / "data", clock=clock) as served, Connection(served.address) as connection:
+        add_secret(connection, "postgres", PASSWORD)
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/busy_a/a": "1", "/busy_b/a": "2"})
+        egress = to(server.url, secret="postgres")
+        pipelines.create_pipeline(connection, shell("busy", COPY, pfs_input("in", "/"), egress=egress))
+        id = next(jobs.list_job(connection, pipeline="busy")).job.id
+        said = get_logs(connection, job=f"busy@{id}", master=True, follow=True)
+        tries = (line.message for line in said if "trying again" in line.message)
+        for seconds in (1, 2, 4):  # that one table was filled each time is no progress
+            assert next(tries).endswith(f"due to lock timeout; trying again in {seconds} s")
+            clock.advance(seconds + 1)
+        assert next(tries).endswith("trying again in 8 s")
+        assert server.run("SELECT * FROM busy_a") == []
+        other.run("COMMIT")
+        other.close()
+        clock.advance(9)
+        assert ended(job(connection, "busy", id))[0] == "SUCCESS"
+        assert server.run("SELECT * FROM busy_a, busy_b") == [[1, 2]]
 
 
 def test_job_is_stopped_while_its_table_is_locked_by_others(connection: Connection, server: Postgres) -> None:
