@@ -14,7 +14,7 @@ Read next: working.py (the worker), ../pps/leases.py (the server's side).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,11 +55,12 @@ class Work:
     """Tells sessions apart that would serve each other otherwise."""
 
     @property
-    def key(self) -> tuple[str, str, int, str, int, str]:
+    def key(self) -> Hashable:
         """What a session serves: it may go on with other jobs of the same key."""
-        # A secret may be made again meanwhile, and whether the network may be reached is in the version.
-        mark = self.transform.secrets.mark
-        return self.project, self.pipeline, self.version, self.image.digest, mark, self.apart
+        # A pipeline that is deleted and created again has the same name and version: its variables have the commit of
+        # its spec. A secret may be made again meanwhile, and whether the network may be reached is in the version.
+        spec, mark = tuple(sorted(self.environ.items())), self.transform.secrets.mark
+        return self.project, self.pipeline, self.version, spec, self.image.digest, mark, self.apart
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,16 @@ def test_a_pipeline_whose_job_was_interrupted_is_restarting_until_it_goes_on(
         assert next(jobs.list_job(connection, pipeline="p")).restart == 1
 
 
+def test_a_pipeline_of_the_same_name_is_another_pipeline(connection: Connection) -> None:
+    """What served the one that was deleted serves not the one that has its name, though both are version 1."""
+    repos.create_repo(connection, "in")
+    put(connection, "in@master", {"/a": "1"})
+    for word in ("old", "new"):
+        create(connection, shell("p", f"echo {word} > /pfs/out/word", IN))
+        assert tree(connection, "p@master") == {"/word": f"{word}\n"}
+        pipelines.delete_pipeline(connection, "p")
+
+
 BATCH = """
 import os
 from pachlet.step import main

@@ -9,7 +9,9 @@ import json
 import re
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +20,14 @@ import pytest
 from pachlet import testing
 from pachlet.cli import main
 from pachlet.cli.session import Session
-from pachlet.client import repos
+from pachlet.client import proofs, repos
 from pachlet.client.connection import Connection
 from pachlet.client.names import commit
 from pachlet.client.watch import head_of
 from pachlet.testing import RunningServer
+from pachlet.worker.process import ProcessRunner
 from tests.acceptance.words import PFS, PPS, create, last_job, pfs_input, put, shell, tree
+from tests.conftest import ROOT
 
 IN = pfs_input("in")
 STEPS = {
@@ -154,14 +158,9 @@ def test_random_step_is_named_with_the_field_that_differs(
 def test_other_surroundings_failures_and_recoveries(connection: Connection) -> None:
     repos.create_repo(connection, "in")
     put(connection, "in@master", {"/a": "1", "/b": "2"})
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "word"}}
     give = {"secrets": [{"name": "word", "key": "it", "env_var": "WORD"}]}
 
-    def keep(word: str) -> None:
-        value = base64.b64encode(word.encode()).decode()
-        connection.call(PPS, "CreateSecret", {"file": json.dumps({**secret, "data": {"it": value}}).encode()})
-
-    keep("one")
+    keep_secret(connection, "one")
     script = 'test -f /pfs/in/b && exit 7; printf "k,v\\nx,$WORD\\n" > /pfs/out/t.csv; ln -s $in /pfs/out/link; exit 5'
     more = {"err_cmd": ["true"], "accept_return_code": [5], **give}
     job = create(connection, shell("p", script, pfs_input("in", lazy=False), transform=more))
@@ -172,7 +171,7 @@ def test_other_surroundings_failures_and_recoveries(connection: Connection) -> N
         [f"{commit}: 2 of 2 files identical, 2 datums", "verified 2 of 2 files identical"],
     )
     connection.call(PPS, "DeleteSecret", {"secret": {"name": "word"}})
-    keep("other")
+    keep_secret(connection, "other")
     status, lines = verify(connection, "p@master", "-q")
     assert status == 1
     assert lines[0] == f'differs: {commit}:/t.csv: row 2, column v is "other", stored is "one"'
@@ -234,3 +233,74 @@ def test_input_that_is_gone_is_read_where_the_same_is_still(connection: Connecti
     assert status == 3
     assert ": input / of default/model@" in lines[0]
     assert lines[0].endswith(" is not what it was when the datum ran")
+
+
+def test_caller_who_goes_away_leaves_no_work_behind(connection: Connection) -> None:
+    """Both workers hang in a proof; once nobody listens they do what comes next."""
+    repos.create_repo(connection, "in")
+    put(connection, "in@master", {"/a": "1", "/b": "2"})
+    keep_secret(connection, "one")
+    give = {"secrets": [{"name": "word", "key": "it", "env_var": "WORD"}]}
+    script = 'if test "$WORD" != one; then sleep 1000; fi; cp $in /pfs/out/'
+    two = {"parallelism_spec": {"constant": 2}}
+    create(connection, shell("p", script, IN, transform=give, **two))
+    connection.call(PPS, "DeleteSecret", {"secret": {"name": "word"}})
+    keep_secret(connection, "other")
+    answers = proofs.verify(connection, ["p@master"])
+    assert next(answers).progress.datums_total == 2
+    assert next(answers).progress.datums == 0
+    answers.close()  # type: ignore[attr-defined]
+    job = create(connection, shell("after", "cp $in /pfs/out/", IN, **two))
+    assert job.data_processed == 2
+    connection.call(PPS, "DeleteSecret", {"secret": {"name": "word"}})
+
+
+def keep_secret(connection: Connection, word: str) -> None:
+    """Keep a secret of one word."""
+    value = base64.b64encode(word.encode()).decode()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "word"}, "data": {"it": value}}
+    connection.call(PPS, "CreateSecret", {"file": json.dumps(secret).encode()})
+
+
+BATCH = """
+from pachlet.step import main
+
+def run(inputs, out):
+    for file in (inputs / "in").iterdir():
+        (out / file.name).write_text(file.read_text().upper())
+
+main(run, batching=True)
+"""
+
+
+def test_batching_step_and_a_server_without_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = tmp_path / "code"
+    for name, text in {
+        "images/batch/Dockerfile": "FROM python:3.11-slim-bookworm\n"
+        "COPY pachlet/step.py /app/pachlet/step.py\nCOPY batch.py /app/batch.py\n"
+        "WORKDIR /app\nENV PFS_ROOT=/pfs\n",
+        "batch.py": BATCH,
+        "pachlet/step.py": (ROOT / "pachlet" / "step.py").read_text(),
+    }.items():
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text(text)
+    prepare = ProcessRunner.prepare
+
+    def with_our_packages(*given: Any) -> Any:  # the step needs grpcio, which we have
+        return replace(prepare(*given), environment=Path(sys.prefix), python=Path(sys.base_prefix))
+
+    monkeypatch.setattr(ProcessRunner, "prepare", with_our_packages)
+    transform = {"image": "pachlet/batch", "cmd": ["python", "batch.py"], "datum_batching": True}
+    with testing.server(tmp_path / "data", code=code) as server, Connection(server.address) as connection:
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "one", "/b": "two"})
+        create(connection, {"pipeline": {"name": "batch"}, "transform": transform, "input": IN})
+        status, lines = verify(connection, "batch@master", "-q")
+        assert (status, lines[-1]) == (0, "verified 2 of 2 files identical")
+    with (
+        testing.server(tmp_path / "data", code=code, workers=0) as server,
+        Connection(server.address) as connection,
+    ):
+        status, lines = verify(connection, "batch@master")
+        assert status == 1
+        assert "this server has no workers of its own" in lines[0]
