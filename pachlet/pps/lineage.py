@@ -231,6 +231,8 @@ class Lineage:
             most = self._limit + 2 - len(found) if self._limit else -1
             base = json.loads(job.plan)["base"] if job.plan else ""
             own = job.id if number and base in known else ""
+            if own and not job.processed + job.failed + job.recovered:
+                continue
             for row in self._db.all("runs_that_read", job=job.key, own=own, number=most, **where):
                 found.setdefault(row["key"], (job, row))
             if self._limit and len(found) > self._limit + 1:

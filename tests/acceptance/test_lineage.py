@@ -10,6 +10,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,11 +19,12 @@ import pytest
 from pachlet import testing
 from pachlet.cli import main
 from pachlet.cli.session import Session
-from pachlet.client import repos
+from pachlet.client import pipelines, repos
 from pachlet.client.authorship import author
 from pachlet.client.connection import Connection
 from pachlet.client.lineage.asking import trace
 from pachlet.client.lineage.graph import File, Graph
+from pachlet.client.lineage.text import tree
 from pachlet.client.put_file import from_bytes, put_file
 from pachlet.client.watch import head_of
 from pachlet.errors import NotFound, Unimplemented
@@ -139,6 +141,20 @@ def test_a_datum_that_is_kept_leads_to_what_it_ran_on(crypto: Connection, asked:
         ]
     graph = trace(asked, f"prices@{id}:/zec.csv", down=True)
     assert files(graph) == {"prices:/zec.csv", "clean:/zec.csv", "predict:/zec.json"}
+
+
+def test_a_pipeline_that_is_deleted_leaves_its_files_their_origin(tmp_path: Path) -> None:
+    with testing.server(tmp_path) as running, Connection(running.address) as connection:
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "a"})
+        create(connection, shell("copy", "cp /pfs/in/a /pfs/out", pfs_input("in")))
+        before = trace(connection, "copy@master:/a")
+        pipelines.delete_pipeline(connection, "copy", keep_repo=True)
+        after = trace(connection, "copy@master:/a")
+        (run,) = after.runs
+        # What the pipeline kept of its datums went with it; the file's tag still says which datum it was.
+        assert (run.pipeline, run.datum) == ("copy", before.runs[0].datum)
+        assert f"datum {run.datum[:12]} of default/copy" in "\n".join(tree(after))
 
 
 def test_the_drawing_answers_what_when_why_and_how(typed: Callable[..., str]) -> None:
