@@ -217,9 +217,9 @@ class FileService:
     def ListFile(self, request: Any, context: Context) -> Iterator[Any]:
         record, files = self._open(commit_name(request.file.commit), context)
         found = files.info(clean_path(request.file.path))
-        if found is None:
-            return
-        infos = files.list_dir(clean_path(request.file.path)) if found.is_dir else iter([found])
+        infos = iter([found] if found is not None else [])
+        if found is not None and found.is_dir:
+            infos = files.list_dir(clean_path(request.file.path))
         yield from map(messages.file_infos(record), _page(infos, request))
 
     def WalkFile(self, request: Any, context: Context) -> Iterator[Any]:

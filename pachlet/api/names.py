@@ -85,7 +85,7 @@ def commit_name(message: Any) -> CommitName:
     elif message.branch.HasField("repo"):
         repo = repo_name(message.branch.repo)
     else:
-        raise InvalidArgument("commit must have a repo")
+        raise InvalidArgument("commit must have a repo" if message.ByteSize() else "commit cannot be nil")
     return CommitName(repo, message.id, message.branch.name)
 
 
