@@ -65,15 +65,19 @@ class Recovery:
         self._patients: dict[int, _Patient] = {}
         self._seen = -1
         self._not_before = 0.0
+        self._again: float | None = None
+        """When the first of them is to be looked at again; kept, because there may be hundreds of changes a second."""
 
     def look(self) -> int | None:
         """Look at what is new and at what is in trouble; return when to look again."""
         now, count = time.monotonic(), self._engine.database.changes.count
-        is_due = any(each.again is not None and each.again <= now for each in self._patients.values())
+        is_due = self._again is not None and self._again <= now
         if (count != self._seen and now >= self._not_before) or is_due:
             self._seen, self._not_before = count, now + _BREATH
             self._look_at_all(now)
-        times = [each.again for each in self._patients.values() if each.again is not None]
+            again = (each.again for each in self._patients.values() if each.again is not None)
+            self._again = min(again, default=None)
+        times = [] if self._again is None else [self._again]
         if self._engine.database.changes.count != self._seen:
             times.append(self._not_before)
         wait = min(times, default=None)
