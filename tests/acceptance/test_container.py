@@ -9,6 +9,7 @@ Read next: ../container_engine.py, ../contracts/test_runner_in_containers.py (wh
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -16,10 +17,13 @@ from pathlib import Path
 
 from images.build import reference
 from pachlet import testing
+from pachlet.cli import main
+from pachlet.cli.session import Session
 from pachlet.client import cluster, datums, pipelines, projects, repos, watch
 from pachlet.client.connection import Connection
 from pachlet.client.get_file import get_folder
 from pachlet.client.jobs import list_job
+from pachlet.client.proofs import verify
 from pachlet.client.put_file import FromDisk, from_bytes, put_file
 from pachlet.testing import RunningServer
 from pachlet.worker.containers.building import plan
@@ -89,6 +93,19 @@ def test_an_image_of_any_name_is_what_its_tag_meant_when_the_datum_ran(
             assert each.image_id == f"{tool}:1@{ran[path]['digest']}"
             assert ran[path]["provenance"]["image_id"].removeprefix("sha256:") in ran[path]["digest"]
         assert ran["/a"]["digest"] != ran["/b"]["digest"]
+
+        # Each is run again on its own image, by a proof and on a bench.
+        told = [each for answer in verify(connection, ["copy@master"]) for each in answer.files]
+        assert sorted((each.file.path, each.verdict, each.reason) for each in told) == [
+            ("/a", "identical", ""),
+            ("/b", "identical", ""),
+        ]
+        environ = {"PACHD_ADDRESS": server.address, "PACH_CONFIG": "/nonexistent"}
+        session, bench = Session(environ, err=io.StringIO()), tmp_path / "bench"
+        words = ["debug", "datum", f"copy@{id}", "/a", "--run", "--runner", "container", "--keep", str(bench)]
+        assert main.run(session, words) == 0, session.err.getvalue()
+        assert (bench / "pfs" / "out" / "a").read_text() == "a"
+        assert json.loads((bench / "datum.json").read_text())["image"]["digest"] == ran["/a"]["digest"]
 
         # A link to a file of the image's is not followed to this machine's file of the same name.
         link = "ln -s /etc/hostname /pfs/out/h"
