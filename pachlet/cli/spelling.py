@@ -32,6 +32,7 @@ ELSEWHERE = {
     "license": "there is nothing to activate",
     "config import-kube": "there is no Kubernetes; connect directly: `{program} connect HOST:PORT`",
     "kube-events": "there is no Kubernetes; see `{program} logs`",
+    "logs2": "see `{program} logs`",
     "loki": "see `{program} logs`",
     "restart cluster": "use `pachlet stop` and `pachlet serve`; jobs go on where they were",
     "next datum": "only a step that batches calls it, inside a worker",

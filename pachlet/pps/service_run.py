@@ -32,6 +32,7 @@ from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
 from pachlet.pfs import commits
 from pachlet.pfs.index import add_chunks
+from pachlet.pfs.transactions import Transaction
 from pachlet.pps import jobs
 from pachlet.pps.answering import answers, answers_within, health_path
 from pachlet.pps.datum import datum_hash
@@ -41,7 +42,7 @@ from pachlet.pps.engine import Engine
 from pachlet.pps.job_inputs import JobInputs
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.leases import Offer
-from pachlet.pps.logbook import Source
+from pachlet.pps.logbook import Source, write_line
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import PlannedDatum, datums_of
 from pachlet.pps.recording import Settled, store_settled
@@ -123,19 +124,31 @@ class ServiceRun:
             self._succeed()
 
     def _begin(self) -> bool:
-        """Say that the work begins; False if the job is over, also because a newer one serves by now."""
+        """Say that the work begins; False if the job is over, or a newer one is to be served instead."""
         with self._engine.transactions.start() as txn:
-            self._job = jobs.get_job(txn.db, self._job.key)
-            if self._job.state == JobState.CREATED:
-                jobs.start_job(txn, self._job)
-            elif self._job.state != JobState.RUNNING:
+            self._job = job = jobs.get_job(txn.db, self._job.key)
+            if job.state not in (JobState.CREATED, JobState.RUNNING):
                 return False
-            elif txn.db.value("newest_serving", pipeline=self._job.pipeline) not in (None, self._job.key):
+            serving = txn.db.value("newest_serving", pipeline=job.pipeline) or 0
+            if serving > job.key:
                 self._is_retired.set()
+            elif not job.is_serving and txn.db.value("newer_ready_job", pipeline=job.pipeline, key=job.key):
+                self._pass_over(txn, job)
+                return False
+            elif job.state == JobState.CREATED:
+                jobs.start_job(txn, job)
         if self._is_retired.is_set():
             self._succeed()
             return False
         return True
+
+    def _pass_over(self, txn: Transaction, job: JobRecord) -> None:
+        """End a job whose turn has come when its commit is no more the newest: it is done, and never served."""
+        if job.state == JobState.CREATED:
+            jobs.start_job(txn, job)
+            job = jobs.get_job(txn.db, job.key)
+        jobs.finish_job(txn, job)
+        write_line(txn.db, self._source, "a newer commit is there, which is served instead", txn.now)
 
     def _prepare(self, pipeline: PipelineRecord) -> Prepared:
         image = None

@@ -133,6 +133,58 @@ def test_a_version_that_never_answers_leaves_the_one_before_serving(repo: Connec
     client.close()
 
 
+GATED = """
+import subprocess, time
+while open("/pfs/in/text").read() != "one" and " go " not in subprocess.getoutput("pachctl list repo"):
+    time.sleep(0.05)
+"""
+"""Before it serves any text but the first, such a process waits until there is a repo named go."""
+
+
+def started(connection: Connection, id: str) -> bool:
+    """Return whether a job's process was started; wait until it is known."""
+    name = {"pipeline": {"name": "s"}, "id": id}
+    lines = connection.call(PPS, "GetLogs", {"job": name, "follow": True}, timeout=60)
+    return any(line.message == "starting the service" for line in lines)
+
+
+def test_of_several_commits_that_wait_the_newest_is_served(repo: Connection) -> None:
+    pipelines.create_pipeline(repo, service(code=GATED + SERVE))
+    client = serving(repo)
+    second = replace(repo, text="two")
+    assert started(repo, second)
+    third, fourth, fifth = (replace(repo, text=text) for text in ("three", "four", "five"))
+    repos.create_repo(repo, "go")
+    for passed_over in (third, fourth):
+        info = job(repo, "s", passed_over)
+        assert (jobs.state_of(info), info.reason) == ("JOB_SUCCESS", "")
+        assert commits.wait_commit(repo, f"s@{passed_over}").error == ""
+        assert not started(repo, passed_over)
+    assert jobs.state_of(job(repo, "s", second)) == "JOB_SUCCESS"  # as the fifth has taken over
+    assert get(client) == "five"
+    assert states(repo) == ["RUNNING", *["SUCCESS"] * 4]
+    assert next(jobs.list_job(repo, pipeline="s")).job.id == fifth
+    client.close()
+
+
+def test_a_version_that_was_starting_when_the_server_ended_is_started_again(tmp_path: Path) -> None:
+    with testing.server(tmp_path) as server, Connection(server.address) as connection:
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/text": "one"})
+        pipelines.create_pipeline(connection, service(code=GATED + SERVE))
+        serving(connection)
+        second = replace(connection, text="two")
+        assert started(connection, second)
+    with testing.server(tmp_path) as server, Connection(server.address) as connection:
+        repos.create_repo(connection, "go")
+        assert commits.wait_commit(connection, f"s@{second}").error == ""
+        client = connect(connection)
+        while get(client) != "two":
+            client.close()
+        assert states(connection)[0] == "RUNNING"
+        client.close()
+
+
 def test_a_service_that_is_not_well_is_not_let_through(repo: Connection) -> None:
     pipelines.create_pipeline(repo, service(**annotated(health="/health")))
     client = serving(repo)

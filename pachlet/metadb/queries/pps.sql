@@ -244,6 +244,11 @@ UPDATE jobs SET is_serving = 1 WHERE key = :key
 -- newest_serving: the job of a service that serves, if any; two do so while the older one is left
 SELECT max(key) FROM jobs WHERE pipeline = :pipeline AND is_serving AND state = 'running'
 
+-- newer_ready_job: whether a newer job of a pipeline could begin, as all that it reads is finished and well
+SELECT 1 FROM jobs j WHERE j.pipeline = :pipeline AND j.key > :key AND j.state = 'created' AND NOT EXISTS (
+    SELECT 1 FROM commit_provenance p JOIN commits c ON c.key = p.upstream
+    WHERE p.commit_key = j.output AND (c.finished IS NULL OR c.error <> '')) LIMIT 1
+
 -- get_service_port: where a service was reached last
 SELECT port FROM service_ports WHERE pipeline = :pipeline
 
