@@ -95,6 +95,7 @@ class Recorder:
         self._changed = threading.Condition()
         self._waiting: list[Settled] = []
         self._number_of: Counter[Offer] = Counter()
+        self._recording: Counter[Offer] = Counter()
         self._is_enough = False  # nothing is won by waiting for more
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -109,7 +110,9 @@ class Recorder:
             self._changed.wait_for(lambda: len(self._waiting) < _MOST_WAITING or self._closed)
             self._waiting.append(settled)
             self._number_of[settled.offer] += 1
-            is_rest = self._number_of[settled.offer] >= settled.offer.left
+            # What is being recorded now still counts as left.
+            number = self._number_of[settled.offer] + self._recording[settled.offer]
+            is_rest = number >= settled.offer.left
             self._is_enough |= is_rest or settled.is_awaited or len(self._waiting) >= _MOST_WAITING // 2
             if self._is_enough or len(self._waiting) == 1:
                 self._changed.notify_all()
@@ -128,7 +131,7 @@ class Recorder:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 self._changed.wait_for(lambda: self._is_enough or self._closed, _GATHER)
                 batch, self._waiting = self._waiting, []
-                self._number_of.clear()
+                self._recording, self._number_of = self._number_of, Counter()
                 self._is_enough = False
                 self._changed.notify_all()
             if not batch:
