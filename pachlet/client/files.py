@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pachlet.client import names
+from pachlet.client.authorship import header
 from pachlet.client.connection import Connection, Message, Request
 from pachlet.errors import NotFound, Unimplemented
 
@@ -61,7 +62,8 @@ def copy_file(connection: Connection, source: str, destination: str, *, append: 
     found = inspect_file(connection, source)  # the server would copy nothing in silence
     target = names.file(connection.project, destination)
     copied = {"src": found.file, "dst": target["path"] or found.file.path, "append": append}
-    connection.send(SERVICE, "ModifyFile", [{"set_commit": target["commit"]}, {"copy_file": copied}])
+    messages = [{"set_commit": target["commit"]}, {"copy_file": copied}]
+    connection.send(SERVICE, "ModifyFile", messages, metadata=header())
 
 
 def delete_file(
@@ -73,7 +75,7 @@ def delete_file(
         messages.append({"delete_file": {"path": path}})
         if recursive and not path.endswith("/"):
             messages.append({"delete_file": {"path": f"{path}/"}})
-    connection.send(SERVICE, "ModifyFile", messages)
+    connection.send(SERVICE, "ModifyFile", messages, metadata=header())
 
 
 def _listed(connection: Connection, method: str, request: Request) -> Iterator[Message]:

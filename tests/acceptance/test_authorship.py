@@ -63,6 +63,13 @@ def test_put_file_says_who_from_where_and_why(typed: Type, tmp_path: Path) -> No
     assert f"Source: {platform.node()}:{file}\n" in told
 
 
+def test_copies_and_deletions_have_an_author_too(typed: Type, connection: Connection) -> None:
+    put(connection, "in@copied", {"/a": "1"})
+    for words in (("copy", "file", "in@copied:/a", "in@copied:/b"), ("delete", "file", "in@copied:/b")):
+        typed(*words)
+        assert head(connection, "in@copied").metadata["author"] == ME
+
+
 def test_a_streams_and_a_urls_source(typed: Type, connection: Connection) -> None:
     typed("put", "file", "in@stream:/a", "-f", "-", given=b"a")
     assert head(connection, "in@stream").metadata["source"] == f"{platform.node()}:a stream"
