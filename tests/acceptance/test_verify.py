@@ -235,6 +235,19 @@ def test_input_that_is_gone_is_read_where_the_same_is_still(connection: Connecti
     assert lines[0].endswith(" is not what it was when the datum ran")
 
 
+def test_input_that_is_lost_costs_its_own_datum_only(connection: Connection, server: RunningServer) -> None:
+    repos.create_repo(connection, "in")
+    put(connection, "in@master", {"/a": "a" * 1234, "/b": "b", "/c": "c"})
+    job = create(connection, shell("p", "wc -c < $in > /pfs/out/$(basename $in)", IN))
+    with sqlite3.connect(server.data_dir / "pachlet.db") as database:
+        assert database.execute("DELETE FROM chunks WHERE length = 1234").rowcount == 1
+    status, lines = verify(connection, "p@master", "-q")
+    assert status == 3
+    lost = f"can't verify: default/p@{job.job.id}, 1 file: the datum of /a of in can't be run: chunk "
+    assert lines[0].startswith(lost)
+    assert lines[-1] == "verified 2 of 3 files identical"
+
+
 def test_caller_who_goes_away_leaves_no_work_behind(connection: Connection) -> None:
     """Both workers hang in a proof; once nobody listens they do what comes next."""
     repos.create_repo(connection, "in")

@@ -29,6 +29,8 @@ from pachlet.worker.interface import Prepared
 from pachlet.worker.scratch import open_file
 
 _BLOCK = 1 << 20
+_SHOWN = 3
+"""Files of a datum that can't be run are named."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,11 @@ class Trial:
         if len(left) > 1:
             self._proof.run_one_by_one(self._made, left)
             return
-        for recorded, _ in left:
-            self._proof.settled(self._made, recorded, unverified(self._made.tally, recorded, str(problem)))
+        for recorded, planned in left:
+            read = ", ".join(f"{file.path} of {file.repo.name}" for file in planned.datum.files[:_SHOWN])
+            reason = f"the datum of {read} can't be run: {problem}"
+            told = unverified(self._made.tally, recorded, reason, self._made.batch.job)
+            self._proof.settled(self._made, recorded, told)
 
     def _compare(
         self, recorded: Recorded, inputs: Sequence[Found], outputs: Sequence[tuple[str, Output]]
