@@ -58,6 +58,22 @@ print("ready", flush=True)
 """The way from the step's own loopback to the doors. Who uses them speaks gRPC; where that is Python, as in both of
 Pachyderm's clients, so can this be. It says when it listens, so that no step comes too early."""
 
+_MOST_ROUNDS = 10_000
+_KILL_ALL = f"""read -r self rest </proc/self/stat
+rounds=0 left=1
+while [ $left = 1 ] && [ $rounds -lt {_MOST_ROUNDS} ]; do
+kill -9 -1 2>/dev/null
+rounds=$((rounds + 1)) left=0
+for each in /proc/[0-9]*; do
+case ${{each#/proc/}} in 1|$self) continue;; esac
+read -r line 2>/dev/null <$each/stat || continue
+case ${{line##*) }} in [ZX]*) ;; *) left=1;; esac
+done
+done
+"""
+"""Kill everything but the loop and this shell, and see it gone: a process that was killed keeps its locks and goes on
+writing for a moment. One that is a zombie has let go of all, and the loop never waits for it."""
+
 
 def attempt_script(
     cmd: Sequence[str],
@@ -80,8 +96,7 @@ def attempt_script(
     words = " ".join(shlex.quote(word) for word in [*(f"{key}={value}" for key, value in env.items()), *cmd])
     opened = "chmod -R a+rwX /pfs/out /tmp 2>/dev/null\n" if open_outputs else ""
     return f"""end() {{
-kill -9 -1 2>/dev/null
-{opened}printf '\\000%s %s %s\\n' {mark} "$1" "$2"
+{_KILL_ALL}{opened}printf '\\000%s %s %s\\n' {mark} "$1" "$2"
 printf '\\000%s\\n' {mark} >&2
 exit 0
 }}
