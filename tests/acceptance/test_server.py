@@ -17,6 +17,7 @@ from pachlet.client.connection import Connection
 from pachlet.errors import PachletError, ResourceExhausted
 from pachlet.testing import RunningServer
 from pachlet.wire import schema
+from tests.acceptance.processes import descendants
 from tests.acceptance.server_process import ServerProcess, refusal
 from tests.acceptance.words import PFS, PPS, create, ended, job, pfs_input, put, put_id, shell, tree
 
@@ -62,7 +63,7 @@ def test_server_ends_at_once_although_a_job_runs_and_clients_wait(tmp_path: Path
         assert any(line.message == "started" for line in lines)
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(commits.wait_commit, connection, f"slow@{made.id}")
-            assert len(server.descendants()) > 1
+            assert len(descendants(server.process.pid)) > 1
             assert server.terminate() == 0
             with pytest.raises(PachletError):
                 waiting.result(30)
