@@ -55,6 +55,13 @@ class Recipe:
     dockerfiles: tuple[str, ...] = ()
     """Where this was read, from the code folder on; no part of the digest."""
 
+    @property
+    def working_dirs(self) -> list[str]:
+        """The folders that WORKDIR makes where there are none, as in Docker; the machine's own are as they are."""
+        words = [each.partition(" ") for each in self.instructions]
+        named = [posixpath.normpath(folder) for keyword, _, folder in words if keyword == "WORKDIR"]
+        return [folder for folder in named if not _MACHINES_OWN.match(folder)]
+
     def digest(self, files: Iterable[tuple[str, bool, str]]) -> str:
         """Return the image's digest; `files` has path in the image, exec bit and sha256 of each."""
         whole = {

@@ -46,6 +46,8 @@ def make_snapshot(image: Image, code_root: Path, snapshot: Path) -> Recipe | Non
             f"the snapshot of {image.reference} in {snapshot} is not what its digest says",
             hint="remove that folder; it is made again from the code if the code is still the same",
         )
+    for folder in recipe.working_dirs:  # also of a snapshot that was made before these were
+        (snapshot / FILES / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
     return recipe
 
 

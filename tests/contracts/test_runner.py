@@ -35,6 +35,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in {
         "images/base/Dockerfile": BASE,
         "images/copy/Dockerfile": STAGE,
+        "images/folder/Dockerfile": "FROM python:3.11-slim-bookworm\nWORKDIR /app\nWORKDIR /opt/made/here\n",
         "images/bare/Dockerfile": "FROM python:3.11-slim-bookworm\n",
         "steps/copy.py": COPY,
     }.items():
@@ -192,6 +193,17 @@ def test_the_working_folder_is_the_images_or_the_specs(sh):
     assert sh("pwd", working_dir="/pfs/in")[1] == ["/pfs/in"]
     outcome, _ = sh("pwd", working_dir="/nowhere")
     assert (outcome.ok, outcome.reason) == (False, "/nowhere is not in image pachlet/copy")
+
+
+def test_workdir_makes_its_folder_as_in_docker(runner, tmp_path):
+    """Also where nothing is copied; import dvc writes such an image for a stage without code of its own."""
+    prepared = runner.prepare(runner.resolve("pachlet/folder"), tmp_path / "snapshot", print)
+    transform = Transform("pachlet/folder", cmd=("sh",), stdin=("pwd; ls -d /app",))
+    session = runner.open(prepared, transform, tmp_path / "s", {})
+    lines: list[str] = []
+    outcome = session.run({}, lines.append)
+    session.close()
+    assert (outcome.reason, lines) == ("", ["/opt/made/here", "/app"])
 
 
 def test_a_step_may_be_another_user(sh):
