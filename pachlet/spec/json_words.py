@@ -35,6 +35,8 @@ _OTHER_SPELLINGS = {
     "yes": "true",
     "no": "false",
 }
+_NO_NUMBERS = ("nan", "infinity", "inf")
+"""What others write for a number that is none; no spec can have meant it."""
 _OTHER_QUOTES = {"'": "'", "`": "`", "“": "”", "”": "”", "‘": "’", "’": "’"}
 
 
@@ -147,6 +149,16 @@ class Words:
             return float(text) if set(text) & set(".eE") else int(text)
         if text[0] in "+-.0123456789":
             return self._other_number(text, span)
+        if text.lower() in _NO_NUMBERS:
+            self.report(
+                "word",
+                span,
+                "a value",
+                found=text,
+                hint="JSON has no such number; write the one that is meant",
+            )
+            self.at = word.end()
+            return text
         meant = _OTHER_SPELLINGS.get(text)
         hint = f"write {meant}" if meant else f'write "{shortened(text)}"'
         edits = [Edit(*span, meant)] if meant else []
@@ -158,13 +170,16 @@ class Words:
 
     def _other_number(self, text: str, span: Span) -> Scalar:
         wanted = "a number as JSON writes it, such as 10 or -0.5"
-        edits, value = [], 0.0
+        edits: list[Edit] = []
+        value: float | None = None
         if _OTHER_NUMBER.fullmatch(text) and len(text) <= MAX_DIGITS and math.isfinite(float(text)):
             value = float(text)
             plain = text.removeprefix("+").isdigit()
             edits = [Edit(*span, str(int(text)) if plain else repr(value))]
         self.report("word", span, wanted, found=self._found(), edits=edits)
         self.at = span[1]
+        if value is None:
+            return text
         return int(value) if value == int(value) else value
 
     def _escape(self) -> str:

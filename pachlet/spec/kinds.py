@@ -73,7 +73,7 @@ def items_of(text: str, known: Field) -> list[str]:
 def _string(value: Any, known: Field) -> str:
     if not isinstance(value, str):
         shown = json.dumps(value) if isinstance(value, bool | int | float) else ""
-        if not 0 < len(shown) <= 40:
+        if not 0 < len(shown) <= 40 or shown.strip("-") in ("NaN", "Infinity"):
             raise Wrong("a string")
         raise Wrong("a string", f'put it in quotes: "{shown}"', shown)
     if any("\ud800" <= char <= "\udfff" for char in value):

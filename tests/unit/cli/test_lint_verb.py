@@ -93,6 +93,16 @@ def test_a_byte_order_mark_and_line_ends_stay(here: Path) -> None:
     assert (here / "a.json").read_bytes() == b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode()
 
 
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize("field", ["datumTries", "description"])
+def test_what_is_no_number_is_not_mended(here: Path, field: str, text: str) -> None:
+    written = GOOD.replace('"autoscaling": true', f'"{field}": {text}')
+    (here / "a.json").write_text(written)
+    ran = Ran("lint", "--fix", "a.json")
+    assert (ran.status, (here / "a.json").read_text()) == (1, written)
+    assert f"found {text}, wanted" in ran.out + ran.err
+
+
 def test_the_input_is_mended_to_the_output() -> None:
     ran = Ran("lint", "--fix", "-", given=OLD.encode())
     assert (ran.status, ran.out) == (0, GOOD)
