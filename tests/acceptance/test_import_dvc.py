@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -192,12 +193,40 @@ def test_a_matrix_is_a_pipeline_for_each_choice(tmp_path: Path) -> None:
         ({"cmd": "x", "deps": ["/etc/passwd"]}, "stage s names /etc/passwd, which is outside"),
         ({"cmd": "x", "deps": ["s3://bucket/x"]}, "stage s names s3://bucket/x, which is outside"),
         ("text", "stage s is no mapping"),
+        *(
+            ({"cmd": "x", key: 5}, f"stage s: {key}: found 5, wanted a list")
+            for key in ("deps", "plots", "params")
+        ),
+        ({"foreach": 5, "do": {}}, "stage s: foreach: found 5, wanted a list"),
+        ({"foreach": [1], "do": 5}, "stage s: do: found 5, wanted a mapping"),
+        ({"matrix": [1], "cmd": "x"}, "stage s: matrix: found a list, wanted a mapping"),
+        ({"matrix": {"a": 5}, "cmd": "x"}, "stage s: matrix: a: found 5, wanted a list"),
     ],
 )
 def test_what_can_not_be_imported_is_said(tmp_path: Path, stage: Any, said: str) -> None:
     project(tmp_path, {"dvc.yaml": yaml.safe_dump({"stages": {"s": stage}})})
     with pytest.raises(PachletError, match=said):
         import_project(read_project(tmp_path), Asked())
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("stages: 7", "dvc.yaml: stages: found 7, wanted a mapping"),
+        ("vars: 5", "dvc.yaml: vars: found 5, wanted a list"),
+        ("stages:\n  s: [1, 2\n", "dvc.yaml:3:1: this is no YAML: while parsing a flow sequence"),
+        (
+            "stages:\n  a: {cmd: x, deps: [b], outs: [a]}\n  b: {cmd: x, deps: [a], outs: [b]}\n",
+            "stages read each other: (a → b → a|b → a → b)",
+        ),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_told_where(tmp_path: Path, text: str, said: str) -> None:
+    terminal = Terminal("127.0.0.1:1", tmp_path)
+    done = terminal.run("import", "dvc", str(project(tmp_path / "project", {"dvc.yaml": text})))
+    assert done.status == 1
+    assert re.search(said, done.err)
+    assert "<unicode" not in done.err
 
 
 def test_each_names_what_is_read(folder: Path) -> None:

@@ -8,6 +8,7 @@ Read next: project.py.
 
 from __future__ import annotations
 
+import graphlib
 import json
 import posixpath
 import re
@@ -52,9 +53,11 @@ def import_project(project: Project, asked: Asked) -> Imported:
     """Return the specs and images of a project's stages.
 
     Raises:
-        InvalidArgument: a stage has no dependency that is data, or --each names what none reads.
+        InvalidArgument: a stage has no dependency that is data, stages read each other, or --each names what none
+            reads.
         NotFound: a stage needs a path that is nowhere.
     """
+    _check_order(project)
     made = Imported()
     read: set[str] = set()
     for stage in project.stages:
@@ -79,6 +82,21 @@ def import_project(project: Project, asked: Asked) -> Imported:
     if unread := sorted({*asked.each} - read):
         raise InvalidArgument(f"--each {unread[0]}: no stage has it among its deps", hint="see dvc.yaml")
     return made
+
+
+def _check_order(project: Project) -> None:
+    """Raise InvalidArgument if stages read each other; one that reads what it wrote itself is left alone."""
+    before = {
+        each.name: {maker for dep in each.deps for maker in project.makers(dep)} - {each.name}
+        for each in project.stages
+    }
+    try:
+        graphlib.TopologicalSorter(before).prepare()
+    except graphlib.CycleError as error:
+        raise InvalidArgument(
+            f"dvc.yaml: stages read each other: {' → '.join(error.args[1])}",
+            hint="what a stage reads has to be there before it: take one of these out of deps",
+        ) from None
 
 
 def _repos(project: Project, stage: Stage, dep: str, made: Imported) -> list[str]:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from pachlet.cli.dvc.shapes import list_of, load, mapping_of
 from pachlet.cli.dvc.templates import filled_in, stages_of
 from pachlet.errors import InvalidArgument, NotFound
 
@@ -62,9 +61,9 @@ def read_project(folder: Path) -> Project:
     """
     if not (folder / "dvc.yaml").is_file():
         raise NotFound(f"there is no {folder / 'dvc.yaml'}", hint="name the folder of a DVC project")
-    body = _load(folder / "dvc.yaml")
-    known = _known(folder, body.get("vars") or [])
-    entries = body.get("stages") or {}
+    body = load(folder / "dvc.yaml")
+    known = _known(folder, list_of(body.get("vars"), "dvc.yaml: vars"))
+    entries = mapping_of(body.get("stages"), "dvc.yaml: stages")
     stages: list[Stage] = []
     frozen: list[str] = []
     for name, entry in entries.items():
@@ -81,9 +80,9 @@ def read_project(folder: Path) -> Project:
 
 def _known(folder: Path, given: list[Any]) -> dict[str, Any]:
     """Return what `${...}` may stand for: params.yaml, and what `vars` adds."""
-    known: dict[str, Any] = _load(folder / _PARAMS) if (folder / _PARAMS).is_file() else {}
+    known: dict[str, Any] = load(folder / _PARAMS) if (folder / _PARAMS).is_file() else {}
     for each in given:
-        known |= each if isinstance(each, Mapping) else _load(folder / str(each).partition(":")[0])
+        known |= each if isinstance(each, Mapping) else load(folder / str(each).partition(":")[0])
     return {**known, **filled_in(known, known)}
 
 
@@ -92,13 +91,13 @@ def _stage(name: str, body: Mapping[str, Any]) -> Stage:
     wdir = str(body.get("wdir") or "")
 
     def paths(key: str) -> Iterator[str]:
-        for each in body.get(key) or []:
+        for each in list_of(body.get(key), f"dvc.yaml: stage {name}: {key}"):
             for path in each if isinstance(each, Mapping) else [each]:
                 yield _inside(name, wdir, str(path))
 
     params = {
         _inside(name, wdir, str(file))
-        for each in body.get("params") or []
+        for each in list_of(body.get("params"), f"dvc.yaml: stage {name}: params")
         for file in (each if isinstance(each, Mapping) else [_PARAMS])
     }
     return Stage(
@@ -114,7 +113,7 @@ def _stage(name: str, body: Mapping[str, Any]) -> Stage:
 def _inside(stage: str, wdir: str, path: str) -> str:
     """Return a path of a stage from the project's folder on."""
     found = posixpath.normpath(posixpath.join(wdir, path))
-    if "://" in path or found.startswith(("/", "..")):
+    if "://" in path or "\0" in path or found.startswith(("/", "..")):
         raise InvalidArgument(
             f"dvc.yaml: stage {stage} names {path}, which is outside of the project",
             hint="put it into a repo, and name it by a path in the project",
@@ -126,23 +125,12 @@ def _tracked(folder: Path) -> Iterator[str]:
     for file in sorted(folder.rglob("*.dvc")):
         if not file.is_file() or ".dvc" in file.relative_to(folder).parts[:-1]:
             continue
-        body = _load(file)
+        body = load(file)
         base = posixpath.join(file.parent.relative_to(folder).as_posix(), str(body.get("wdir") or ""))
-        for out in body.get("outs") or []:
-            yield posixpath.normpath(posixpath.join(base, str(out["path"])))
+        for out in list_of(body.get("outs"), f"{file}: outs"):
+            if path := mapping_of(out, f"{file}: outs").get("path"):
+                yield posixpath.normpath(posixpath.join(base, str(path)))
 
 
 def _meet(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        body = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise NotFound(f"cannot read {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"{path} is no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(body, dict):
-        raise InvalidArgument(f"{path} is no mapping", hint="is it of DVC 1.0 or newer?")
-    return body

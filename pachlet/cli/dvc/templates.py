@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pachlet.cli.dvc.shapes import list_of, mapping_of
 from pachlet.errors import InvalidArgument
 
 _OPEN = re.compile(r"\$\{\s*([^}\s]+)\s*\}")
@@ -47,25 +48,28 @@ def look_up(path: str, known: Mapping[str, Any]) -> Any:
 
 def stages_of(name: str, body: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the stages that an entry of dvc.yaml stands for, with their names."""
+    what = f"dvc.yaml: stage {name}"
     if "foreach" in body:
-        for key, item in _items(filled_in(body["foreach"], known)):
-            yield f"{name}@{key}", filled_in(body.get("do") or {}, {**known, "item": item, "key": key})
+        one = mapping_of(body.get("do"), f"{what}: do")
+        for key, item in _items(filled_in(body["foreach"], known), f"{what}: foreach"):
+            yield f"{name}@{key}", filled_in(one, {**known, "item": item, "key": key})
     elif "matrix" in body:
-        axes = filled_in(body["matrix"], known)
+        axes = mapping_of(filled_in(body["matrix"], known), f"{what}: matrix")
         rest = {key: value for key, value in body.items() if key != "matrix"}
-        for chosen in itertools.product(*axes.values()):
+        choices = [list_of(each, f"{what}: matrix: {axis}") for axis, each in axes.items()]
+        for chosen in itertools.product(*choices):
             item = dict(zip(axes, chosen, strict=True))
             yield f"{name}@{'-'.join(map(_as_text, chosen))}", filled_in(rest, {**known, "item": item})
     else:
         yield name, filled_in(body, known)
 
 
-def _items(each: Any) -> Iterator[tuple[str, Any]]:
+def _items(each: Any, what: str) -> Iterator[tuple[str, Any]]:
     """Yield key and item of each that a foreach goes through."""
     if isinstance(each, Mapping):
         yield from ((str(key), item) for key, item in each.items())
         return
-    for number, item in enumerate(each):
+    for number, item in enumerate(list_of(each, what)):
         yield (str(number) if isinstance(item, dict | list) else _as_text(item)), item
 
 
