@@ -55,6 +55,8 @@ def _file(node: FileNode) -> Any:
         has_more=node.has_more,
         holds=node.holds,
         is_gone=node.is_gone,
+        put_in=node.put_in,
+        held_since=node.held_since,
     )
 
 

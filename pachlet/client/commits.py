@@ -133,6 +133,12 @@ def find_commits(
     yield from connection.call(SERVICE, "FindCommits", request, timeout=timeout)
 
 
+def last_change(connection: Connection, file: str) -> str:
+    """Return the id of the nearest commit that changed a file, going back from the one named, or ""."""
+    answers = find_commits(connection, file, limit=1)
+    return next((each.found_commit.id for each in answers if each.HasField("found_commit")), "")
+
+
 def squash_commit(connection: Connection, commit: str, *, recursive: bool = False) -> None:
     """Delete one commit, keeping its data in its children; with `recursive`, what depends on it, too."""
     request = {"commit": names.commit(connection.project, commit), "recursive": recursive}

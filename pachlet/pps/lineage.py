@@ -26,6 +26,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import USER, Commit, Repo
 from pachlet.pfs import commits
 from pachlet.pfs.files import Files
+from pachlet.pfs.last_changes import last_changes
 from pachlet.pfs.records import CommitRecord
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.planning import output_prefix
@@ -41,7 +42,10 @@ _DATUM = re.compile(r"[0-9a-f]{64}")
 
 @dataclass
 class FileNode:
-    """A file, or a folder (its path ends with a slash), of one commit; `runs` are places in the graph's list."""
+    """A file, or a folder (its path ends with a slash), of one commit; `runs` are places in the graph's list.
+
+    Of a file that no run made, `put_in` is the id of the commit that last changed it; of `holds`, `held_since` are.
+    """
 
     commit: Commit
     path: str
@@ -52,6 +56,8 @@ class FileNode:
     has_more: bool = False
     holds: list[str] = field(default_factory=list)
     is_gone: bool = False
+    put_in: str = ""
+    held_since: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -73,6 +79,8 @@ class Graph:
     files: list[FileNode] = field(default_factory=list)
     runs: list[RunNode] = field(default_factory=list)
     is_cut: bool = False
+    put_in: dict[int, CommitRecord] = field(default_factory=dict)
+    """The commits in which users put files, by key."""
 
     @property
     def is_full(self) -> bool:
@@ -114,6 +122,9 @@ class Lineage:
                 self._follow_down(node, at)
             else:
                 self._follow_up(node, at)
+        self._say_when_put(
+            self._graph.files[:1] if down else [each for each in self._graph.files if not each.runs]
+        )
         return self._graph
 
     # Files.
@@ -168,6 +179,24 @@ class Lineage:
             most = count if not self._limit or count <= self._limit + 1 else self._limit
             node.holds = [each.path for each in itertools.islice(files.entries(node.path), most)]
             node.not_shown, node.has_more = count - len(node.holds), False
+
+    def _say_when_put(self, files: Sequence[FileNode]) -> None:
+        """Say which commits put what no run made: those in which it was read show it, but may be much younger."""
+        put: dict[Commit, list[FileNode]] = {}
+        for node in files:
+            if not node.is_gone:
+                put.setdefault(node.commit, []).append(node)
+        for commit, nodes in put.items():
+            if (record := self._commit(commit)) is None:
+                continue
+            paths = itertools.chain.from_iterable((node.path, *node.holds) for node in nodes)
+            paths = (path for path in paths if not path.endswith("/"))
+            found = last_changes(self._db, self._files, record, paths)
+            self._graph.put_in.update((each.key, each) for each in found.values())
+            ids = {path: each.commit.id for path, each in found.items()}
+            for node in nodes:
+                node.put_in = ids.get(node.path, "")
+                node.held_since = [ids.get(path, "") for path in node.holds]
 
     def _run_of(self, record: CommitRecord, datum: str) -> int:
         """Return the place of the run that made what a datum has in a commit."""
@@ -229,7 +258,7 @@ class Lineage:
         where = {"project": repo.project, "repo": repo.name, "type": repo.type, "path": path}
         for number, job in enumerate(jobs):
             most = self._limit + 2 - len(found) if self._limit else -1
-            base = json.loads(job.plan)["base"] if job.plan else ""
+            base = json.loads(job.plan or "{}").get("base", "")
             own = job.id if number and base in known else ""
             if own and not job.processed + job.failed + job.recovered:
                 continue
@@ -258,8 +287,9 @@ class Lineage:
 
 
 def commits_behind(db: Statements, graph: Graph) -> list[CommitRecord]:
-    """Return the commits of a graph's files, those of its runs' jobs, and those of users that set these off."""
-    found: dict[int, CommitRecord] = {}
+    """Return the commits of a graph's files, also those in which they were put, those of its runs' jobs, and those of
+    users that set these off."""
+    found = dict(graph.put_in)
     for each in dict.fromkeys(node.commit for node in graph.files if not node.is_gone):
         record = commits.find_commit(db, each)
         if record is not None:

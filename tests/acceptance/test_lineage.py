@@ -98,10 +98,11 @@ def test_one_coins_forecast_names_exactly_that_coins_inputs_and_the_shared_model
     assert {f"{each.repo}:{each.path}" for each in graph.files_of(predict)} == {"clean:/btc.csv", "train:/"}
     raw = next(each for each in graph.files if each.repo == "prices")
     assert made_by(graph, raw) == []
-    assert (raw.size_bytes, graph.commit_of(raw).author) == (3, author())
-    assert graph.commit_of(raw).message == "all prices"
+    assert (raw.size_bytes, graph.put_in(raw).author) == (3, author())
+    assert graph.put_in(raw).message == "all prices"
     params = next(each for each in graph.files if each.repo == "params")
     assert params.holds == ["/svm.json"]
+    assert params.held_since == [head_of(asked, "params@master")]
     assert predict.image == "alpine"
     assert predict.digest.startswith("sha256:")
     assert predict.version == 1
@@ -141,6 +142,32 @@ def test_a_datum_that_is_kept_leads_to_what_it_ran_on(crypto: Connection, asked:
         ]
     graph = trace(asked, f"prices@{id}:/zec.csv", down=True)
     assert files(graph) == {"prices:/zec.csv", "clean:/zec.csv", "predict:/zec.json"}
+
+
+def test_what_users_put_is_told_by_the_commit_that_put_it_not_by_that_in_which_it_was_read(
+    crypto: Connection, asked: Connection
+) -> None:
+    target = "told@master"
+    repos.create_repo(crypto, "told", update=True)
+    for source, files in (
+        ("one/p", {"/p": "p"}),
+        ("one/both", {"/p": "P", "/q": "q"}),
+        ("one/q", {"/q": "Q"}),
+    ):
+        put = [from_bytes(path, text.encode()) for path, text in files.items()]
+        put_file(crypto, target, put, message=f"from {source}", source=source)
+    for path, source in (("/p", "one/both"), ("/q", "one/q")):
+        graph = trace(asked, f"{target}:{path}")
+        assert graph.put_in(graph.root).message == f"from {source}"
+        assert f'from {source}, "from {source}", hash' in "\n".join(tree(graph))
+        down = trace(asked, f"{target}:{path}", down=True)
+        assert down.put_in(down.root).metadata["source"] == source
+    first, *held = tree(trace(asked, f"{target}:/"))
+    assert "put by" not in first
+    assert [re.sub(r".*(/[pq]) .* from (\S+), .*", r"\1 \2", line) for line in held] == [
+        "/p one/both",
+        "/q one/q",
+    ]
 
 
 def test_a_pipeline_that_is_deleted_leaves_its_files_their_origin(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from pachlet import testing
 from pachlet.client import commits, jobs, pipelines, repos
 from pachlet.client.connection import Connection
+from pachlet.client.lineage.asking import trace
 from pachlet.client.watch import head_of
 from pachlet.errors import InvalidArgument, Refused
 from tests.acceptance.test_spouts import CRASHING, RUNNING, printed, until
@@ -102,6 +103,8 @@ def test_a_service_answers_with_its_datum(repo: Connection) -> None:
     (datum,) = repo.call(PPS, "ListDatum", request)
     assert [each.file.path for each in datum.data] == ["/"]
     assert list(repo.call(PFS, "Fsck", {})) == []
+    graph = trace(repo, "in@master:/text", down=True)
+    assert [(each.pipeline, each.job) for each in graph.runs_of(graph.root)] == [("s", newest.job.id)]
 
 
 def test_a_new_commit_is_served_once_it_answers_and_its_predecessor_succeeds(repo: Connection) -> None:

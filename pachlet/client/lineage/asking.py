@@ -68,6 +68,8 @@ def _file(found: Message) -> File:
         has_more=found.has_more,
         holds=list(found.holds),
         is_gone=found.is_gone,
+        put_in=found.put_in,
+        held_since=list(found.held_since),
     )
 
 

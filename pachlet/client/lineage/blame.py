@@ -16,10 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pachlet.client.commits import inspect_commit, last_change
 from pachlet.client.connection import Connection
 from pachlet.client.files import diff_file
 from pachlet.client.get_file import get_bytes
-from pachlet.client.lineage.asking import trace
+from pachlet.client.lineage.asking import commit_of, trace
 from pachlet.client.lineage.graph import Commit, File, Graph, Run
 from pachlet.client.pipelines import ALL_VERSIONS, list_pipeline
 from pachlet.client.ran import machine
@@ -128,17 +129,28 @@ class _Comparison:
         except PachletError:
             yield Cause(depth, other.repo, "data", other.path, _state(one), _state(other))
             return
-        by = _by(self._after.commit_of(other))
         for each in found:
             new, old = each.new_file, each.old_file
             if _DIR in (new.file_type, old.file_type):
                 continue
             path = new.file.path or old.file.path
+            by = _by(self._putter(other, path))
             told = [_short(side.hash.hex()) if side.file.path else NOTHING for side in (old, new)]
             yield Cause(depth, other.repo, "data", path, told[0], told[1], by)
             is_small = max(old.size_bytes, new.size_bytes) <= _PARAMETERS
             if old.file.path and new.file.path and path.endswith(".json") and is_small:
                 yield from self._parameters(one, other, old.file.path, new.file.path, depth)
+
+    def _putter(self, file: File, path: str) -> Commit:
+        """Return what is known of the commit that last changed, or deleted, a path at or below a file or folder."""
+        if path == file.path or path in file.holds:
+            return self._after.put_in(file, file.holds.index(path) if path in file.holds else None)
+        where = f"{file.project}/{file.repo}@"
+        try:
+            id = last_change(self._connection, f"{where}{file.commit}:{path}")
+            return commit_of(inspect_commit(self._connection, f"{where}{id}")) if id else Commit()
+        except PachletError:  # it may be forgotten
+            return Commit()
 
     def _parameters(self, one: File, other: File, old: str, new: str, depth: int) -> Iterator[Cause]:
         try:

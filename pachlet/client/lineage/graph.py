@@ -32,6 +32,10 @@ class File:
     holds: list[str] = field(default_factory=list)
     """The files of a folder that no datum made."""
     is_gone: bool = False
+    put_in: str = ""
+    """Of what no datum made: the commit that last changed it, maybe long before `commit`; empty where not known."""
+    held_since: list[str] = field(default_factory=list)
+    """The same of each of `holds`; a folder has none itself."""
 
     def __str__(self) -> str:
         return f"{self.project}/{self.repo}@{self.commit}:{self.path}"
@@ -124,6 +128,17 @@ class Graph:
     def commit_of(self, file: File) -> Commit:
         """Return what is known of a file's commit."""
         return self.commits.get(f"{file.project}/{file.repo}@{file.commit}", Commit())
+
+    def put_in(self, file: File, held: int | None = None) -> Commit:
+        """Return what is known of the commit that put a file, or the file at a place in its `holds`.
+
+        Of a folder that is nothing if several commits put what it holds.
+        """
+        since = dict(enumerate(file.held_since))
+        id = file.put_in if held is None else since.get(held, "")
+        if held is None and file.holds and not file.not_shown and len({*file.held_since}) == 1:
+            id = file.held_since[0]
+        return self.commits.get(f"{file.project}/{file.repo}@{id}", Commit())
 
     def job_of(self, run: Run) -> Commit:
         """Return what is known of the output commit of a run's job."""

@@ -94,7 +94,7 @@ def _run_facets(graph: Graph, run: Run) -> dict[str, Any]:
 
 
 def _dataset(graph: Graph, file: File, namespace: str) -> dict[str, Any]:
-    commit = graph.commit_of(file)
+    commit = graph.put_in(file)
     facets: dict[str, Any] = {
         "version": _facet(
             "facets/1-0-1/DatasetVersionDatasetFacet.json#/$defs/DatasetVersionDatasetFacet",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pachlet.client import ran
-from pachlet.client.lineage.graph import File, Graph, Run
+from pachlet.client.lineage.graph import Commit, File, Graph, Run
 
 _SHORT = 12
 
@@ -34,7 +34,8 @@ class _Drawing:
             return
         self._files_drawn.add(str(file))
         yield f"{first}{file}{self._about(file)}"
-        leaves = [*file.holds, *_left_out(file)]
+        held = [f"{path} ({self._put(self._graph.put_in(file, at))})" for at, path in enumerate(file.holds)]
+        leaves = [*held, *_left_out(file)]
         for index, run in enumerate(runs):
             last = index == len(runs) - 1 and not leaves
             yield from self._run(run, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  "))
@@ -46,12 +47,15 @@ class _Drawing:
             return " (deleted since)"
         if self._graph.is_down or file.runs or not file.hash:
             return ""
-        commit = self._graph.commit_of(file)
+        # What users put has no code to tell it by: its hash is its identity. Of a folder each file says who put it.
+        told = "" if file.holds else f"{self._put(self._graph.put_in(file))}, "
+        return f" ({told}hash {file.hash[:_SHORT]})"
+
+    def _put(self, commit: Commit) -> str:
         source = commit.metadata.get("source", "")
-        # What users put has no code to tell it by: its hash is its identity.
         told = [f"put by {commit.author or 'a user'}" + (f" from {source}" if source else "")]
         told += [f'"{commit.message}"'] if commit.message else []
-        return f" ({', '.join(told)}, hash {file.hash[:_SHORT]})"
+        return ", ".join(told)
 
     def _run(self, run: Run, first: str, rest: str) -> Iterator[str]:
         key = (run.pipeline, run.job, run.datum)

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from pachlet.client import names
-from pachlet.client.commits import inspect_commit
+from pachlet.client.commits import inspect_commit, last_change
 from pachlet.client.connection import Connection, Message
 from pachlet.client.datums import datum_record, inspect_datum, list_datum
 from pachlet.client.files import inspect_file, walk_file
@@ -52,6 +52,7 @@ class _Walk:
                 self._go_down(file, found)
             else:
                 self._go_up(file, found)
+        self._say_when_put()
         return self._graph
 
     # Files.
@@ -101,6 +102,24 @@ class _Walk:
             file.holds = list(followed)
         else:
             file.not_shown = 0
+
+    def _say_when_put(self) -> None:
+        """Say which commits put what no run made: those in which it was read show it, but may be much younger."""
+        files = self._graph.files[:1] if self._graph.is_down else self._graph.files
+        for file in files:
+            if not file.is_gone and (self._graph.is_down or not file.runs):
+                where = f"{file.project}/{file.repo}@{file.commit}:"
+                file.put_in = "" if file.path.endswith("/") else self._last_change(where + file.path)
+                file.held_since = [self._last_change(where + path) for path in file.holds]
+
+    def _last_change(self, file: str) -> str:
+        try:
+            id = last_change(self._connection, file)
+        except PachletError:  # its history may be forgotten
+            return ""
+        if id:
+            self._look_at(f"{file.partition('@')[0]}@{id}")
+        return id
 
     def _files(self, info: Message) -> list[Message]:
         """Return the file itself, or the files of a folder in the order of paths."""
