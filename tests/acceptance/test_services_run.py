@@ -16,6 +16,7 @@ from pachlet.client.lineage.asking import trace
 from pachlet.client.watch import head_of
 from pachlet.errors import InvalidArgument, Refused
 from tests.acceptance.test_spouts import CRASHING, RUNNING, printed, until
+from tests.acceptance.typed import Terminal
 from tests.acceptance.words import PFS, PPS, job, pfs_input, put, tree
 
 ROOT = Path(__file__).parents[2]
@@ -89,12 +90,14 @@ def replace(connection: Connection, **files: str) -> str:
     return head_of(connection, "in@master")
 
 
-def test_a_service_answers_with_its_datum(repo: Connection) -> None:
+def test_a_service_answers_with_its_datum(repo: Connection, tmp_path: Path) -> None:
     pipelines.create_pipeline(repo, service())
     client = serving(repo)
     assert get(client) == "one"
     client.close()
     info = pipelines.inspect_pipeline(repo, "s")
+    told = Terminal(str(repo.address), tmp_path).ok("inspect", "pipeline", "s").out
+    assert f"\nService: 127.0.0.1:{info.details.service.external_port} (port 80 of its step)\n" in told
     assert (info.type, info.state) == (3, RUNNING)
     assert states(repo) == ["RUNNING"]
     newest = next(jobs.list_job(repo, pipeline="s"))

@@ -179,6 +179,13 @@ def _row(session: Session, arguments: Namespace, info: Message) -> tuple[str, ..
     )
 
 
+def _service(details: Message) -> Message | None:
+    """Return what is told of the port of a service, or of a spout that has one."""
+    if details.HasField("service"):
+        return details.service
+    return details.spout.service if details.HasField("spout") and details.spout.HasField("service") else None
+
+
 def _lines(session: Session, arguments: Namespace, info: Message) -> Iterator[str]:
     details = info.details
     yield f"Name: {info.pipeline.name}"
@@ -190,6 +197,9 @@ def _lines(session: Session, arguments: Namespace, info: Message) -> Iterator[st
     yield f"Workers Available: {details.workers_available}/{details.workers_requested}"
     yield f"Stopped: {str(info.stopped).lower()}"
     yield f"Parallelism Spec: {details.parallelism_spec.constant or 1}"
+    if (service := _service(details)) is not None:
+        where = f"{service.ip}:{service.external_port}" if service.ip else "at no port yet"
+        yield f"Service: {where} (port {service.internal_port} of its step)"
     for name, field in (("Datum Timeout", "datum_timeout"), ("Job Timeout", "job_timeout")):
         if details.HasField(field):
             yield f"{name}: {getattr(details, field).ToJsonString()}"
