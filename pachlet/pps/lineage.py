@@ -190,8 +190,8 @@ class Lineage:
             if (record := self._commit(commit)) is None:
                 continue
             paths = itertools.chain.from_iterable((node.path, *node.holds) for node in nodes)
-            paths = (path for path in paths if not path.endswith("/"))
-            found = last_changes(self._db, self._files, record, paths)
+            wanted = (path for path in paths if not path.endswith("/"))
+            found = last_changes(self._db, self._files, record, wanted)
             self._graph.put_in.update((each.key, each) for each in found.values())
             ids = {path: each.commit.id for path, each in found.items()}
             for node in nodes:
