@@ -17,6 +17,7 @@ import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pachlet.egress.object_url import ObjectURL
@@ -84,6 +85,7 @@ class Bucket:
     def __init__(self, url: ObjectURL, outlets: Outlets, halt: Halt) -> None:
         self.url = url
         self._halt = halt
+        self._outlets = outlets
         self._obstore = need("obstore", "an object store")
         self._store = _open(url, outlets)
 
@@ -111,6 +113,7 @@ class Bucket:
 
     def read(self, key: str = "") -> Iterator[bytes]:
         """Yield the bytes of an object, that of the URL itself unless a key is given."""
+        self._place(key or self.url.prefix)
         try:
             found = self._obstore.get(self._store, key or self.url.prefix)
             for block in found.stream(min_chunk_size=_BLOCK):
@@ -146,6 +149,7 @@ class Bucket:
 
     async def _put(self, file: Outgoing) -> None:
         key = "/".join(filter(None, (self.url.prefix, file.path.lstrip("/"))))
+        self._check_place(key)
         try:
             if file.size <= _PART:
                 await self._obstore.put_async(self._store, key, b"".join(file.read()), use_multipart=False)
@@ -160,6 +164,21 @@ class Bucket:
             )
         except Exception as error:
             raise self._explain(error, file.path) from None
+
+    def _place(self, key: str) -> Path | None:
+        """Return where the file of a key is, None in a real store; raise InvalidArgument if a link leads out."""
+        return self._outlets.place(key, f"{self.url}") if self.url.scheme == "file" else None
+
+    def _check_place(self, key: str) -> None:
+        """Raise a PachletError if no file of a key can be written, however often it is tried."""
+        place = self._place(key)
+        if place is None:
+            return
+        there = next(each for each in place.parents if each.exists())
+        if not there.is_dir():
+            raise Refused(f"{self.url}: {there} is a file, so no folder can be there", hint="write elsewhere")
+        if place.is_dir():
+            raise Refused(f"{self.url}: {place} is a folder, so no file can be there", hint="write elsewhere")
 
     async def _blocks(self, file: Outgoing) -> AsyncIterator[bytes]:
         for block in file.read():

@@ -69,7 +69,12 @@ def parse_object_url(url: str) -> ObjectURL:
     path = unquote(parts.path).strip("/")
     options = _options(url, scheme, parts)
     if scheme == "file":
-        return ObjectURL(url, scheme, "", "/".join(filter(None, (unquote(host), path))))
+        if host not in ("", "localhost"):
+            raise InvalidArgument(
+                f"{url} names the machine {host}, and files are written on the server's own",
+                hint=f"for a folder {host}, write file:///{host}{parts.path}",
+            )
+        return ObjectURL(url, scheme, "", path)
     if scheme == "wasb":
         account = host.removesuffix(_BLOB_HOST)
         found = ObjectURL(url, scheme, unquote(parts.username or ""), path, account, options)

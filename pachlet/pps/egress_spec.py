@@ -13,7 +13,7 @@ from pachlet.egress.object_url import parse_object_url
 from pachlet.egress.outgoing import Outlets, check_need
 from pachlet.egress.rows import FORMATS
 from pachlet.egress.tables import RowFormat
-from pachlet.errors import Refused, Unimplemented
+from pachlet.errors import InvalidArgument, Refused, Unimplemented
 from pachlet.pps.runs import Kind, kind_of
 
 
@@ -31,6 +31,11 @@ def has_egress(spec: Mapping[str, Any]) -> bool:
 def check_egress(spec: Mapping[str, Any]) -> None:
     """Raise a PachletError if the output of an effective spec can't be delivered, whatever it is."""
     if not has_egress(spec):
+        if spec.get("egress"):
+            raise InvalidArgument(
+                "egress names no URL, so nothing could be delivered",
+                hint="such as s3://bucket/path; or leave egress out",
+            )
         return
     kind, egress = kind_of(spec), spec["egress"]
     if kind != Kind.TRANSFORM:

@@ -165,10 +165,30 @@ def test_file_of_this_machine_lies_below_the_folder_that_the_server_names(
     assert (folder / "deep/er/b c/d%.txt").read_text() == "22"
 
 
+def test_what_can_not_be_written_on_this_machine_fails_the_job_at_once(
+    connection: Connection, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "linked").mkdir()
+    (folder / "linked/b c").symlink_to(tmp_path)
+    (folder / "file").write_text("")
+    (folder / "taken/a").mkdir(parents=True)
+    for name, message in (
+        ("linked", f"leads out of {folder}"),
+        ("file/x", "file is a file"),
+        ("taken", "a is a folder"),
+    ):
+        info = create(connection, shell(name.replace("/", "-"), COPY, IN, **to(f"file:///{name}")))
+        assert ended(info)[0] == "FAILURE"
+        assert message in info.reason
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "url, error, message",
     [
         ("ftp://host/path", Unimplemented, "unrecognized object store: ftp"),
+        ("", InvalidArgument, "egress names no URL"),
+        ("file://host/path", InvalidArgument, "names the machine host"),
         ("s3:///path", InvalidArgument, "names no bucket"),
         ("s3://bucket?colour=red", InvalidArgument, "the option colour, which means nothing"),
     ],

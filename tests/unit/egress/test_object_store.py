@@ -43,7 +43,7 @@ ENVIRON = {
         ("wasb://c@account.blob.core.windows.net/p", "wasb", "c", "p", "account"),
         ("minio://h:9000/b/p/q", "minio", "b", "p/q", "h:9000"),
         ("file:///p/q", "file", "", "p/q", ""),
-        ("file://p/q", "file", "", "p/q", ""),
+        ("file://localhost/p/q", "file", "", "p/q", ""),
     ],
 )
 def test_url_says_where(tmp_path: Path, url: str, scheme: str, bucket: str, prefix: str, host: str) -> None:
