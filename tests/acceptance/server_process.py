@@ -17,10 +17,13 @@ START = "import sys; from pachlet.cli.main import main; sys.exit(main())"
 
 
 class ServerProcess:
-    """`pachlet serve` on a data directory and a free port, with two workers unless `more` says otherwise."""
+    """`pachlet serve` on a data directory and a free port, with two workers unless `more` says otherwise.
 
-    def __init__(self, data_dir: Path, *more: str, port: int = 0) -> None:
-        command = [sys.executable, "-c", START, "serve", "--data-dir", str(data_dir), "--port", str(port)]
+    `before` is Python that it runs first.
+    """
+
+    def __init__(self, data_dir: Path, *more: str, port: int = 0, before: str = "") -> None:
+        command = [sys.executable, "-c", before + START, "serve", "--data-dir", str(data_dir), "--port", str(port)]
         self.process = subprocess.Popen(
             [*command, "--workers", "2", "--code", str(ROOT), *more],
             cwd=ROOT,

@@ -53,6 +53,22 @@ def test_data_of_a_newer_pachlet_is_refused(tmp_path: Path) -> None:
     assert "made by a newer pachlet" in refusal(tmp_path / "data", "--port", "0")
 
 
+def test_a_bug_of_the_server_is_told_with_its_traceback_on_stderr(tmp_path: Path) -> None:
+    broken = (
+        "import pachlet.pfs.repos as repos\n"
+        "def broken(*_, **__): raise ZeroDivisionError('of this test')\n"
+        "repos.list_repos = broken\n"
+    )
+    with ServerProcess(tmp_path / "data", before=broken) as running:
+        with Connection(running.address) as connection, pytest.raises(PachletError, match="its log says where"):
+            list(repos.list_repo(connection))
+        running.process.terminate()
+        _, said = running.process.communicate(timeout=30)
+    assert "ERROR pachlet.api.handlers: pfs_v2.API/ListRepo failed; this is a bug of pachlet" in said
+    assert "Traceback" in said and "in broken" in said and "ZeroDivisionError: of this test" in said
+    assert "INFO" not in said
+
+
 def test_server_ends_at_once_although_a_job_runs_and_clients_wait(tmp_path: Path) -> None:
     with ServerProcess(tmp_path / "data") as server, Connection(server.address) as connection:
         repos.create_repo(connection, "in")

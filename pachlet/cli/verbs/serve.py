@@ -7,6 +7,7 @@ Read next: pachlet/server.py, stop.py.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from argparse import ArgumentParser, Namespace
@@ -78,6 +79,11 @@ def serve(session: Session, arguments: Namespace) -> None:
         raise Usage(f"{arguments.port} is no port", hint="a port is a number up to 65535")
     if arguments.workers is not None and arguments.workers < 0:
         raise Usage(f"{arguments.workers} is no number of workers", hint="0 leaves all to `pachlet worker`")
+
+    # What is logged, with the tracebacks of bugs, goes to stderr; INFO is for `logs` only (api/server_log.py).
+    stderr = logging.StreamHandler()
+    stderr.setLevel(logging.WARNING)
+    logging.basicConfig(handlers=[stderr], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def ready(address: str, runner: str) -> None:
         if arguments.address_file is not None:
