@@ -92,7 +92,7 @@ class JobListService(PpsPart):
         projects = {project_name(each) for each in request.projects}
         with self.engine.database.read() as db:
             key = _pipeline_key(db, request)
-            sets = [_sets_below(db, each) for each in request.input_commit if each.id]
+            sets = [_sets_below(db, each) for each in request.input_commit if each.id or each.branch.name]
         number = at_most(request.number)
         with open_filter(request.jqFilter) as keeps:
             for owner, record in self._jobs(request, key):

@@ -23,6 +23,8 @@ from pachlet.pps.runs import Kind
 from pachlet.pps.states import JobState, PipelineState
 from pachlet.wire import schema
 
+_MOST_WORKERS = 2**63 - 1
+"""As many as the fields that count workers can hold; a spec's own field holds twice as many."""
 _TYPES = {Kind.TRANSFORM: 1, Kind.SPOUT: 2, Kind.SERVICE: 3}
 
 
@@ -55,7 +57,7 @@ def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
     state = record.state
     is_idle = last is None or JobState(last["state"]).is_terminal
     said = _details(record.spec_json)
-    parallelism = max(1, said.parallelism_spec.constant)
+    parallelism = min(max(1, said.parallelism_spec.constant), _MOST_WORKERS)
     if said.autoscaling and state == PipelineState.RUNNING and is_idle:
         state = PipelineState.STANDBY
     info = make(

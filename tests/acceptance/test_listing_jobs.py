@@ -92,6 +92,8 @@ def test_jobs_of_projects_and_of_input_commits(repo: Connection) -> None:
     assert [name for name, _ in listed(repo, input_commit=[commit])] == ["there", "copy", "both"]
     assert [name for name, _ in listed(repo, input_commit=[commit, other])] == ["both"]
     assert listed(repo, input_commit=[{"repo": {"name": "in", "type": "user"}}]) == listed(repo)
+    branch = {"repo": {"name": "more", "type": "user"}, "name": "master"}
+    assert [name for name, _ in listed(repo, input_commit=[{"branch": branch}])] == ["both"]
     assert len(sets(repo)) == 3
     assert len(sets(repo, projects=[{"name": "p"}])) == 1
 
@@ -166,6 +168,16 @@ def test_pipelines_come_in_pages_and_as_a_commit_set_had_them(repo: Connection) 
     with pytest.raises(NotFound, match='pipeline "a" has only 3 versions, not enough to find ancestor 3'):
         pipelines.inspect_pipeline(repo, "a^3")
     assert pipelines.inspect_pipeline(repo, "a~").version == 2
+
+
+def test_a_pipeline_with_more_workers_than_can_be_counted_is_listed_and_runs(repo: Connection) -> None:
+    put(repo, "in@master", {"/a": "1"})
+    most = shell("most", COPY, IN, parallelism_spec={"constant": 2**64 - 1}, datum_tries=-1)
+    info = create(repo, most)
+    assert (ended(info)[:2], tree(repo, "most@master")) == (("SUCCESS", 1), {"/a": "1"})
+    assert names(repo, details=True) == ["most"]
+    found = pipelines.inspect_pipeline(repo, "most").details
+    assert (found.workers_requested, found.parallelism_spec.constant) == (2**63 - 1, 2**64 - 1)
 
 
 def test_deleted_job_leaves_its_output_and_no_datums_to_skip(repo: Connection) -> None:
