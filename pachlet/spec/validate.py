@@ -38,6 +38,7 @@ def validate_pipeline(spec: Object) -> None:
     check_pipeline_start(spec["pipeline"]["name"])
     if not spec["transform"].get("image"):
         raise Refused("invalid transform: pipeline transform must contain an image")
+    _check_command(spec["transform"])
     if spec.get("input") is not None:
         validate_input(spec["input"])
     _check_egress(spec.get("egress") or {})
@@ -107,6 +108,28 @@ def _check_secrets(spec: Object) -> None:
     for secret in spec["transform"].get("secrets") or []:
         if secret.get("env_var") and not secret.get("key"):
             raise Refused(f"secret {secret.get('name', '')} has env_var set but is missing key")
+
+
+def _check_command(transform: Object) -> None:
+    """Refuse what no program can be started with; upstream finds that out when it starts a pod."""
+    given = [
+        *((name, each) for name in ("cmd", "err_cmd") for each in transform.get(name) or []),
+        *((name, transform.get(name) or "") for name in ("working_dir", "user")),
+        *((f"env {key}", value) for key, value in (transform.get("env") or {}).items()),
+    ]
+    for name, text in given:
+        if "\0" in text:
+            raise Refused(
+                f"invalid transform: {name} has the character NUL in it",
+                hint="no program can be given it: write it into a file",
+            )
+    secrets = [each.get("env_var") or "" for each in transform.get("secrets") or []]
+    for name in [*(transform.get("env") or {}), *filter(None, secrets)]:
+        if not name or "=" in name or "\0" in name:
+            raise Refused(
+                f"invalid transform: {name!r} is no name of an environment variable",
+                hint="a name is not empty, and has neither = nor NUL in it",
+            )
 
 
 def _check_names(taken: set[str], tree: Object) -> None:

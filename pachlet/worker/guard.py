@@ -123,6 +123,8 @@ def _attempt(
     except OSError as problem:
         missing = isinstance(problem, FileNotFoundError | NotADirectoryError)
         return {"refused": problem.filename, "why": problem.strerror, "code": 127 if missing else 126}
+    except ValueError as problem:  # the server refuses such a spec; one that it took before must not end us
+        return {"refused": "what is to be run", "why": str(problem), "code": 126}
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

@@ -52,6 +52,7 @@ class Steps:
 
         Raises:
             OSError: its program or its folder can't be used; the file's name says which.
+            ValueError: its command, its folder or its environment has what no program can be given.
         """
         self._started = time.monotonic()
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # it wakes us while we look after the step

@@ -60,7 +60,10 @@ def test_a_bug_of_the_server_is_told_with_its_traceback_on_stderr(tmp_path: Path
         "repos.list_repos = broken\n"
     )
     with ServerProcess(tmp_path / "data", before=broken) as running:
-        with Connection(running.address) as connection, pytest.raises(PachletError, match="its log says where"):
+        with (
+            Connection(running.address) as connection,
+            pytest.raises(PachletError, match="its log says where"),
+        ):
             list(repos.list_repo(connection))
         running.process.terminate()
         _, said = running.process.communicate(timeout=30)

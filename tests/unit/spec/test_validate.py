@@ -58,6 +58,24 @@ def accept(**spec: Any) -> None:
         ),
         ({"pod_spec": "{"}, "malformed PodSpec"),
         ({"pod_patch": "x"}, "malformed PodPatch"),
+        ({"transform": {"cmd": ["a", "b\0"]}}, "invalid transform: cmd has the character NUL in it"),
+        (
+            {"transform": {"working_dir": "/a\0"}},
+            "invalid transform: working_dir has the character NUL in it",
+        ),
+        (
+            {"transform": {"env": {"A": "\0"}}},
+            "invalid transform: env A has the character NUL in it",
+        ),
+        *(
+            ({"transform": given}, f"invalid transform: {name} is no name of an environment variable")
+            for given, name in (
+                ({"env": {"A=B": "1"}}, "'A=B'"),
+                ({"env": {"": "1"}}, "''"),
+                ({"env": {"A\0": "1"}}, "'A\\x00'"),
+                ({"secrets": [{"name": "s", "key": "k", "env_var": "A=B"}]}, "'A=B'"),
+            )
+        ),
         ({"service": {"type": "Maybe"}}, "the following service type Maybe is not allowed"),
         (
             {"spout": {}, "input": pfs("a")},
