@@ -36,6 +36,8 @@ from pachlet.pps.support import refuse_unsupported
 from pachlet.spec.unheeded import unheeded_fields, warning_of
 from pachlet.spec.validate import validate_pipeline
 
+_DEFAULT_TRIES = 3
+
 
 @dataclass(frozen=True)
 class PipelineRecord:
@@ -83,6 +85,12 @@ class PipelineRecord:
     def parallelism(self) -> int:
         """How many workers a job of it may have."""
         return max(1, int(self.spec.get("parallelism_spec", {}).get("constant", 1)))
+
+    @property
+    def datum_tries(self) -> int:
+        """How often a datum is tried; a number below 1 is as good as none."""
+        tries = int(self.spec.get("datum_tries") or 0)
+        return tries if tries > 0 else _DEFAULT_TRIES
 
     @property
     def datum_timeout(self) -> float | None:

@@ -58,7 +58,6 @@ from pachlet.worker.head import Work
 from pachlet.worker.interface import NOT_IN_IMAGE, Image, Prepared, Secrets, Transform
 
 log = logging.getLogger(__name__)
-DEFAULT_TRIES = 3
 
 
 class JobRun:
@@ -384,7 +383,7 @@ def make_work(engine: Engine, job: str, pipeline: PipelineRecord, prepared: Prep
         image=prepared.image,
         transform=replace(transform_of(pipeline.spec), secrets=Secrets(secrets.environ, secrets.files)),
         environ=engine.worker_environ(pipeline),
-        tries=int(pipeline.spec.get("datum_tries") or DEFAULT_TRIES),
+        tries=pipeline.datum_tries,
         timeout=pipeline.datum_timeout,
         stays_warm=not pipeline.spec.get("autoscaling"),
         network="host" if may_use_network(pipeline.spec, engine.network) else "none",

@@ -46,7 +46,7 @@ from pachlet.pps.logbook import Source, write_line
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import PlannedDatum, datums_of
 from pachlet.pps.recording import Settled, store_settled
-from pachlet.pps.running import DEFAULT_TRIES, image_facts, transform_of
+from pachlet.pps.running import image_facts, transform_of
 from pachlet.pps.services import Services, internal_port
 from pachlet.pps.standing import Patience, Stop, open_session, prepare
 from pachlet.pps.standing_log import StandingLog
@@ -174,7 +174,7 @@ class ServiceRun:
     def _keep(self, version: _Version) -> None:
         """Keep the process running until the job is over."""
         patience = Patience()
-        self._tries = int(version.pipeline.spec.get("datum_tries") or DEFAULT_TRIES)
+        self._tries = version.pipeline.datum_tries
         worker = f"pipeline-{version.pipeline.name}-v{version.pipeline.version}"
         folder = Path(self._engine.scratch) / f"service-{self._job.key}"
         lines = StandingLog(
