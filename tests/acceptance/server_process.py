@@ -23,7 +23,16 @@ class ServerProcess:
     """
 
     def __init__(self, data_dir: Path, *more: str, port: int = 0, before: str = "") -> None:
-        command = [sys.executable, "-c", before + START, "serve", "--data-dir", str(data_dir), "--port", str(port)]
+        command = [
+            sys.executable,
+            "-c",
+            before + START,
+            "serve",
+            "--data-dir",
+            str(data_dir),
+            "--port",
+            str(port),
+        ]
         self.process = subprocess.Popen(
             [*command, "--workers", "2", "--code", str(ROOT), *more],
             cwd=ROOT,

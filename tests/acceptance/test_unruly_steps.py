@@ -45,7 +45,7 @@ def test_a_command_that_can_not_be_started_is_refused_and_one_taken_before_fails
     repos.create_repo(connection, "in")
     put(connection, "in@master", {"/a": "1"})
     spec = shell("p", "true", pfs_input("in"), transform=transform)
-    with pytest.raises(Refused, match="^invalid transform: "):
+    with pytest.raises(Refused, match=r"^invalid transform: "):
         pipelines.create_pipeline(connection, spec)
     monkeypatch.setattr("pachlet.spec.validate._check_command", lambda transform: None)
     assert create(connection, spec).reason.partition(" failed: ")[2].startswith("what is to be run: ")
