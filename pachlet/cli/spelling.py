@@ -97,6 +97,8 @@ def _find(words: list[str]) -> tuple[_Old | None, list[str]]:
         return _OLD["-".join(words[:2])], words[2:]
     if first in _OLD:
         return _OLD[first], words[1:]
+    if words[:2] == ["render", "template"] and words[2:] and not words[2].startswith("--"):
+        return _Old("render"), words[2:]  # as the word in its help may be read
     if "-" in first and not first.startswith("-"):
         today = registry.find(first.split("-", 1))
         if today is not None:

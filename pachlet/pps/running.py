@@ -15,9 +15,10 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Any
 
 from pachlet.announcing import announce
 from pachlet.egress.outgoing import Halted
@@ -55,6 +56,7 @@ from pachlet.pps.skipping import code_of, policy_of
 from pachlet.pps.states import JobState, PipelineState
 from pachlet.storage.fileset import Diff
 from pachlet.worker.head import Work
+from pachlet.worker.host import warning_of
 from pachlet.worker.interface import NOT_IN_IMAGE, Image, Prepared, Secrets, Transform
 
 log = logging.getLogger(__name__)
@@ -199,8 +201,7 @@ class JobRun:
         """Make the image runnable: the one that the job began with, or the code as it is now."""
         runner, source = self._engine.runner, self._source
         if self._job.image:
-            facts = json.loads(self._job.image)
-            image = Image(facts["reference"], facts["digest"], facts["kind"], facts["code"])
+            image = image_of(json.loads(self._job.image))
         else:
             image = runner.resolve(pipeline.spec["transform"]["image"])
         if image.warning:
@@ -405,6 +406,13 @@ def image_facts(prepared: Prepared) -> dict[str, object]:
         "code": dict(image.provenance),
         "provenance": dict(prepared.provenance),
     }
+
+
+def image_of(facts: Mapping[str, Any]) -> Image:
+    """Return the image of what `image_facts` gave."""
+    reference, kind, code = facts["reference"], facts["kind"], facts["code"]
+    warning = warning_of(reference, code["os"]) if kind == "host" else ""
+    return Image(reference, facts["digest"], kind, code, warning)
 
 
 def transform_of(spec: dict[str, object]) -> Transform:

@@ -46,14 +46,14 @@ from pachlet.pps.logbook import Source, write_line
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import PlannedDatum, datums_of
 from pachlet.pps.recording import Settled, store_settled
-from pachlet.pps.running import image_facts, transform_of
+from pachlet.pps.running import image_facts, image_of, transform_of
 from pachlet.pps.services import Services, internal_port
 from pachlet.pps.standing import Patience, Stop, open_session, prepare
 from pachlet.pps.standing_log import StandingLog
 from pachlet.pps.states import DatumState, JobState, PipelineState
 from pachlet.worker.forwarding import Backend
 from pachlet.worker.head import InputFile, Result, Work
-from pachlet.worker.interface import Image, Outcome, Prepared, Session
+from pachlet.worker.interface import Outcome, Prepared, Session
 from pachlet.worker.layout import Layout
 from pachlet.worker.working import what_ran
 
@@ -153,8 +153,7 @@ class ServiceRun:
     def _prepare(self, pipeline: PipelineRecord) -> Prepared:
         image = None
         if self._job.image:
-            facts = json.loads(self._job.image)
-            image = Image(facts["reference"], facts["digest"], facts["kind"], facts["code"])
+            image = image_of(json.loads(self._job.image))
         return prepare(self._engine, pipeline, self._source, image)
 
     def _plan(self, pipeline: PipelineRecord, prepared: Prepared) -> tuple[PlannedDatum, JobInputs]:

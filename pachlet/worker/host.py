@@ -36,10 +36,15 @@ def host_image(reference: str) -> Image:
         digest=f"sha256:{digest}",
         kind="host",
         provenance=facts,
-        warning=(
-            f"image {reference} is no folder of images/: its command runs on this machine's own programs "
-            f"({name}), read-only, not in that image"
-        ),
+        warning=warning_of(reference, name),
+    )
+
+
+def warning_of(reference: str, os_name: str) -> str:
+    """Say what runs in place of the image `reference` on a machine with an operating system."""
+    return (
+        f"image {reference} is no folder of images/: its command runs on this machine's own programs "
+        f"({os_name}), read-only, not in that image"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -141,6 +142,39 @@ def test_whoever_waits_for_the_server_is_told(server: RunningServer, verb: str) 
         typing.join()
     assert statuses == [0]
     assert said.getvalue().startswith(f"waiting for {server.address}, less than a second\n")
+
+
+def test_what_is_so_of_many_pipelines_is_said_once(terminal: Terminal) -> None:
+    specs = [shell(f"many{number}", "true", IN) for number in range(4)]
+    done = terminal.ok("create", "pipeline", given="\n".join(map(json.dumps, specs)))
+    (warning,) = done.err.splitlines()
+    assert warning.startswith("warning: image alpine is no folder")
+    assert warning.endswith(" (4 pipelines)")
+    said = terminal.ok("create", "pipeline", given=json.dumps(shell("single", "true", IN))).err
+    assert said.endswith(" (pipeline single)\n")
+    broken = shell("broken", "true", IN, transform={"image": "pachlet/none"})
+    terminal.ok("create", "pipeline", given=json.dumps(broken))
+    for name in ("many0", "many1", "many2", "many3", "broken"):
+        terminal.run("wait", "commit", f"{name}@master")
+    lines = terminal.ok("list", "pipeline").err.splitlines()
+    (place,) = (place for place, line in enumerate(lines) if " pipelines: image alpine is no" in line)
+    assert any("broken" in line for line in lines[:place])
+    assert len([line for line in lines if "image alpine is no" in line]) == 1
+
+
+def test_what_a_failed_step_printed_is_shown_so_that_a_terminal_bears_it(terminal: Terminal) -> None:
+    script = (
+        "for i in $(seq 12); do echo line $i; done; printf '\\033[2Jcleared\\n';"
+        " head -c 9000 /dev/zero | tr '\\0' x; exit 1"
+    )
+    spec = shell("loud", script, pfs_input("in", "/"), datum_tries=1)
+    done = terminal.run("create", "pipeline", "--wait", given=json.dumps(spec))
+    assert done.status == 1
+    said = [line.removeprefix("  | ") for line in done.err.splitlines() if line.startswith("  | ")]
+    assert re.fullmatch(r"\.\.\. \d+ earlier lines", said[0])
+    assert r"\x1b[2Jcleared" in said
+    assert f"{'x' * 200}... and 8800 more characters" in said
+    assert "\x1b" not in done.err
 
 
 def test_a_program_is_told_in_events(terminal: Terminal) -> None:

@@ -92,6 +92,8 @@ def test_job_that_was_killed_twice_goes_on_and_repeats_nothing(data_dir: Path) -
         info = last_job(connection, "work")
         assert ended(info) == ("SUCCESS", DATUMS, 0, 0, DATUMS)
         assert info.restart == 2
+        said = pipelines.inspect_pipeline(connection, "work").reason
+        assert said.startswith("image alpine is no folder of images/")  # so said whoever resumed it, too
         ids = {each.datum.id for each in connection.call(PPS, "ListDatum", {"job": job})}
         counts = Counter(begun(connection, job))
         assert {id: counts[id] for id in before} == before

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pachlet.cli import flags
 from pachlet.cli.session import Session
 from pachlet.cli.verbs.foreseeing import foresee, foreseen
+from pachlet.cli.verbs.grouping import warnings_at_the_end
 from pachlet.cli.verbs.specs import read_specs, rendered_specs
 from pachlet.cli.verbs.waiting import report
 from pachlet.client import pipelines
@@ -74,21 +75,29 @@ def _create(session: Session, arguments: Namespace, *, update: bool, reprocess: 
     else:
         specs = read_specs(session, arguments.file)
     asked = _asked(session, arguments) if update else ""
-    for read in specs:
-        spec = pipelines.with_annotation(read, REPROCESS, asked) if asked else read
-        with session.progress.waiting(f"{'updating' if update else 'creating'} {spec['pipeline']['name']}"):
-            if arguments.dry_run:
-                foresee(session, arguments, spec, update=update, reprocess=reprocess)
-                continue
-            said = foreseen(session, spec, update=update, reprocess=reprocess) if update else []
-            pipelines.create_pipeline(
-                session.connection, spec, update=update, reprocess=reprocess, message=arguments.message
-            )
-        for line in said:
-            session.say(f"{spec['pipeline']['name']}: {line}")
-        if session.verbose:
-            session.say(f"{'updated' if update else 'created'} {spec['pipeline']['name']}")
+    with warnings_at_the_end(session) as warnings:
+        for read in specs:
+            spec = pipelines.with_annotation(read, REPROCESS, asked) if asked else read
+            warnings.pipeline = spec["pipeline"]["name"]
+            _send(session, arguments, spec, update=update, reprocess=reprocess)
     return _wait(session, specs) if arguments.wait and not arguments.dry_run else 0
+
+
+def _send(
+    session: Session, arguments: Namespace, spec: pipelines.Spec, *, update: bool, reprocess: bool
+) -> None:
+    with session.progress.waiting(f"{'updating' if update else 'creating'} {spec['pipeline']['name']}"):
+        if arguments.dry_run:
+            foresee(session, arguments, spec, update=update, reprocess=reprocess)
+            return
+        said = foreseen(session, spec, update=update, reprocess=reprocess) if update else []
+        pipelines.create_pipeline(
+            session.connection, spec, update=update, reprocess=reprocess, message=arguments.message
+        )
+    for line in said:
+        session.say(f"{spec['pipeline']['name']}: {line}")
+    if session.verbose:
+        session.say(f"{'updated' if update else 'created'} {spec['pipeline']['name']}")
 
 
 def _wait(session: Session, specs: Sequence[pipelines.Spec]) -> int:

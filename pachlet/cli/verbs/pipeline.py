@@ -20,6 +20,7 @@ from pachlet.cli.output import (
     when,
 )
 from pachlet.cli.session import Session
+from pachlet.cli.verbs.grouping import grouped
 from pachlet.cli.verbs.job import state_word
 from pachlet.client import pipelines
 from pachlet.client.connection import Message
@@ -71,9 +72,11 @@ def list_pipeline(session: Session, arguments: Namespace) -> None:
             show_value(session, arguments.output or "json", spec)
         return
     show_list(session, arguments, infos, _HEADER, lambda info: _row(session, arguments, info))
-    for info in infos if not wants_raw(arguments) else ():
-        if info.reason:
-            session.say(f"{info.pipeline.name}: {info.reason}")
+    if not wants_raw(arguments):
+        # What stops a pipeline comes before what is only to be known of one that runs.
+        infos.sort(key=lambda info: _state_of(info) == "PIPELINE_RUNNING")
+        for names, reason in grouped((info.pipeline.name, info.reason) for info in infos if info.reason):
+            session.say(f"{names}: {reason}")
 
 
 def delete_pipeline_arguments(parser: ArgumentParser) -> None:

@@ -17,7 +17,7 @@ from pachlet.errors import InvalidArgument
 
 
 def render_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("template", help="jsonnet: a file, a URL or -")
+    parser.add_argument("template", metavar="file", help="jsonnet: a file, a URL or -")
     parser.add_argument(
         "--arg", action="append", default=[], metavar="K=V", help="an argument of the template"
     )
