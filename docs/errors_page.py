@@ -30,8 +30,9 @@ _TAIL = """
 Two more exit statuses: 130 after Ctrl-C, 141 when whoever read the output went away (`pachctl list file … | head`).
 
 A step that fails is no error of the server: its datum is tried again (`datum_tries`, three times unless the spec says
-otherwise), then its job ends in state `failure` with the datum's id, and `pachctl logs` has what the step printed. A
-step says what is wrong with its data by raising `pachlet.step.BadInput`: the sentence is all that is logged.
+otherwise), then its job ends in state `failure` with the datum's id, and `pachctl logs` has what the step printed, or
+why it could not be started; with `--master` it has the reason of the job's end. A step says what is wrong with its
+data by raising `pachlet.step.BadInput`: the sentence is all that is logged.
 """
 
 

@@ -345,6 +345,7 @@ class JobRun:
             why = json.loads(row["record"])["reason"] if row else ""
             reason = f"datum {job.failed_datum} failed" + (f": {why}" if why else "")
             jobs.end_job(txn, job, JobState.FAILURE, reason)
+            self._engine.logbook.master(self._source, f"job failed: {reason}")
             if NOT_IN_IMAGE in why:  # no datum will ever run
                 crashing = f"{why} (put it there, or change transform.cmd)"
                 state = PipelineState.CRASHING

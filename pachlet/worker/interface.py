@@ -130,6 +130,8 @@ class Outcome:
     seconds: float
     peak_memory: int | None
     """Bytes at the peak, of all processes together and of what counts against the limit, where known."""
+    has_begun: bool = True
+    """False if no code of the user's was started at all, so that it could say nothing itself."""
 
 
 class Session(Protocol):

@@ -29,7 +29,7 @@ from pachlet.worker.processes import Doors, Ending
 from pachlet.worker.relaying import relay
 from pachlet.worker.scratch import empty, remove, spread
 
-_NOT_FOUND = 127
+_NOT_RUNNABLE, _NOT_FOUND = 126, 127
 
 
 @dataclass(frozen=True)
@@ -271,8 +271,9 @@ class AttemptSession(ABC):
             reason = f"signal: {(signal.strsignal(-ending.code) or str(-ending.code)).lower()}"
         elif not reason and ending.code not in (0, *self._place.transform.accept_return_code):
             reason = f"exit status {ending.code}"
-        return Outcome(not reason, reason, code, ending.seconds, ending.peak_memory)
+        has_begun = not ending.problem or ending.code not in (_NOT_FOUND, _NOT_RUNNABLE)
+        return Outcome(not reason, reason, code, ending.seconds, ending.peak_memory, has_begun)
 
 
 def _failed(reason: str) -> Outcome:
-    return Outcome(False, reason, None, 0.0, None)
+    return Outcome(False, reason, None, 0.0, None, has_begun=False)

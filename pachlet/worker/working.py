@@ -220,6 +220,8 @@ class DatumRun:
             self._layout.pipes.fed(self._session.kill),
         ):
             outcome = self._session.run(self._task.environ, lines.add, work.timeout)
+            if not outcome.has_begun:
+                lines.add(outcome.reason)
         self._spent.add(outcome)
         self._say(f"finished running user code after {outcome.seconds:.3f} seconds")
         if outcome.ok and not self._holding.is_void:

@@ -76,6 +76,30 @@ def test_create_warns_and_list_says_why(
     assert (" crashing / failure" in listed.out) is bool(more)
 
 
+@pytest.mark.parametrize(
+    "name, transform, said",
+    [
+        ("lost", {"cmd": ["nosuchcmd"]}, "nosuchcmd is not in image alpine"),
+        ("nowhere", {"working_dir": "/no/such"}, "/no/such is not in image alpine"),
+        ("who", {"user": "nobody-knows"}, "transform.user nobody-knows is not known on this machine"),
+        ("idle", {"cmd": []}, "invalid pipeline transform, no command specified"),
+    ],
+)
+def test_why_a_datum_could_not_be_started_is_in_its_logs_and_in_the_list(
+    terminal: Terminal, name: str, transform: dict[str, Any], said: str
+) -> None:
+    spec = shell(name, "true", pfs_input("in", "/a"), transform=transform)
+    terminal.ok("create", "pipeline", given=json.dumps(spec))
+    terminal.run("wait", "commit", f"{name}@master")
+    assert terminal.ok("logs", "-p", name).out.splitlines() == [said]
+    (line,) = [
+        each for each in terminal.ok("logs", "-p", name, "--master").out.splitlines() if "job failed" in each
+    ]
+    assert line.startswith("job failed: datum ")
+    assert line.endswith(f" failed: {said}")
+    assert f"failure: {said[:20]}" in terminal.ok("list", "job", "-p", name).out
+
+
 def test_version_says_how_limits_are_kept(terminal: Terminal) -> None:
     rows = dict(line.split(maxsplit=1) for line in terminal.ok("version").out.splitlines())
     assert {"pachd", "runner", "limits"} < rows.keys()

@@ -8,6 +8,7 @@ Read next: datum.py, logs.py.
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator
 
@@ -47,6 +48,7 @@ _HEADER = (
 )
 _SET_HEADER = ("ID", "SUBJOBS", "PROGRESS", "CREATED", "MODIFIED")
 _REASON = 25  # characters of a reason in a table
+_OF_DATUM = re.compile(r"^datum [0-9a-f]{64} failed: ")  # which would leave no room for the reason
 STATES = (
     "created",
     "starting",
@@ -220,7 +222,8 @@ def _row(session: Session, arguments: Namespace, info: Message) -> tuple[str, ..
 def _state(session: Session, info: Message) -> str:
     state = jobs.state_of(info)
     if info.reason:
-        cut = f"{info.reason[:_REASON].strip()}..." if len(info.reason) >= _REASON else info.reason
+        reason = _OF_DATUM.sub("", info.reason)
+        cut = f"{reason[:_REASON].strip()}..." if len(reason) >= _REASON else reason
         return f"{state_word(session, state)}: {cut}"
     if state == jobs.SUCCESS and info.data_skipped == info.data_total:
         return coloured(session, "green", "success: there were no datums to process")
