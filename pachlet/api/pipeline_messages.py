@@ -31,7 +31,7 @@ _TYPES = {Kind.TRANSFORM: 1, Kind.SPOUT: 2, Kind.SERVICE: 3}
 def pipeline_info(db: Statements, record: PipelineRecord, *, details: bool) -> Any:
     """Return a pps_v2.PipelineInfo."""
     last = db.first("last_jobs", pipelines=json.dumps([record.key]))
-    return _with_port(db, record, _info(record, last, details=details))
+    return _with_port(db, record, _info(db, record, last, details=details))
 
 
 def pipeline_infos(db: Statements, records: Collection[PipelineRecord]) -> Iterator[Any]:
@@ -39,7 +39,7 @@ def pipeline_infos(db: Statements, records: Collection[PipelineRecord]) -> Itera
     keys = json.dumps([each.key for each in records])
     last = {row["pipeline"]: row for row in db.all("last_jobs", pipelines=keys)}
     for each in records:
-        yield _with_port(db, each, _info(each, last.get(each.key), details=True))
+        yield _with_port(db, each, _info(db, each, last.get(each.key), details=True))
 
 
 def _with_port(db: Statements, record: PipelineRecord, info: Any) -> Any:
@@ -52,9 +52,9 @@ def _with_port(db: Statements, record: PipelineRecord, info: Any) -> Any:
     return info
 
 
-def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
+def _info(db: Statements, record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
     working_since = last["working_since"] if last else None
-    state = record.state
+    state, reason = record.state, _reason(db, record, last)
     is_idle = last is None or JobState(last["state"]).is_terminal
     said = _details(record.spec_json)
     parallelism = min(max(1, said.parallelism_spec.constant), _MOST_WORKERS)
@@ -67,7 +67,7 @@ def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
         stopped=record.is_stopped,
         spec_commit=messages.commit(Commit(record.repo.spec, record.spec_commit), "master"),
         state=schema.enum_value("pps_v2.PipelineState", f"PIPELINE_{state.upper()}"),
-        reason=record.reason,
+        reason=reason,
         last_job_state=pps_messages.job_state(JobState(last["state"])) if last else 0,
         parallelism=parallelism,
         type=_TYPES[record.kind],
@@ -78,7 +78,7 @@ def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
     if details:
         info.details.CopyFrom(said)
         info.details.salt = record.salt
-        info.details.reason = record.reason
+        info.details.reason = reason
         info.details.workers_requested = parallelism
         if state not in (PipelineState.STANDBY, PipelineState.PAUSED):
             info.details.workers_available = parallelism
@@ -89,6 +89,23 @@ def _info(record: PipelineRecord, last: Row | None, *, details: bool) -> Any:
         if working_since is not None:
             info.details.workers_started_at.CopyFrom(messages.timestamp(working_since))
     return info
+
+
+def _reason(db: Statements, record: PipelineRecord, last: Row | None) -> str:
+    """Return why a pipeline is as it is: what is stored, or why nothing of it runs although nothing is in its way."""
+    is_idle = last is None or JobState(last["state"]).is_terminal
+    if record.is_stopped or not is_idle:
+        return record.reason
+    if record.kind is Kind.SERVICE and record.state == PipelineState.RUNNING:
+        if db.value("newest_serving", pipeline=record.key) is None:
+            name = f"{record.name} --project {record.project}"
+            return f"nothing serves: its job was stopped or deleted; `pachctl rerun pipeline {name}`"
+    elif record.state == PipelineState.STARTING and not record.reason:
+        if last is not None and last["state"] == JobState.UNRUNNABLE:
+            return str(last["reason"])
+        if last is None and record.kind is Kind.TRANSFORM and not record.spec.get("input"):
+            return 'nothing ever runs: it has no input (its spec has no "input")'
+    return record.reason
 
 
 @lru_cache(maxsize=2048)

@@ -172,6 +172,8 @@ def _check_input(node: Object) -> None:
         raise Refused("multiple input types set", hint=f"one input has both {kinds[0]} and {kinds[1]}")
     if not kinds:
         raise Refused("no input set", hint="an input is one of pfs, cross, union, join, group and cron")
+    if not node[kinds[0]] and kinds[0] in COMBINED:  # on the wire, an empty list is none
+        raise Refused("no input set", hint=f"the {kinds[0]} has no inputs in it")
     if kinds[0] in ("join", "group", "union") and any(
         (leaf.get("pfs") or {}).get("s3") for leaf in visit(node)
     ):

@@ -54,6 +54,7 @@ def test_pipeline_without_input_has_no_job(repo: Connection) -> None:
     pipelines.create_pipeline(repo, shell("idle", "echo x >/pfs/out/x"))
     assert list(jobs.list_job(repo, pipeline="idle")) == []
     assert tree(repo, "idle@master") == {}
+    assert pipelines.inspect_pipeline(repo, "idle").reason.startswith("nothing ever runs: it has no input")
 
 
 def test_job_follows_data(repo: Connection) -> None:
@@ -143,6 +144,9 @@ def test_failed_datum_fails_its_job_and_what_is_downstream_and_both_recover(repo
         info = job(repo, name, id)
         assert ended(info)[0] == "UNRUNNABLE"
         assert info.reason == f"unrunnable because the following upstream pipelines failed: {upstream}"
+    new = create(repo, shell("new", COPY, pfs_input("check", name="in")))
+    assert ended(new)[0] == "UNRUNNABLE"
+    assert pipelines.inspect_pipeline(repo, "new").reason == new.reason
     assert tree(repo, "check@master") == {"/a": "good", "/b": "good"}  # what it was built on
     put(repo, "in@master", {"/b": "better"})
     assert ended(last_job(repo, "check")) == ("SUCCESS", 2, 1, 0, 3)

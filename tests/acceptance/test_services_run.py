@@ -244,6 +244,25 @@ def test_stop_start_and_delete(repo: Connection) -> None:
     assert [each.repo.name for each in repos.list_repo(repo)] == ["in"]
 
 
+def test_a_service_whose_job_was_stopped_says_so_and_how_it_serves_again(repo: Connection) -> None:
+    pipelines.create_pipeline(repo, service())
+    serving(repo).close()
+    for end in ("StopJob", "DeleteJob"):
+        last = next(jobs.list_job(repo, pipeline="s")).job
+        repo.call(PPS, end, {"job": last})
+        (listed,) = pipelines.list_pipeline(repo)
+        assert listed.reason.startswith(
+            "nothing serves: its job was stopped or deleted; `pachctl rerun pipeline s"
+        )
+        assert listed.details.reason == listed.reason
+        pipelines.rerun_pipeline(repo, "s")
+        answered(repo, next(jobs.list_job(repo, pipeline="s")).job.id)
+        client = connect(repo)
+        assert get(client) == "one"
+        client.close()
+        assert "nothing serves" not in pipelines.inspect_pipeline(repo, "s").reason
+
+
 def answered(connection: Connection, id: str) -> None:
     """Return once the service of a job answers."""
     request = {"job": {"pipeline": {"name": "s"}, "id": id}, "follow": True}

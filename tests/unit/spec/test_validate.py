@@ -92,6 +92,8 @@ def test_pipelines(spec: dict[str, Any], text: str) -> None:
     [
         ({}, "no input set"),
         ({"cross": [{}]}, "no input set"),
+        ({"cross": []}, "no input set"),
+        ({"cross": [pfs("a"), {"union": []}]}, "no input set"),
         (pfs("a") | {"union": []}, "multiple input types set"),
         ({"join": [], "group": []}, "multiple input types set"),
         (pfs("a", repo="", name="a"), "input must specify a repo"),
