@@ -58,6 +58,15 @@ def history(text: str) -> int:
         raise Usage(f"error parsing history flag {text!r}", hint="write none, all or a number") from None
 
 
+def set_id(text: str) -> str:
+    """Read the id of a commit set, which its jobs have, too; '' stays."""
+    from pachlet.ids import is_commit_id
+
+    if text and not is_commit_id(text):
+        raise Usage(f"{text!r} is no id of a commit or job", hint="it has 32 hexadecimal digits")
+    return text
+
+
 def seconds(text: str) -> float:
     """Read a duration the way Go writes them: 24h, 1h30m, 15s, 200ms."""
     import re

@@ -146,6 +146,28 @@ def test_logs(terminal: Terminal, logged: Any) -> None:
     assert (absent.status, "default/absent: not found" in absent.err) == (1, True)
 
 
+@pytest.mark.parametrize(
+    "words, status, said",
+    [
+        ("draw pipeline -c nonsense", 2, "'nonsense' is no id of a commit or job"),
+        ("list pipeline -c nonsense", 2, "'nonsense' is no id of a commit or job"),
+        (f"draw pipeline -c {'4' * 32}", 0, f"no pipeline had a job in {'4' * 32}"),
+        ("draw pipeline --box-width -3", 2, "'-3' is no number of things"),
+        ("list job zzzz", 2, "'zzzz' is no id of a commit or job"),
+        (f"list job {'4' * 32}", 0, f"no job has the id {'4' * 32}"),
+        ("list job --history banana", 2, "error parsing history flag 'banana'"),
+        ("logs -p talk --datum zzz", 2, "'zzz' is no id of a datum"),
+        (f"logs -p talk --datum {'0' * 64}", 0, f"no line is of datum {'0' * 64}"),
+        ("logs -p talk --inputs /nope", 0, "no line is of a datum that read /nope"),
+    ],
+)
+def test_what_names_nothing_is_not_answered_in_silence(
+    terminal: Terminal, logged: Any, words: str, status: int, said: str
+) -> None:
+    done = terminal.run(*words.split())
+    assert (done.status, said in done.err) == (status, True), done.err
+
+
 @pytest.mark.parametrize("verb", ["stop", "start", "rerun"])
 def test_whoever_waits_for_the_server_is_told(server: RunningServer, verb: str) -> None:
     """The database is held by somebody else, until a line has been written."""

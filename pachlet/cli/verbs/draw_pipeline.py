@@ -29,9 +29,13 @@ _MANY = 150  # nodes; boxes of more are no picture any more
 
 
 def draw_pipeline_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("-c", "--commit", default="", metavar="ID", help="as it was at a commit set")
-    parser.add_argument("--box-width", type=int, default=0, help="columns of a box (default: as names need)")
-    parser.add_argument("--edge-height", type=int, default=0, help="the least lines between rows")
+    parser.add_argument(
+        "-c", "--commit", type=flags.set_id, default="", metavar="ID", help="as it was at a commit set"
+    )
+    parser.add_argument(
+        "--box-width", type=flags.count, default=0, help="columns of a box (default: as names need)"
+    )
+    parser.add_argument("--edge-height", type=flags.count, default=0, help="the least lines between rows")
     parser.add_argument("-o", "--output", choices=("boxes", "tree", "svg"), default="", help="how to draw")
     parser.add_argument("--svg", default="", metavar="FILE", help="write a picture to a file")
     flags.add_project(parser)
@@ -42,6 +46,8 @@ def draw_pipeline(session: Session, arguments: Namespace) -> None:
     infos = list(
         list_pipeline(session.connection, commit_set=arguments.commit, all_projects=arguments.all_projects)
     )
+    if arguments.commit and not infos:
+        session.say(f"no pipeline had a job in {arguments.commit}")
     project = session.connection.project
     if arguments.svg or arguments.output == "svg":
         from pachlet.cli.graph.svg import svg

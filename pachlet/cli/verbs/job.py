@@ -74,7 +74,7 @@ def inspect_job(session: Session, arguments: Namespace) -> None:
 
 
 def list_job_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", nargs="?", default="")
+    parser.add_argument("id", nargs="?", type=flags.set_id, default="")
     parser.add_argument("-p", "--pipeline", default="", help="jobs of one pipeline")
     parser.add_argument(
         "-i",
@@ -93,17 +93,21 @@ def list_job_arguments(parser: ArgumentParser) -> None:
 
 
 def list_job(session: Session, arguments: Namespace) -> None:
+    history = flags.history(arguments.history)
     if arguments.id:
         for flag in ("state", "input", "pipeline"):
             if getattr(arguments, flag):
                 raise Usage(f"cannot specify '--{flag}' when listing sub-jobs")
-        _show(session, arguments, jobs.inspect_jobset(session.connection, arguments.id))
+        infos = list(jobs.inspect_jobset(session.connection, arguments.id))
+        if not infos:
+            session.say(f"no job has the id {arguments.id}")
+        _show(session, arguments, infos)
     elif arguments.pipeline or arguments.expand or arguments.state or arguments.input:
         found = jobs.list_job(
             session.connection,
             arguments.pipeline,
             inputs=arguments.input,
-            history=flags.history(arguments.history),
+            history=history,
             all_projects=arguments.all_projects,
         )
         wanted = {f"JOB_{state.upper()}" for state in arguments.state}

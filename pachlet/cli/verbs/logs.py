@@ -8,6 +8,7 @@ Read next: pachlet/client/logs.py.
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,6 +20,9 @@ from pachlet.cli.verbs.job import the_job
 from pachlet.client.connection import Message
 from pachlet.client.logs import get_logs
 from pachlet.errors import Usage
+
+
+_DATUM = re.compile("[0-9a-f]{64}")
 
 
 def logs_arguments(parser: ArgumentParser) -> None:
@@ -42,6 +46,8 @@ def logs_arguments(parser: ArgumentParser) -> None:
 def logs(session: Session, arguments: Namespace) -> None:
     if arguments.pipeline and arguments.job and "@" in arguments.job:
         raise Usage("only one of pipeline or job should be specified")
+    if arguments.datum and not _DATUM.fullmatch(arguments.datum):
+        raise Usage(f"{arguments.datum!r} is no id of a datum", hint="see `list datum PIPELINE@JOB`")
     job = the_job(session, arguments.job, pipeline=arguments.pipeline) if arguments.job else ""
     ask = partial(
         get_logs,
@@ -54,11 +60,18 @@ def logs(session: Session, arguments: Namespace) -> None:
         since=flags.duration(arguments.since) if arguments.since else None,
     )
     tail = _tail_of(arguments, ask) if arguments.tail else 0
+    is_silent = True
     for message in ask(follow=arguments.follow, tail=tail):
         if _wanted(arguments, message):
+            is_silent = False
             session.print(as_json(as_plain(message)) if arguments.raw else message.message.rstrip("\n"))
         if arguments.follow:
             session.out.flush()
+    if is_silent and (arguments.datum or arguments.inputs):
+        named = f"datum {arguments.datum}" if arguments.datum else f"a datum that read {arguments.inputs}"
+        session.say(
+            f"no line is of {named}; `{session.program} list datum PIPELINE@JOB` shows which there are"
+        )
 
 
 def _tail_of(arguments: Namespace, ask: Callable[..., Iterator[Message]]) -> int:

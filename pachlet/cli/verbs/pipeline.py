@@ -46,7 +46,9 @@ def list_pipeline_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("pipeline", nargs="?", default="")
     parser.add_argument("-s", "--spec", action="store_true", help="show specs that create pipeline accepts")
     parser.add_argument("--history", default="none", help="earlier versions too: a number, or all")
-    parser.add_argument("-c", "--commit", default="", metavar="ID", help="as they were at a commit set")
+    parser.add_argument(
+        "-c", "--commit", type=flags.set_id, default="", metavar="ID", help="as they were at a commit set"
+    )
     parser.add_argument("--state", action="append", default=[], choices=_STATES, help="pipelines in a state")
     flags.add_project(parser)
     flags.add_all_projects(parser)
