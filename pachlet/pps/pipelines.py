@@ -235,6 +235,7 @@ def put_version(
 ) -> PipelineRecord:
     """Make an effective spec the version after `before`, or the first one; what ran for the old one is killed."""
     project, name = spec["pipeline"]["project"]["name"], spec["pipeline"]["name"]
+    repos.inspect_project(txn.db, project)
     cron_inputs.create_repos(txn, spec, project, name)
     upstream, quiet = _input_branches(txn.db, spec, project)
     key = before.key if before else _add_pipeline(txn, project, name)
@@ -329,6 +330,7 @@ def _input_branches(db: Statements, spec: dict[str, Any], project: str) -> tuple
         return [], []
     tree = parse_input(spec["input"], project)
     for branch in tree.branches():
+        repos.inspect_project(db, branch.repo.project)
         repos.inspect_repo(db, branch.repo)
     heard = {leaf.source for leaf in tree.visit() if leaf.propagates}
     return tree.branches(), [branch for branch in tree.branches() if branch not in heard]

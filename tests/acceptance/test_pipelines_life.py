@@ -60,6 +60,14 @@ def test_names_and_inputs_are_checked(repo: Connection) -> None:
         (shell("a b", COPY, IN), "name (a b) invalid"),
         (shell("_a", COPY, IN), "pipeline names must start with an alphanumeric character"),
         (shell("in", COPY, IN), "because a repo with the same name already exists"),
+        (
+            shell("p", COPY, IN, pipeline={"name": "p", "project": {"name": "nowhere"}}),
+            'project "nowhere" not found',
+        ),
+        (
+            shell("p", COPY, {"pfs": {"project": "nowhere", "repo": "in", "glob": "/*"}}),
+            'project "nowhere" not found',
+        ),
         (shell("p", COPY, pfs_input("none")), "repo default/none not found"),
         (shell("p", COPY, {"pfs": {"repo": "in"}}), "input must specify a glob"),
         (shell("p", COPY, pfs_input("in", name="out")), "input cannot be named out"),
