@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pachlet.errors import Refused
-from pachlet.paths import check_pipeline_name, check_pipeline_start
+from pachlet.paths import check_name, check_pipeline_name, check_pipeline_start
 from pachlet.spec.meaning_inputs import check_input
 from pachlet.spec.meaning_resources import check_resources
 from pachlet.spec.remarks import Remarks
@@ -155,6 +155,11 @@ def _check_secrets(remarks: Remarks, secrets: list[Object]) -> None:
 
 
 def _check_running(remarks: Remarks, spec: Object) -> None:
+    if branch := spec.get("output_branch"):
+        try:
+            check_name("branch", branch)
+        except Refused as error:
+            remarks.refused("refused", "output_branch", error)
     how = spec.get("reprocess_spec")
     if how is not None and how != "" and how not in _REPROCESS:
         word = re.sub(r"\W+", "_", how.lower())

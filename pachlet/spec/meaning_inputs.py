@@ -12,10 +12,10 @@ from typing import Any
 from pachlet.errors import PachletError, Refused
 from pachlet.globs import Glob
 from pachlet.paths import DEFAULT_PROJECT
-from pachlet.spec.cron import check_cron
 from pachlet.spec.defaults import COMBINED
 from pachlet.spec.positions import below, quoted
 from pachlet.spec.remarks import Remarks
+from pachlet.spec.schedule import Fields, parse_schedule
 
 Object = Mapping[str, Any]
 
@@ -185,6 +185,9 @@ def _check_cron(remarks: Remarks, cron: Object, path: str) -> None:
         problem = f"found the name {quoted(name)}, wanted one that can stand in /pfs"
         remarks.say("input-name", below(path, "name"), problem)
     try:
-        check_cron(cron.get("spec") or "")
+        schedule = parse_schedule(cron.get("spec") or "")
+        if isinstance(schedule, Fields) and schedule.is_never:
+            hint = "the input never ticks; for one that only `run cron` ticks, write @never"
+            remarks.wanted("no-effect", below(path, "spec"), "a day that some month has", hint=hint)
     except PachletError as error:
         remarks.refused("cron", below(path, "spec"), error)

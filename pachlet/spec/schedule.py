@@ -22,6 +22,7 @@ from pachlet.spec.cron import DURATION, FIELDS, PART, ZONE, check_cron
 
 NANOS = 1_000_000_000
 _YEARS_AHEAD = 5  # upstream gives up after five years without a match
+_LONGEST = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month
 _WORDS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -93,6 +94,11 @@ class Fields:
     weekdays: frozenset[int]
     needs_both_days: bool
     zone: tzinfo
+
+    @property
+    def is_never(self) -> bool:
+        """Whether no month has the days that it asks for: the 31st of February."""
+        return self.needs_both_days and min(self.days) > max(_LONGEST[month] for month in self.months)
 
     def next(self, after: int) -> int | None:
         """Return the first whole minute that the fields allow."""
