@@ -21,7 +21,6 @@ from pachlet.client.connection import Message
 from pachlet.client.logs import get_logs
 from pachlet.errors import Usage
 
-
 _DATUM = re.compile("[0-9a-f]{64}")
 
 
