@@ -8,18 +8,21 @@ Read next: commits.py (what a commit starts from).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pachlet.errors import PachletError
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
 from pachlet.pfs.files import Files
 from pachlet.pfs.records import CommitRecord
-from pachlet.storage.entries import keys_of
+from pachlet.storage.entries import decode_key, keys_of
 from pachlet.storage.fileset import FileSet
+from pachlet.storage.tree import diff
 
 MOST_LOOK_UPS = 100_000
 """So often a file is looked up in a commit: a second or two; what is still open then is not told."""
+_WORTH_A_DIFF = 16
+"""For more files than these it costs less to go through all that a commit changed; most change little."""
 
 
 def last_changes(
@@ -38,17 +41,24 @@ def last_changes(
             before = files.open_commit(db, base) if base is not None else None
         except PachletError:  # it is forgotten
             return found
-        same = [path for path in left if before is not None and _is_same(before, content, path)]
-        if len(same) < len(left):
-            found.update((path, at) for path in set(left).difference(same))
         if base is None or before is None:
-            return found
-        spent += len(left)
-        left, at, content = same, base, before
+            return found | dict.fromkeys(left, at)
+        changed, cost = _changed(before, content, left)
+        spent += cost
+        if changed:
+            found.update((path, at) for path in left if path in changed)
+            left = [path for path in left if path not in changed]
+        at, content = base, before
     return found
 
 
-def _is_same(before: FileSet, after: FileSet, path: str) -> bool:
+def _changed(before: FileSet, after: FileSet, paths: Sequence[str]) -> tuple[set[str], int]:
+    """Return which of some files differ, and maybe others, and how many were looked at."""
     if before.tree.root == after.tree.root:
-        return True
-    return list(before.tree.scan(*keys_of(path))) == list(after.tree.scan(*keys_of(path)))
+        return set(), 1
+    if len(paths) > _WORTH_A_DIFF:
+        changed = {decode_key(key)[0] for key, _, _ in diff(before.tree, after.tree)}
+        return changed, max(1, len(changed))
+    pairs = ((path, keys_of(path)) for path in paths)
+    differ = {path for path, at in pairs if list(before.tree.scan(*at)) != list(after.tree.scan(*at))}
+    return differ, len(paths)

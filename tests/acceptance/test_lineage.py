@@ -170,6 +170,16 @@ def test_what_users_put_is_told_by_the_commit_that_put_it_not_by_that_in_which_i
     ]
 
 
+def test_each_of_many_files_of_a_folder_is_told_by_its_own_commit(crypto: Connection) -> None:
+    repos.create_repo(crypto, "many", update=True)
+    for turn in range(3):  # each changes some of what was there, and adds some
+        put = [from_bytes(f"/{number:02}", b"%d" % turn) for number in range(turn * 10, turn * 10 + 20)]
+        put_file(crypto, "many@master", put, message=f"turn {turn}")
+    graph = trace(crypto, "many@master:/", limit=0)
+    told = [graph.put_in(graph.root, place).message for place in range(len(graph.root.holds))]
+    assert told == ["turn 0"] * 10 + ["turn 1"] * 10 + ["turn 2"] * 20
+
+
 def test_a_pipeline_that_is_deleted_leaves_its_files_their_origin(tmp_path: Path) -> None:
     with testing.server(tmp_path) as running, Connection(running.address) as connection:
         repos.create_repo(connection, "in")
