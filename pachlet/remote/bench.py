@@ -67,8 +67,10 @@ def open_runner(kind: str, code: Path, envs: Path) -> Runner:
     return runner
 
 
-def lay_out(connection: Connection, datum: OneDatum, folder: Path, say: Say) -> None:
+def lay_out(connection: Connection, datum: OneDatum, folder: Path, say: Say, *, asked: str = "") -> None:
     """Make the folder of a datum; its inputs come through the API of whatever Pachyderm it is.
+
+    `asked` are the words by which its user named it, which are kept.
 
     Raises:
         FailedPrecondition: there is something in the folder.
@@ -85,6 +87,7 @@ def lay_out(connection: Connection, datum: OneDatum, folder: Path, say: Say) -> 
         "version": datum.version,
         "job": datum.job,
         "datum": datum.id,
+        "asked": asked,
         "ended": datum.ended,
         "image": {"reference": datum.reference, "digest": datum.digest, "kind": datum.kind},
         "spec": datum.spec,
@@ -132,6 +135,21 @@ class Bench:
             raise FailedPrecondition(f"{folder / NOTE} can't be used: {problem}") from None
         if missing := _missing_secrets(self.note["spec"], wishes.environ):
             say(f"note: no server gives secrets away; the step lacks {', '.join(missing)}")
+
+    def check_holds(self, datum: OneDatum) -> None:
+        """Raise FailedPrecondition if the folder is another datum's."""
+        note = self.note
+        if (note["pipeline"], note["datum"]) != (datum.pipeline, datum.id):
+            raise FailedPrecondition(
+                f"{self.folder} holds datum {note['datum'][:12]} of {note['pipeline']},"
+                f" not datum {datum.id[:12]} of {datum.pipeline}",
+                hint="name another folder to --keep, or remove this one",
+            )
+        if datum.version and note["job"] != datum.job:
+            raise FailedPrecondition(
+                f"{self.folder} holds the datum as job {note['job']} ran it, not as {datum.job} did",
+                hint="name another folder to --keep, or remove this one",
+            )
 
     def make_ready(self, connection: Connection) -> None:
         """Find the image, and copy its code into the folder unless it lies there already."""

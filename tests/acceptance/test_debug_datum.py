@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -104,6 +105,13 @@ def test_failed_datum_is_mended_in_its_folder_and_nothing_is_committed(
     assert err.endswith("wrote /pfs/out/b\n")
     assert (folder / "pfs" / "out" / "b").read_text() == "4"
     assert (folder / "pfs" / "in" / "b").read_text() == "two"
+    status, out, err = pachlet(server, "debug", "datum", job, "/a", "--run", "--keep", str(folder))
+    assert (status, out) == (1, "")
+    assert re.match(
+        rf"{folder} holds datum [0-9a-f]{{12}} of default/plus, not datum [0-9a-f]{{12}} of default/p", err
+    )
+    held = json.loads((folder / "datum.json").read_text())["datum"]
+    assert pachlet(server, "debug", "datum", job, held[:20], "--run", "--keep", str(folder))[0] == 0
     status, out, err = pachlet(server, "debug", "datum", job, "/b", "--run", "--code", str(code))
     assert status == 1
     assert "other code by now" in out

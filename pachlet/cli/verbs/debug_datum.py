@@ -49,7 +49,7 @@ def debug_datum(session: Session, arguments: Namespace) -> int:
 
         return datum_of_job(connection, the_job(session, arguments.job), arguments.datum)
 
-    return _work(session, arguments, find)
+    return _work(session, arguments, find, f"{arguments.project} {arguments.job} {arguments.datum}")
 
 
 def do_try_arguments(parser: ArgumentParser) -> None:
@@ -77,7 +77,7 @@ def do_try(session: Session, arguments: Namespace) -> int:
 
         return datum_of_spec(connection, specs[0], arguments.datum)
 
-    return _work(session, arguments, find)
+    return _work(session, arguments, find, f"{arguments.project} {arguments.spec} {arguments.datum}")
 
 
 def _add_common(parser: ArgumentParser) -> None:
@@ -103,7 +103,7 @@ def _add_common(parser: ArgumentParser) -> None:
     flags.add_project(parser)
 
 
-def _work(session: Session, arguments: Namespace, find: Callable[[Connection], OneDatum]) -> int:
+def _work(session: Session, arguments: Namespace, find: Callable[[Connection], OneDatum], asked: str) -> int:
     from pachlet.remote.bench import NOTE, Bench, Wishes, lay_out, open_runner
 
     environ = dict(_pair(each) for each in arguments.env)
@@ -117,13 +117,17 @@ def _work(session: Session, arguments: Namespace, find: Callable[[Connection], O
         is_kept = (folder / NOTE).exists()
         if not is_kept:
             datum = find(session.connection)
-            lay_out(session.connection, datum, folder, session.progress.step)
+            lay_out(session.connection, datum, folder, session.progress.step, asked=asked)
             session.progress.close()
         bench = Bench(
             folder, runner, Wishes(environ, arguments.network, arguments.code is not None), session.say
         )
         if not is_kept:
             bench.make_ready(session.connection)
+        elif (
+            bench.note.get("asked") != asked
+        ):  # the same words mean the same, and the server may be gone by now
+            bench.check_holds(find(session.connection))
         _introduce(session, bench, is_kept=is_kept, is_left=arguments.keep is not None)
         return _run(session, bench) if arguments.run else _shell(session, bench)
 
