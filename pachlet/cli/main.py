@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Action, ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -35,6 +35,20 @@ class Parser(ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise Usage(message, hint=f"see `{self.prog} --help`")
+
+    def _check_value(self, action: Action, value: Any) -> None:
+        """Refuse a word that is none of a flag's choices, and say which was meant."""
+        if action.choices is None or value in action.choices:
+            return
+        from difflib import get_close_matches
+
+        known = [str(each) for each in action.choices]
+        near = get_close_matches(str(value), known, n=1)
+        flag = "/".join(action.option_strings) or action.metavar or action.dest
+        raise Usage(
+            f"{flag} {value!r} is none of {', '.join(known)}",
+            hint=f"did you mean {near[0]}?" if near else f"see `{self.prog} --help`",
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

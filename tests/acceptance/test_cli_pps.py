@@ -156,6 +156,7 @@ def test_logs(terminal: Terminal, logged: Any) -> None:
         ("list job zzzz", 2, "'zzzz' is no id of a commit or job"),
         (f"list job {'4' * 32}", 0, f"no job has the id {'4' * 32}"),
         ("list job --history banana", 2, "error parsing history flag 'banana'"),
+        ("list job --state sucess", 2, "finishing, unrunnable; did you mean success?"),
         ("logs -p talk --datum zzz", 2, "'zzz' is no id of a datum"),
         (f"logs -p talk --datum {'0' * 64}", 0, f"no line is of datum {'0' * 64}"),
         ("logs -p talk --inputs /nope", 0, "no line is of a datum that read /nope"),

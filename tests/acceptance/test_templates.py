@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pachlet.client.connection import Connection
 from pachlet.errors import PachletError
+from tests.acceptance.typed import Terminal
 from tests.acceptance.words import PPS
 
 pytest.importorskip("_jsonnet")
@@ -60,3 +62,13 @@ def test_what_fails_says_so(connection: Connection, template: str, said: str) ->
     assert said in refused.value.message
     assert "bug of pachlet" not in refused.value.message
     assert "root:" not in refused.value.message
+
+
+def test_what_fails_names_the_file(connection: Connection, tmp_path: Path) -> None:
+    template = tmp_path / "main.jsonnet"
+    template.write_text("function(a)\n  {pipeline: a + nowhere}")
+    terminal = Terminal(str(connection.address), tmp_path)
+    for words in ("render {}", "create pipeline --jsonnet {}"):
+        done = terminal.run(*words.format(template).split())
+        assert f"{template}:2:18" in done.err
+        assert " main:" not in done.err

@@ -9,16 +9,18 @@ Read next: pachlet/spec/lint.py, ../mistakes.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pachlet.cli.session import Session
-from pachlet.errors import NotFound, Usage
+from pachlet.errors import NotFound, PachletError, Usage
 
 STDIN = "standard input"
 
 _SPECS = (".json", ".yaml", ".yml")
+_PLACE = re.compile(r"(?<![\w./-])main:(?=[\d(])")
 _TASTE = {"image-latest", "image-unpinned", "request-flag"}
 """Rules that only lint speaks of: what breaks them works."""
 
@@ -45,7 +47,13 @@ def render(session: Session, template: str, arguments: Sequence[str]) -> str:
         if not key or not equals:
             raise Usage(f"{argument!r} is no argument of a template", hint="write --arg key=value")
         pairs[key] = value
-    return render_template(session.connection, session.read_text(template), pairs)
+    text = session.read_text(template)
+    try:
+        return render_template(session.connection, text, pairs)
+    except PachletError as error:  # a server is sent no name of the file, and calls it main
+        name = STDIN if template == "-" else template
+        error.message = _PLACE.sub(lambda _: f"{name}:", error.message)
+        raise
 
 
 def _checked(
