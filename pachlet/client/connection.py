@@ -28,6 +28,9 @@ DEFAULT_PORT = 30650
 HINT_KEY = "pachlet-hint-bin"  # the trailing metadata in which a pachlet server sends the next step
 WARNING_KEY = "pachlet-warning-bin"  # and that in which it says what it will not heed
 CONNECT_HINT = "start one with `pachlet serve`, or choose another with `pachctl connect HOST:PORT`"
+CUT_HINT = (
+    "once it is started again with `pachlet serve`, jobs go on where they were; then look, or try again"
+)
 
 Request = Mapping[str, Any]
 Metadata = Sequence[tuple[str, str]]
@@ -44,6 +47,11 @@ _UNREACHABLE = re.compile(
     r"|goaway|recvmsg|broken pipe|unreachable",
     re.IGNORECASE,
 )
+_CUT = re.compile(
+    r"socket closed|connection reset|recvmsg|broken pipe|stream removed|endpoint closing|goaway",
+    re.IGNORECASE,
+)
+"""What of it is said of a connection that was there."""
 _ERRORS: dict[str, type[errors.PachletError]] = {
     "INVALID_ARGUMENT": errors.InvalidArgument,
     "NOT_FOUND": errors.NotFound,
@@ -227,6 +235,10 @@ class Connection:
         code = error.code().name if hasattr(error, "code") else "CANCELLED"
         text = _PREFIX.sub("", (error.details() if hasattr(error, "details") else "") or "")
         if code == "UNAVAILABLE" and _UNREACHABLE.search(text):
+            if _CUT.search(text) and "failed to connect" not in text.lower():
+                return errors.Unavailable(
+                    f"the server at {self.address} ended before it answered", hint=CUT_HINT
+                )
             return errors.Unavailable(f"no server at {self.address}", hint=CONNECT_HINT)
         kind = _ERRORS.get(code, errors.Refused)
         hints = dict(error.trailing_metadata() or ()) if hasattr(error, "trailing_metadata") else {}
