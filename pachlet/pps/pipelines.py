@@ -28,7 +28,7 @@ from pachlet.pps.catching_up import catch_up_of
 from pachlet.pps.inputs import PfsInput, parse_input
 from pachlet.pps.logbook import Source, write_line
 from pachlet.pps.runs import Kind, kind_of
-from pachlet.pps.secrets import check_secrets
+from pachlet.pps.secrets import check_secrets, secrets_named
 from pachlet.pps.skipping import check_annotations
 from pachlet.pps.spec_defaults import plan_effective_spec
 from pachlet.pps.states import PipelineState
@@ -197,11 +197,17 @@ def refuse_pipeline_repo(db: Statements, repo: Repo) -> None:
         )
 
 
-def plan_spec(db: Statements, user_spec: dict[str, Any]) -> dict[str, Any]:
-    """Return the effective spec of a valid one: with defaults, and checked for what can't be run here."""
+def plan_spec(
+    db: Statements, user_spec: dict[str, Any], before: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the effective spec of a valid one: with defaults, and checked for what can't be run here.
+
+    That a secret is gone which the effective spec `before` needed, too, is no reason to refuse another version.
+    """
     spec = plan_effective_spec(db, user_spec)
     validate_pipeline(spec)
-    check_secrets(db, spec)
+    if before is None or secrets_named(spec) != secrets_named(before):
+        check_secrets(db, spec)
     refuse_unsupported(spec)
     catch_up_of(spec)
     check_annotations(spec)

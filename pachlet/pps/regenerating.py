@@ -20,7 +20,7 @@ def regenerate_pipelines(txn: Transaction, project: str = "", *, reprocess: bool
         if project and record.project != project:
             continue
         try:
-            spec = plan_spec(txn.db, record.user_spec)
+            spec = plan_spec(txn.db, record.user_spec, record.spec)
             _keep_starts(spec, record.spec)
             if spec != record.spec:
                 put_version(txn, record, record.user_spec, spec, reprocess=reprocess)

@@ -140,6 +140,13 @@ def delete_secrets(db: Statements) -> None:
         delete_secret(db, each.name)
 
 
+def secrets_named(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return name and key of each secret that an effective spec needs; the key is '' where all are meant."""
+    found = list((spec.get("transform") or {}).get("secrets") or [])
+    password = ((spec.get("egress") or {}).get("sql_database") or {}).get("secret") or {}
+    return [(each.get("name", ""), each.get("key", "")) for each in [*found, password]]
+
+
 def check_secrets(db: Statements, spec: Mapping[str, Any]) -> None:
     """Raise Refused for the first secret of an effective spec that is missing, or lacks its key."""
     for each in (spec.get("transform") or {}).get("secrets") or []:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pachlet.client import jobs, pipelines, projects, repos
+from pachlet.client import jobs, pipelines, projects, repos, secrets
 from pachlet.client.connection import Connection
 from pachlet.errors import InvalidArgument, NotFound, PachletError
 from tests.acceptance.words import PFS, PPS, create, ended, last_job, pfs_input, put, shell
@@ -147,6 +147,19 @@ def test_pipeline_that_can_not_be_regenerated_keeps_everything_as_it_was(repo: C
         set_cluster(repo, broken, regenerate=True)
     assert repo.call(PPS, "GetClusterDefaults", {}).cluster_defaults_json == "{}"
     assert pipelines.inspect_pipeline(repo, "plain").version == 1
+
+
+def test_pipeline_whose_secret_is_gone_does_not_keep_the_others_back(repo: Connection) -> None:
+    secrets.create_secret(repo, json.dumps({"metadata": {"name": "s"}, "stringData": {"k": "v"}}).encode())
+    create(repo, spec("plain"))
+    secret = {"name": "s", "key": "k", "env_var": "K"}
+    create(repo, spec("bare", transform={"image": "alpine", "cmd": ["true"], "secrets": [secret]}))
+    secrets.delete_secret(repo, "s")
+    assert sorted(set_cluster(repo, {"datum_tries": 7}, regenerate=True)) == ["bare", "plain"]
+    assert effective(repo, "bare")["datum_tries"] == 7
+    named = {"transform": {"secrets": [{**secret, "name": "unknown"}]}}
+    with pytest.raises(PachletError, match="could not regenerate pipeline default/"):
+        set_cluster(repo, named, regenerate=True)
 
 
 def test_defaults_of_a_project_go_with_it(repo: Connection) -> None:
