@@ -72,18 +72,21 @@ def apply_specs(
     code_of: CodeOf,
     *,
     tell: Callable[[Applied], None] | None = None,
+    sending: Callable[[str], None] | None = None,
 ) -> list[Applied]:
     """Create or update pipelines, upstream ones first; return what was done to each.
 
     Applying the same specs and code again changes nothing. All that changes does so in one transaction, so
     that a pipeline below several changed ones runs once, and none is left half way by an error. `tell` hears
-    of each pipeline when all is done.
+    of each pipeline when all is done, `sending` the name of each just before its spec is sent.
     """
     ordered = list(in_order([with_project(spec, connection.project) for spec in specs]))
     planned = [_plan(connection, spec, code_of) for spec in ordered]
     changes = [each for each in planned if each.done.action != "unchanged"]
     with _together(connection) if len(changes) > 1 else contextlib.nullcontext():
         for each in changes:
+            if sending is not None:
+                sending(each.done.pipeline)
             is_new, redo = each.done.action == "created", each.done.action == "reprocessed"
             create_pipeline(connection, each.spec, update=not is_new, reprocess=redo)
     for each in planned:

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,7 +192,7 @@ def test_whoever_waits_for_the_server_is_told(server: RunningServer, verb: str) 
     assert said.getvalue().startswith(f"waiting for {server.address}, less than a second\n")
 
 
-def test_what_is_so_of_many_pipelines_is_said_once(terminal: Terminal) -> None:
+def test_what_is_so_of_many_pipelines_is_said_once(terminal: Terminal, tmp_path: Path) -> None:
     specs = [shell(f"many{number}", "true", IN) for number in range(4)]
     done = terminal.ok("create", "pipeline", given="\n".join(map(json.dumps, specs)))
     (warning,) = done.err.splitlines()
@@ -199,6 +200,10 @@ def test_what_is_so_of_many_pipelines_is_said_once(terminal: Terminal) -> None:
     assert warning.endswith(" (4 pipelines)")
     said = terminal.ok("create", "pipeline", given=json.dumps(shell("single", "true", IN))).err
     assert said.endswith(" (pipeline single)\n")
+    for name in ("applied1", "applied2"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(shell(name, "true", IN)))
+    (said,) = terminal.ok("apply", str(tmp_path)).err.splitlines()
+    assert said.endswith(" (pipelines applied1, applied2)")
     broken = shell("broken", "true", IN, transform={"image": "pachlet/none"})
     terminal.ok("create", "pipeline", given=json.dumps(broken))
     for name in ("many0", "many1", "many2", "many3", "broken"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pachlet.cli import flags
 from pachlet.cli.session import Session
+from pachlet.cli.verbs.grouping import warnings_at_the_end
 from pachlet.cli.verbs.specs import read_specs, spec_files
 
 
@@ -27,9 +28,11 @@ def apply(session: Session, arguments: Namespace) -> None:
 
     sources = [source for path in arguments.paths for source in spec_files(path)]
     specs = [spec for source in sources for spec in read_specs(session, source)]
-    apply_specs(
-        session.connection,
-        specs,
-        code_under(arguments.code),
-        tell=lambda done: session.print(str(done)),
-    )
+    with warnings_at_the_end(session) as warnings:
+        apply_specs(
+            session.connection,
+            specs,
+            code_under(arguments.code),
+            tell=lambda done: session.print(str(done)),
+            sending=warnings.sending,
+        )

@@ -78,7 +78,7 @@ def _create(session: Session, arguments: Namespace, *, update: bool, reprocess: 
     with warnings_at_the_end(session) as warnings:
         for read in specs:
             spec = pipelines.with_annotation(read, REPROCESS, asked) if asked else read
-            warnings.pipeline = spec["pipeline"]["name"]
+            warnings.sending(spec["pipeline"]["name"])
             _send(session, arguments, spec, update=update, reprocess=reprocess)
     return _wait(session, specs) if arguments.wait and not arguments.dry_run else 0
 

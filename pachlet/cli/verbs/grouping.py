@@ -1,6 +1,6 @@
 """Say once what is so of many pipelines.
 
-Read next: create_pipeline.py, pipeline.py (who uses it).
+Read next: create_pipeline.py, apply.py, pipeline.py (who uses it).
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ class Warnings:
     """What a server warns of while specs are sent one after the other."""
 
     def __init__(self) -> None:
-        self.pipeline = ""
-        """Whose spec is sent."""
+        self._pipeline = ""
         self.said: list[tuple[str, str]] = []
+
+    def sending(self, pipeline: str) -> None:
+        """Hear whose spec is sent next."""
+        self._pipeline = pipeline
 
     def take(self, text: str) -> None:
         """Keep a warning of the pipeline at hand."""
-        self.said.append((self.pipeline, text))
+        self.said.append((self._pipeline, text))
 
 
 @contextmanager
