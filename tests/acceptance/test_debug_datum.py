@@ -153,7 +153,7 @@ def test_shell_runs_where_the_step_would_and_can_change_no_input(
     assert "Read-only file system" in done.stderr
     with Typist(command, environ) as typist:
         typist.read("# ")
-        typist.type("echo beg''un; sleep 60\n")
+        typist.type("sh -c \"echo beg''un; exec sleep 60\"\n")  # once it says so, Ctrl-C reaches it
         typist.read("begun")
         typist.type("\x03")
         typist.read("# ")
