@@ -171,11 +171,11 @@ def test_what_can_not_be_written_on_this_machine_fails_the_job_at_once(
     (folder / "linked").mkdir()
     (folder / "linked/b c").symlink_to(tmp_path)
     (folder / "file").write_text("")
-    (folder / "taken/a").mkdir(parents=True)
+    (folder / "occupied/a").mkdir(parents=True)
     for name, message in (
         ("linked", f"leads out of {folder}"),
         ("file/x", "file is a file"),
-        ("taken", "a is a folder"),
+        ("occupied", "a is a folder"),
     ):
         info = create(connection, shell(name.replace("/", "-"), COPY, IN, **to(f"file:///{name}")))
         assert ended(info)[0] == "FAILURE"
