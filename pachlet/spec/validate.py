@@ -14,7 +14,7 @@ from typing import Any
 
 from pachlet.errors import Refused
 from pachlet.globs import Glob
-from pachlet.paths import check_pipeline_name, check_pipeline_start
+from pachlet.paths import check_name, check_pipeline_name, check_pipeline_start
 from pachlet.spec.defaults import COMBINED, visit
 from pachlet.spec.quantity import parse_bytes
 from pachlet.spec.schedule import parse_schedule
@@ -36,6 +36,7 @@ def validate_pipeline(spec: Object) -> None:
     _check_request(spec)
     _check_secrets(spec)
     check_pipeline_start(spec["pipeline"]["name"])
+    check_name("branch", spec["output_branch"])
     if not spec["transform"].get("image"):
         raise Refused("invalid transform: pipeline transform must contain an image")
     _check_command(spec["transform"])
