@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from pachlet.client.connection import Connection
 from pachlet.clock import FakeClock
 from pachlet.wire import schema
 from pachlet.worker.process import ProcessRunner
+from tests.acceptance.batching_step import batching_step
 from tests.acceptance.words import create, ended, job, last_job, pfs_input, put, put_id, shell, tree
 
 ROOT = Path(__file__).parent.parent.parent
@@ -213,22 +212,7 @@ main(run, batching=True)
 def test_a_batching_process_is_kept_for_the_next_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that has run one job's datums runs the next job's, and not those of another version."""
     code = tmp_path / "code"
-    for name, text in {
-        "images/batch/Dockerfile": "FROM python:3.11-slim-bookworm\n"
-        "COPY pachlet/step.py /app/pachlet/step.py\nCOPY batch.py /app/batch.py\n"
-        "WORKDIR /app\nENV PFS_ROOT=/pfs\n",
-        "batch.py": BATCH,
-        "pachlet/step.py": (ROOT / "pachlet" / "step.py").read_text(),
-    }.items():
-        (code / name).parent.mkdir(parents=True, exist_ok=True)
-        (code / name).write_text(text)
-    prepare = ProcessRunner.prepare
-
-    def with_our_packages(*given: Any) -> Any:  # the step needs grpcio, which we have
-        return replace(prepare(*given), environment=Path(sys.prefix), python=Path(sys.base_prefix))
-
-    monkeypatch.setattr(ProcessRunner, "prepare", with_our_packages)
-    transform = {"image": "pachlet/batch", "cmd": ["python", "batch.py"], "datum_batching": True}
+    transform = batching_step(code, BATCH, monkeypatch)
     spec = {"pipeline": {"name": "batch"}, "transform": transform, "input": IN}
     with (
         testing.server(tmp_path / "data", code=code) as server,

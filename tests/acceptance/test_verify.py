@@ -9,9 +9,7 @@ import json
 import re
 import shutil
 import sqlite3
-import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +23,8 @@ from pachlet.client.connection import Connection
 from pachlet.client.names import commit
 from pachlet.client.watch import head_of
 from pachlet.testing import RunningServer
-from pachlet.worker.process import ProcessRunner
+from tests.acceptance.batching_step import batching_step
 from tests.acceptance.words import PFS, PPS, create, last_job, pfs_input, put, shell, tree
-from tests.conftest import ROOT
 
 IN = pfs_input("in")
 STEPS = {
@@ -288,22 +285,7 @@ main(run, batching=True)
 
 def test_batching_step_and_a_server_without_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = tmp_path / "code"
-    for name, text in {
-        "images/batch/Dockerfile": "FROM python:3.11-slim-bookworm\n"
-        "COPY pachlet/step.py /app/pachlet/step.py\nCOPY batch.py /app/batch.py\n"
-        "WORKDIR /app\nENV PFS_ROOT=/pfs\n",
-        "batch.py": BATCH,
-        "pachlet/step.py": (ROOT / "pachlet" / "step.py").read_text(),
-    }.items():
-        (code / name).parent.mkdir(parents=True, exist_ok=True)
-        (code / name).write_text(text)
-    prepare = ProcessRunner.prepare
-
-    def with_our_packages(*given: Any) -> Any:  # the step needs grpcio, which we have
-        return replace(prepare(*given), environment=Path(sys.prefix), python=Path(sys.base_prefix))
-
-    monkeypatch.setattr(ProcessRunner, "prepare", with_our_packages)
-    transform = {"image": "pachlet/batch", "cmd": ["python", "batch.py"], "datum_batching": True}
+    transform = batching_step(code, BATCH, monkeypatch)
     with testing.server(tmp_path / "data", code=code) as server, Connection(server.address) as connection:
         repos.create_repo(connection, "in")
         put(connection, "in@master", {"/a": "one", "/b": "two"})
