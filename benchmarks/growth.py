@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import statistics
 import subprocess
 import tempfile
@@ -79,13 +78,16 @@ def main() -> None:
         if each.files == 100_000:
             seconds = each.put * each.files / 1e6
             print(f"100000 files put in {seconds:.1f} s   target <= 8 s: {verdict(seconds <= 8)}")
-            print(f"memory {each.memory:.0f} MiB   target <= 512 MiB: {verdict(each.memory <= 512)}")
+        print(
+            f"server's memory with {each.files} files {each.memory:.0f} MiB   "
+            f"target <= 512 MiB: {verdict(each.memory <= 512)}"
+        )
     many_commits(arguments.commits)
 
 
 def measure(work: Path, files: int) -> Cost:
     """Return what a number of files costs."""
-    source, target = work / "source", work / "got"
+    source = work / "source"
     make_files(source, files)
 
     def took(act: Callable[[], None]) -> float:
@@ -93,15 +95,14 @@ def measure(work: Path, files: int) -> Cost:
         return timed(act) / files * 1e6
 
     def copy() -> None:
-        subprocess.run(["cp", "-r", source, target], check=True)
+        subprocess.run(["cp", "-r", source, work / "copy"], check=True)  # stays: see small_files.py
         settle(work)
 
     def restore() -> None:
-        server.pachctl("get", "file", "-r", "a@master:/", "-o", target)
+        server.pachctl("get", "file", "-r", "a@master:/", "-o", work / "got")
         settle(work)
 
     copied = took(copy)
-    shutil.rmtree(target)
     with serving(work / "data") as server, Connection(server.address) as connection:
         server.pachctl("create", "repo", "a")
         put = took(lambda: server.pachctl("put", "file", "-r", "a@master:/", "-f", source))

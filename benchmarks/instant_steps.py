@@ -91,6 +91,12 @@ class InstantRunner:
     def means(self) -> Mapping[str, str]:
         return {}
 
+    def way_to_server(self, server: str, network: Reach) -> str:
+        return server
+
+    def halt(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -1,14 +1,16 @@
-"""The main job's time for each stage, its memory, and the limit: the same steps without an engine.
+"""The main job's time for each stage, its memory, what a change takes, and the limit: the steps without an engine.
 
-    make bench                made-up coins
-    make bench DATA=folder    real price files
+    python -m benchmarks.main_job                  made-up coins
+    python -m benchmarks.main_job --data folder    real price files
 
 The environments of the images are installed first and the data directory is empty, so what is measured is the
 work. Stages overlap (the four train stages share the workers), so their times add up to more than the whole.
 *busy* is what the steps themselves took, over all datums. The limit is what the functions of the first five
-stages take in one process of their own, all coins in one call: no datums, no versions, no sandbox.
+stages take in one process of their own, all coins in one call: no datums, no versions, no sandbox. Beside each
+stage stands how many datums ran and were skipped; where that is not what should have, the end is non-zero.
 
-Read next: plain_steps.py (the limit), process_tree.py (memory).
+Read next: stages.py (what should run), changes.py (what a change takes), plain_steps.py (the limit), process_tree.py
+(memory).
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks.process_tree import Watch, peak_of_process
+from benchmarks.changes import show_changes
+from benchmarks.process_tree import Watch, adopt_orphans, cpu_seconds, peak_of_process
+from benchmarks.serving import load, price_folder
+from benchmarks.stages import Datums, inputs_of, show, stages
 from pachlet.cli.verbs.stop import stop_server
 from pachlet.client import jobs, pipelines, projects, repos, watch
 from pachlet.client.connection import Connection
@@ -37,22 +40,12 @@ FIRST_FIVE = ("ingest", "audit", "standardise", "split", "train-linear")
 MIB = 1 << 20
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What one job did, in seconds since the first job was made."""
-
-    pipeline: str
-    datums: int
-    began: float
-    seconds: float
-    busy: float
-
-
 def main() -> int:
     """Run the benchmark and print what it found; return the exit status."""
     parser = argparse.ArgumentParser(description="Time the main job, stage by stage.")
     parser.add_argument("--data", type=Path, help="a folder of price files; default: made-up coins")
     arguments = parser.parse_args()
+    adopt_orphans()
     with tempfile.TemporaryDirectory(prefix="pachlet-bench-") as name:
         folder = Path(name)
         if arguments.data is None:
@@ -62,15 +55,20 @@ def main() -> int:
             prices = folder / "prices"
             subprocess.run([sys.executable, ROOT / "data" / "synthetic_coins.py", prices], check=True)
         else:
-            prices = arguments.data.absolute()
-        print(f"{len(list(prices.glob('*.csv')))} price files, {len(os.sched_getaffinity(0))} cores\n")
+            prices = price_folder(arguments.data)
+        print(
+            f"{len(list(prices.glob('*.csv')))} price files, {len(os.sched_getaffinity(0))} cores, {load()}\n"
+        )
         print(
             f"environments: {install_environments(folder / 'code'):.1f} s to make or find them\n", flush=True
         )
-        status = whole_job(folder / "whole", arguments.data)
-        if status == 0:
-            first_five(folder / "five", prices)
-    return status
+        made_up = arguments.data is None
+        wrong = whole_job(folder / "whole", None if made_up else prices, prices, folder / "changes")
+        first_five(folder / "five", prices)
+        print(f"\n{load()}")
+    for each in wrong:
+        print(f"not as expected: {each}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 def install_environments(scratch: Path) -> float:
@@ -88,30 +86,39 @@ def install_environments(scratch: Path) -> float:
     return time.monotonic() - started
 
 
-def whole_job(data_dir: Path, prices: Path | None) -> int:
-    """Run what `make run` runs on an empty data directory, and print its stages."""
-    started = time.monotonic()
+def whole_job(data_dir: Path, asked: Path | None, prices: Path, work: Path) -> list[str]:
+    """Run what `make run` runs on an empty data directory, print its stages, and then what each change takes.
+
+    Return a sentence for each stage, at first or after a change, whose datums are not those that should have run.
+    """
+    started, idle = time.monotonic(), cpu_seconds(os.getpid())
     command = [sys.executable, "-m", "pipelines.main_job", "--data-dir", str(data_dir), "--port", "0"]
-    if prices is not None:
-        command += ["--data", str(prices.absolute())]
-    with Watch(lambda: server_process(data_dir)) as memory:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    seconds = time.monotonic() - started
+    if asked is not None:
+        command += ["--data", str(asked)]
     try:
+        with Watch(lambda: server_process(data_dir)) as memory:
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - started
         if done.returncode:
-            print(done.stdout + done.stderr)
-            return done.returncode
-        with Connection(address_of(data_dir)) as connection:
-            show(stages(connection))
+            raise SystemExit(done.stdout + done.stderr)
+        address = address_of(data_dir)
+        with Connection(address, project="crypto") as crypto:
+            expected = {f"crypto/{name}": each for name, each in inputs_of(crypto).all_at_once().items()}
+            flowers = len(list((ROOT / "data" / "iris" / "test").iterdir()))
+            expected |= {"iris/model": Datums(1), "iris/inference": Datums(flowers)}
+            wrong = show(stages(jobs.list_job(crypto, all_projects=True)), expected)
         pid = server_process(data_dir)
-        print(f"\nthe whole of `make run`: {seconds:.1f} s")
+        print(
+            f"\nthe whole of `make run`: {seconds:.1f} s, {cpu_seconds(os.getpid()) - idle:.1f} s of processors"
+        )
+        print("the originals' way of the same size, Celery with a broker, is timed by benchmarks.forecasts")
         print(f"memory at its peak: server {peak_of_process(pid) / MIB:.0f} MiB; ", end="")
         print(
             f"server, workers and steps together {memory.peak / MIB:.0f} MiB (shared pages counted for each)"
         )
+        return wrong + show_changes(address, prices, work)
     finally:
         stop_server(data_dir)
-    return 0
 
 
 def first_five(data_dir: Path, prices: Path) -> None:
@@ -153,37 +160,6 @@ def run_first_five(address: str, prices: Path) -> float:
         outcomes = watch.wait_until_idle(crypto, ["crypto"])
         assert all(each.succeeded for each in outcomes), outcomes
         return time.monotonic() - started
-
-
-def stages(connection: Connection) -> list[Stage]:
-    """Return what each job did, in the order in which they began."""
-    infos = list(jobs.list_job(connection, all_projects=True))
-    first = min(seconds_of(info.created) for info in infos)
-    found = [
-        Stage(
-            pipeline=f"{info.job.pipeline.project.name}/{info.job.pipeline.name}",
-            datums=info.data_total,
-            began=seconds_of(info.started) - first,
-            seconds=seconds_of(info.finished) - seconds_of(info.started),
-            busy=seconds_of(info.stats.process_time),
-        )
-        for info in infos
-    ]
-    return sorted(found, key=lambda each: each.began)
-
-
-def seconds_of(moment: Any) -> float:
-    """Return a Timestamp or a Duration as seconds."""
-    return float(moment.seconds + moment.nanos / 1e9)
-
-
-def show(found: list[Stage]) -> None:
-    """Print the table."""
-    print(f"{'stage':<22} {'datums':>6} {'began':>8} {'took':>8} {'busy':>8}")
-    for each in found:
-        print(
-            f"{each.pipeline:<22} {each.datums:>6} {each.began:>6.1f} s {each.seconds:>6.1f} s {each.busy:>6.1f} s"
-        )
 
 
 def server_process(data_dir: Path) -> int:

@@ -30,6 +30,7 @@ from pachlet.client.connection import Connection
 ROUNDS = 5
 DATUMS = 1000
 COMMITS = 10
+JOBS = 500
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,20 @@ class Crowd:
             put_files(self.connection, "one", next(self.numbers), 1)
             wait_for_head(self.connection, "one")
 
+    @property
+    def fans(self) -> int:
+        """How many commits above every pipeline make as many jobs as in the other crowds, at least."""
+        return max(1, JOBS // self.pipelines)
+
     def fan(self) -> None:
-        """Make a commit above every pipeline."""
-        put_files(self.connection, "in", next(self.numbers), 1)
-        wait_for_head(self.connection, "in")
+        """Make commits above every pipeline, one after the other.
+
+        In each crowd there are as many jobs: what follows the last of them (logs that are written, sessions that are
+        closed) is no longer waited for, and must not be left out of a few jobs and counted in many.
+        """
+        for _ in range(self.fans):
+            put_files(self.connection, "in", next(self.numbers), 1)
+            wait_for_head(self.connection, "in")
 
 
 def main() -> None:
@@ -79,7 +90,7 @@ def main() -> None:
             )
         compare("a datum", crowds, Crowd.datums, lambda crowd: DATUMS)
         compare("a commit and its job", crowds, Crowd.commits, lambda crowd: COMMITS)
-        compare("a job of a commit above all", crowds, Crowd.fan, lambda crowd: crowd.pipelines)
+        compare("a job of a commit above all", crowds, Crowd.fan, lambda crowd: crowd.pipelines * crowd.fans)
 
 
 def fill(crowd: Crowd) -> None:
@@ -106,10 +117,10 @@ def compare(
             )
     for found, unit in ((times, "ms"), (busy, "ms of a processor")):
         medians = [statistics.median(found[each.pipelines]) for each in crowds]
-        growth = medians[-1] / medians[0]
+        growth = medians[-1] / min(medians)
         print(
             f"{what:<30} {' '.join(f'{each:>8.2f}' for each in medians)} {unit:<18} "
-            f"{growth:.2f} times as much   target <= 1.50: {verdict(growth <= 1.5)}",
+            f"{growth:.2f} of the least   target <= 1.50: {verdict(growth <= 1.5)}",
             flush=True,
         )
 

@@ -9,6 +9,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from benchmarks.process_tree import peak_of_process
 
 ROOT = Path(__file__).parent.parent
 MIB = 1 << 20
+_MOST_WARM = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,34 @@ def started(words: list[str], told: Path) -> Iterator[tuple[str, int]]:
             process.terminate()
 
 
+def price_folder(data: Path) -> Path:
+    """Return the folder of price files in a folder of data, which may be that folder itself."""
+    return next((each for each in (data / "crypto" / "raw", data / "raw") if each.is_dir()), data).absolute()
+
+
+def load() -> str:
+    """Say how much else the machine has to do."""
+    return "load {:.1f}, {:.1f}, {:.1f} over 1, 5 and 15 minutes".format(*os.getloadavg())
+
+
 def timed(act: Callable[[], object]) -> float:
     """Return the seconds that something takes."""
     began = time.perf_counter()
     act()
     return time.perf_counter() - began
+
+
+def warm(place: Path, source: Path) -> None:
+    """Have everything written, and then as much memory given back as a file takes.
+
+    In a virtual machine memory that nobody used for some seconds is the host's. Having it again takes longer than
+    copying the file, and falls to whoever comes first after a pause, such as a command that is timed.
+    """
+    settle(place)
+    block = bytes(MIB)
+    with tempfile.TemporaryFile(dir=place) as out:
+        for _ in range(min(source.stat().st_size, _MOST_WARM) // MIB):
+            out.write(block)
 
 
 def settle(place: Path) -> None:

@@ -13,11 +13,16 @@ import python_pachyderm
 
 
 def put(client: python_pachyderm.Client, repo: str, path: Path) -> None:
-    """Put a file, or all files of a folder in one stream."""
-    files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+    """Put a file, in pieces of 19 MiB, or all files of a folder in one stream, each of three messages.
+
+    Not by their paths: it would send them line by line.
+    """
     with client.modify_file_client((repo, "master")) as stream:
-        for each in files:
-            stream.put_file_from_filepath(f"/{each.relative_to(path.parent)}", str(each))
+        if path.is_dir():
+            for each in sorted(each for each in path.rglob("*") if each.is_file()):
+                stream.put_file_from_bytes(f"/{each.relative_to(path.parent)}", each.read_bytes())
+        else:
+            stream.put_file_from_fileobj(f"/{path.name}", path.open("rb"))
 
 
 def get(client: python_pachyderm.Client, repo: str, path: Path) -> None:

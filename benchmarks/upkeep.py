@@ -1,10 +1,11 @@
-"""What the upkeep of storage costs: garbage collection and its stops, disk usage, checks, and cutting up big files.
+"""What the upkeep of storage costs: garbage collection and its stops, disk usage, checks, backups, cutting big files.
 
-    python -m benchmarks.upkeep [--files 100000]
+    python -m benchmarks.upkeep [--files 100000] [--backup-mib 512]
 
 A repo of small files is deleted beside one that stays, while a client goes on making commits; how long its
 commits take at worst is the stop. Then another client puts as many files in one commit, with collections beside
-it. The rooms are used without gRPC, so what is measured is the work.
+it. The rooms are used without gRPC, so what is measured is the work. Backups and restores are commands, beside a copy
+of the same files that is made durable.
 
 Read next: docs/storage.md (the numbers), pachlet/pfs/collecting.py.
 """
@@ -16,14 +17,18 @@ import contextlib
 import random
 import resource
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
-from benchmarks.comparing import verdict
+from benchmarks.comparing import LIMIT, OURS, Comparison, verdict
+from benchmarks.put_get import write_random
+from benchmarks.serving import Serving, serving, settle, timed, warm
+from benchmarks.small_files import make_files
 from pachlet.pfs.checking import Checker
 from pachlet.pfs.collecting import Report
 from pachlet.pfs.usage import disk_usage
@@ -133,6 +138,51 @@ def beside_a_large_put(rooms: Rooms, files: int) -> None:
         say(beside, time.perf_counter() - began, stops(took))
 
 
+BACKUP, AGAIN, RESTORE = "backup", "backup again, nothing changed", "restore"
+BACKUP_ROUNDS = 3
+BACKUP_FILES = 10_000
+
+
+def backups(work: Path, mib: int) -> None:
+    """Measure backups and restores of one large file and many small ones."""
+    work.mkdir()
+    make_files(work / "source", BACKUP_FILES)
+    write_random(work / "source" / "big", mib)
+    kinds = {what: Comparison(what) for what in (BACKUP, AGAIN, RESTORE)}
+    with serving(work / "data") as server:
+        server.pachctl("create", "repo", "a")
+        server.pachctl("put", "file", "-r", "a@master:/", "-f", work / "source")
+        for number in range(BACKUP_ROUNDS):
+            back_up_and_restore(server, work, str(number), kinds)
+        peak = server.peak
+    print(f"one file of {mib} MiB and {BACKUP_FILES} small ones; the limit is cp and sync of a backup")
+    for each in kinds.values():
+        each.show()
+    print(f"server's memory at its peak {peak:.0f} MiB   target <= 512 MiB: {verdict(peak <= 512)}")
+
+
+def back_up_and_restore(server: Serving, work: Path, name: str, kinds: Mapping[str, Comparison]) -> None:
+    """Take one round, each part of it with the memory that it needs at hand."""
+    saved, source = work / f"saved-{name}", work / "source" / "big"
+
+    def copy() -> None:
+        subprocess.run(["cp", "-r", saved, work / f"copy-{name}"], check=True)
+        settle(work)
+
+    def restore() -> None:
+        server.pachctl("restore", saved, "--data-dir", work / f"restored-{name}")
+
+    for what in (BACKUP, AGAIN):
+        warm(work, source)
+        kinds[what].times[OURS].append(timed(lambda: server.pachctl("backup", saved)))
+    warm(work, source)
+    kinds[RESTORE].times[OURS].append(timed(restore))
+    warm(work, source)
+    took = timed(copy)
+    for what in (BACKUP, RESTORE):
+        kinds[what].times[LIMIT].append(took)
+
+
 class _Index(dict[bytes, Location]):
     def find_chunk(self, hash: bytes) -> Location | None:
         return self.get(hash)
@@ -167,10 +217,12 @@ def main() -> None:
     """Measure everything in a temporary folder."""
     parser = argparse.ArgumentParser(description="Measure the upkeep of storage.")
     parser.add_argument("--files", type=int, default=100_000)
+    parser.add_argument("--backup-mib", type=int, default=512, help="size of the large file in the backup")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         upkeep(Path(folder, "data"), arguments.files)
         big_files(Path(folder))
+        backups(Path(folder, "backups"), arguments.backup_mib)
 
 
 if __name__ == "__main__":

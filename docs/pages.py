@@ -1,6 +1,6 @@
 """Write the pages that are made from the code: `make docs`.
 
-Read next: errors_page.py, coverage_page.py, lint_page.py, verbs_page.py.
+Read next: errors_page.py, coverage_page.py, lint_page.py, verbs_page.py, writing_page.py.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from docs import coverage_page, errors_page, lint_page, verbs_page
+from docs import coverage_page, errors_page, lint_page, verbs_page, writing_page
 
 HERE = Path(__file__).parent
 PAGES: dict[str, Callable[[], str]] = {
@@ -16,6 +16,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "coverage.md": coverage_page.page,
     "lint.md": lint_page.page,
     "verbs.md": verbs_page.page,
+    "writing.md": writing_page.page,
     "pipeline.schema.json": lint_page.schema,
 }
 

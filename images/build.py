@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from images.debian_base import import_debian_base
+from images.debian_base import REPOSITORY, TAG, import_debian_base
 from pachlet.errors import PachletError
 from pachlet.worker.containers.building import build_all, plan
 from pachlet.worker.containers.engine import NAMES, find_engine
@@ -29,7 +29,8 @@ def main() -> int:
         try:
             if arguments.debian_base:
                 import_debian_base(engine, say)
-            build_all(engine, builds, ROOT, say)
+            stand_in = f"{REPOSITORY}:{TAG}" if arguments.debian_base else ""
+            build_all(engine, builds, ROOT, say, stand_in=stand_in)
         finally:
             engine.close()
     except PachletError as error:

@@ -50,13 +50,13 @@ def import_debian_base(engine: Engine, say: Callable[[str], None]) -> None:
         say(f"{name} is there already, and is used as it is")
         return
     with engine_errors(f"to import {name}"):
-        said = engine.api.import_image_from_file(str(_base_tar(say)), repository=REPOSITORY, tag=TAG)
+        said = engine.api.import_image_from_file(str(base_tar(say)), repository=REPOSITORY, tag=TAG)
         # The last line says the image's id. Podman's service gives it the tag `latest`, whatever it is asked for.
         made = json.loads(said.strip().splitlines()[-1])["status"]
         engine.api.tag(made, REPOSITORY, TAG, force=True)
 
 
-def _base_tar(say: Callable[[str], None]) -> Path:
+def base_tar(say: Callable[[str], None]) -> Path:
     """Return the file system as a tar file, made once by this recipe and kept in the user's cache."""
     key = hashlib.sha256("\n".join(_COMMAND).encode()).hexdigest()[:16]
     kept = default_envs().parent / "bases" / f"bookworm-{key}.tar"

@@ -11,6 +11,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import lru_cache
+
+_NANOS = 1_000_000_000
+
+
+def in_words(nanoseconds: int) -> str:
+    """Return a time as RFC 3339 has it, to the nanosecond."""
+    seconds, rest = divmod(nanoseconds, _NANOS)
+    return f"{_second(seconds)}.{rest:09}Z"
+
+
+@lru_cache(maxsize=64)  # most are asked for of one second and the next
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 class Clock:

@@ -59,6 +59,11 @@ class DataDir:
         return self.path / "lock"
 
     @property
+    def label(self) -> Path:
+        """The file that says that this is a backup, and of what."""
+        return self.path / "backup.json"
+
+    @property
     def server(self) -> Path:
         """The file that says where the running server listens."""
         return self.path / "server.json"
@@ -87,6 +92,11 @@ def has_podman_settings() -> bool:
 def runtime_folder() -> str:
     """Return the folder of the user's sockets."""
     return os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
+
+
+def command_environ(more: Mapping[str, str]) -> dict[str, str]:
+    """Return what a program of the user's is given: the user's own variables, and `more` that it does not have."""
+    return {**more, **os.environ}
 
 
 def egress_environ() -> dict[str, str]:

@@ -9,6 +9,7 @@ such. The texts that start with lower case are the ones that Pachyderm's clients
     ├── NotFound            a repo, branch, commit, file, pipeline, job or datum is missing
     ├── AlreadyExists
     ├── FailedPrecondition  right request, wrong moment
+    │   └── Purged          the bytes were purged, and only their tombstone is left
     ├── Refused             Pachyderm's plain validation errors (gRPC UNKNOWN, as upstream)
     ├── Unavailable         try again later
     ├── ResourceExhausted   too many of something at a time
@@ -59,6 +60,10 @@ class FailedPrecondition(PachletError):
     """The request is right, but not in the present state."""
 
     code = "FAILED_PRECONDITION"
+
+
+class Purged(FailedPrecondition):
+    """The bytes were purged; who did that, when and why is in the message."""
 
 
 class Refused(PachletError):

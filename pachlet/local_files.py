@@ -22,6 +22,8 @@ BLOCK = 4 << 20
 _UNSIZED = 64 << 10
 _MOST_UNSIZED = 64 << 20
 _NULL = os.makedev(1, 3)
+# Not to wait, should it have become a pipe since somebody looked.
+_TO_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 _PIPE_IT = (
     "put what comes out of it, as in `head -c 1M /dev/urandom | pachctl put file REPO@BRANCH:/PATH -f -`"
@@ -57,29 +59,88 @@ def files_below(folder: str) -> Iterator[tuple[str, str]]:
         todo += reversed(folders)
 
 
-def read_blocks(path: str, block_size: int = BLOCK) -> Iterator[bytes]:
-    """Yield the bytes of a file in blocks of at most so many bytes; of an empty one, nothing.
+class Blocks:
+    """The bytes of a file in blocks of at most so many, of an empty one nothing; or read into memory that is there.
+
+    Raises:
+        Refused: it can't be read.
+    """
+
+    def __init__(self, path: str, block_size: int = BLOCK) -> None:
+        self._path = path
+        self._block_size = block_size
+        self._handle = -1
+        self._left = -1
+        self._has_size = True
+
+    def __del__(self) -> None:
+        self._close()
+
+    def __iter__(self) -> Blocks:
+        return self
+
+    def __next__(self) -> bytes:
+        block = b""
+        try:
+            if left := self._open():
+                block = os.read(self._handle, min(left, self._block_size))
+        except OSError as error:
+            raise cannot_read(self._path, error) from None
+        if not self._has_read(len(block)):
+            raise StopIteration
+        return block
+
+    def read_into(self, place: memoryview) -> int:
+        """Read the next bytes; return how many, 0 only at the end."""
+        count = 0
+        try:
+            if left := self._open():
+                count = os.readv(self._handle, [place[:left]])
+        except OSError as error:
+            raise cannot_read(self._path, error) from None
+        return self._has_read(count)
+
+    def _open(self) -> int:
+        """Return how many bytes are left, having opened the file if nobody has yet."""
+        if self._left < 0:
+            self._handle = os.open(self._path, _TO_READ)
+            found = os.fstat(self._handle)
+            refuse_endless(self._path, found)
+            self._left = found.st_size
+            if not self._left:  # the kernel's own files have no size
+                self._left, self._block_size, self._has_size = _MOST_UNSIZED + 1, _UNSIZED, False
+        return self._left
+
+    def _has_read(self, count: int) -> int:
+        self._left = self._left - count if count else 0
+        if count and not self._left and not self._has_size:
+            raise Refused(f"cannot read {self._path}: it seems to have no end", hint=_PIPE_IT)
+        if not self._left:
+            self._close()
+        return count
+
+    def _close(self) -> None:
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
+
+
+def read_small(path: str, most: int) -> bytes | None:
+    """Return all bytes of a file of at most so many; None, and nothing is read, if there are more or none.
+
+    What most files take is one read, and an end that is known.
 
     Raises:
         Refused: it can't be read.
     """
     try:
-        # Not to wait, should it have become a pipe since somebody looked.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, _TO_READ)
         try:
             found = os.fstat(handle)
-            refuse_endless(path, found)
-            left = found.st_size
-            if not left:  # the kernel's own files have no size
-                left, block_size = _MOST_UNSIZED + 1, _UNSIZED
-            while left > 0:
-                block = os.read(handle, min(left, block_size))
-                if not block:
-                    return
-                left -= len(block)
-                if block_size == _UNSIZED and left <= 0:
-                    raise Refused(f"cannot read {path}: it seems to have no end", hint=_PIPE_IT)
-                yield block
+            if not stat.S_ISREG(found.st_mode):
+                refuse_endless(path, found)
+            size = found.st_size
+            return os.read(handle, size) if 0 < size <= most else None
         finally:
             os.close(handle)
     except OSError as error:

@@ -124,7 +124,7 @@ def check_file_path(path: str) -> None:
         raise Refused(f"path ({path}) invalid: only printable ASCII characters allowed")
     if found := _GLOBBING.search(path):
         raise Refused(f"path ({path}) invalid: globbing character ({found[0]}) not allowed in path")
-    if any(element in (".", "..") for element in path.split("/")):
+    if "." in path and any(element in (".", "..") for element in path.split("/")):
         raise Refused(f"path ({path}) invalid: relative file paths are not allowed")
 
 

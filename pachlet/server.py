@@ -12,9 +12,7 @@ import logging
 import os
 import resource
 import shutil
-import signal
 import socket
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
@@ -56,9 +54,11 @@ from pachlet.api.work_service import WorkService
 from pachlet.clock import Clock
 from pachlet.config import DataDir, default_workers, egress_environ
 from pachlet.egress.outgoing import Outlets
+from pachlet.ending import Ending
 from pachlet.errors import FailedPrecondition, InvalidArgument
 from pachlet.ids import new_id
 from pachlet.metadb.connect import Database
+from pachlet.metadb.mounts import network_file_system
 from pachlet.pfs.cache import Cache
 from pachlet.pfs.cron_triggers import CronTriggers
 from pachlet.pfs.expiring import Expiry
@@ -68,6 +68,7 @@ from pachlet.pfs.finishing import Finisher
 from pachlet.pfs.firing import fire_triggers
 from pachlet.pfs.index import DatabaseIndex
 from pachlet.pfs.propagation import propagate
+from pachlet.pfs.purging import Purger, finish_purges, load_tombstones
 from pachlet.pfs.repos import ensure_default_project
 from pachlet.pfs.restoring import Restored
 from pachlet.pfs.restoring import restore as restore_backup
@@ -97,12 +98,18 @@ from pachlet.pps.ticking import Ticking
 from pachlet.storage.chunks import ChunkStore
 from pachlet.worker.capacity import machine_memory
 from pachlet.worker.choosing import choose_runner
+from pachlet.worker.installing import INSTALLS
 from pachlet.worker.interface import Runner
 
 log = logging.getLogger(__name__)
+
+SHOWN = frozenset({INSTALLS})
+"""The loggers of what whoever starts a server wants to see of it, though nothing is wrong."""
 MESSAGE_LIMIT = 20 * 1024 * 1024
 _OPEN_FILES = 16_384
 _STEPS = 32  # a step may wait minutes for an environment to be made
+_OURS = "pachlet."
+"""What the services are called that Pachyderm does not have."""
 _DELIVERIES = 8  # jobs that egress at the same time; one more waits for its turn
 _OPTIONS = [
     ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -131,6 +138,7 @@ class Server:
         require_images: bool = False,
         runner: str | Runner = "auto",
         egress_dir: Path | None = None,
+        stock: bool = False,
     ) -> None:
         _refuse_exposure(host)
         if not code.is_dir():
@@ -145,6 +153,9 @@ class Server:
         shutil.rmtree(self._paths.scratch, ignore_errors=True)
         for folder in (self._paths.packs, self._paths.code, self._paths.scratch):
             folder.mkdir(parents=True, exist_ok=True)
+            # Other users of this machine shall neither read what is stored nor start a program that a step wrote:
+            # with the right bit set it would run as us.
+            folder.chmod(0o700)
         # The runner starts a process of its own to make sandboxes with; it does so before gRPC has threads.
         self._runner = (
             choose_runner(
@@ -156,7 +167,10 @@ class Server:
         self.runner = self._runner.description
         self._database = Database(self._paths.database)
         index = DatabaseIndex(self._database)
-        self._store = ChunkStore(self._paths.packs, index, last_pack=index.last_pack())
+        self._store = ChunkStore(
+            self._paths.packs, index, last_pack=index.last_pack(), tombstones=load_tombstones(self._database)
+        )
+        finish_purges(self._database, self._store)
         transactions = Transactions(self._database, clock)
         for hook in (fire_triggers, propagate, remove_jobs, create_jobs, end_finished_jobs):
             transactions.at_end(hook)
@@ -187,7 +201,7 @@ class Server:
             outlets=Outlets(egress_environ(), egress_dir and egress_dir.absolute()),
             skip=Policy(skip),
         )
-        self._recorder = Recorder(transactions, engine.leases, self._logbook)
+        self._recorder = Recorder(files.store, transactions, engine.leases, self._logbook)
         self.desk = desk = Desk(files, engine.leases, self._recorder, self._logbook)
         Losing(desk, self._steps)
         self._pool = Pool(engine.workers, LocalHead(desk), engine.leases, self._runner, engine.scratch)
@@ -223,7 +237,7 @@ class Server:
         self.services: dict[str, object] = {
             "pfs_v2.API": pfs,
             "pps_v2.API": PpsService(engine, clock, open_transactions, ticking, self._log),
-            "versionpb_v2.API": VersionService(),
+            "versionpb_v2.API": VersionService(stock=stock),
             "admin_v2.API": AdminService(self._database),
             "auth_v2.API": InactiveService(),
             "identity_v2.API": InactiveService(),
@@ -241,12 +255,21 @@ class Server:
             "pachlet.v1.LocalFiles": LocalFilesService(nonces),
             "pachlet.v1.Work": WorkService(desk, self._paths.code),
             "grpc.health.v1.Health": HealthService(),
-            "pachlet.v1.Storage": StorageService(self._paths, self._database, self._store),
+            "pachlet.v1.Storage": StorageService(
+                self._paths,
+                self._database,
+                self._store,
+                Purger(self._database, files, clock, self._pool.renew_sessions),
+            ),
         }
+        if stock:
+            self.services = {name: each for name, each in self.services.items() if not name.startswith(_OURS)}
         self._grpc = grpc.server(ThreadPoolExecutor(THREADS, thread_name_prefix="rpc"), options=_OPTIONS)
         admission = Admission()
         self._database.changes.before_waiting = admission.begin_to_wait
         self._grpc.add_generic_rpc_handlers([*make_handlers(self.services, admission), OldClients()])
+        if ":" in host and not host.startswith("["):
+            host = f"[{host}]"
         try:
             bound = self._grpc.add_insecure_port(f"{host}:{port}")
         except RuntimeError:
@@ -279,6 +302,7 @@ class Server:
     def stop(self) -> None:
         """Stop answering, stop the workers, close everything; unfinished jobs go on at the next start."""
         self._database.changes.close()
+        self._runner.halt()
         self._grpc.stop(grace=1.0).wait()
         self._timer.close()
         self._expiry.close()
@@ -321,6 +345,8 @@ def _refuse_exposure(host: str) -> None:
 def _take(paths: DataDir) -> IO[str]:
     """Lock the data directory for this process; the lock goes with the process, however it ends."""
     try:
+        _refuse_networks(paths)
+        _refuse_other_folders(paths)
         paths.path.mkdir(parents=True, exist_ok=True)
         lock = paths.lock.open("a")
     except OSError as error:
@@ -341,8 +367,39 @@ def _take(paths: DataDir) -> IO[str]:
             f"another server is running on {paths.path}{running}",
             hint="use that one, stop it with `pachlet stop`, or choose another --data-dir",
         ) from None
+    except OSError as error:
+        lock.close()
+        raise FailedPrecondition(
+            f"{paths.lock} can't be locked ({error.strerror}), so a second server could destroy what this one writes",
+            hint="choose a --data-dir on a disk of this machine",
+        ) from None
     paths.server.unlink(missing_ok=True)  # what a server that was killed left says nothing any more
     return lock
+
+
+def _refuse_networks(paths: DataDir) -> None:
+    """Serve from no file system that another machine may write to, where a second server could go unnoticed."""
+    if kind := network_file_system(paths.path):
+        raise FailedPrecondition(
+            f"the data directory {paths.path} is on a network file system ({kind}), where another machine could destroy"
+            " what this one writes",
+            hint="choose a --data-dir on a disk of this machine; `pachlet backup` may write to the network",
+        )
+
+
+def _refuse_other_folders(paths: DataDir) -> None:
+    """Touch neither a backup nor packs without their database: a new one would take them for garbage."""
+    if paths.label.exists() and not paths.lock.exists():
+        raise FailedPrecondition(
+            f"{paths.path} is a backup, which would be none any more",
+            hint=f"`pachlet restore {paths.path} --data-dir NEW` makes a data directory of it",
+        )
+    is_lost = not paths.database.exists() or paths.database.stat().st_size == 0
+    if is_lost and any(paths.packs.glob("*.pack")):
+        raise FailedPrecondition(
+            f"{paths.packs} holds files, and the database that says which, {paths.database.name}, is gone",
+            hint="restore the data directory from a backup, or choose another --data-dir",
+        )
 
 
 def _settle_in(txn: Transaction) -> None:
@@ -366,15 +423,14 @@ def serve(
     require_images: bool = False,
     runner: str | Runner = "auto",
     egress_dir: Path | None = None,
+    stock: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the address, and how steps run, once calls are answered.
 
     `runner` is a kind of choosing.py, or a runner of the caller's own.
     """
     _open_more_files()
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ending = Ending()
     server = Server(
         data_dir,
         host=host,
@@ -387,11 +443,12 @@ def serve(
         skip=skip,
         runner=runner,
         egress_dir=egress_dir,
+        stock=stock,
     )
     server.start()
     _look_for_cycles_less()
     ready(server.address, server.runner)
-    ended.wait()
+    ending.wait()
     server.stop()
 
 

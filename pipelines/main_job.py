@@ -16,43 +16,51 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pachlet.cli.code import code_under
 from pachlet.cli.progress import Progress
 from pachlet.cli.verbs.apply import spec_files
-from pachlet.client import files, logs, projects, repos, watch
+from pachlet.client import datums, files, logs, mirroring
 from pachlet.client.apply import Applied, apply_specs
+from pachlet.client.authorship import sources
 from pachlet.client.cluster import describe
 from pachlet.client.connection import Connection
 from pachlet.client.get_file import get_bytes, get_folder
 from pachlet.client.lineage.asking import trace
 from pachlet.client.lineage.text import tree
-from pachlet.client.put_file import FromDisk, Nothing, put_file
+from pachlet.client.mirroring import ensure_repos, is_empty
 from pachlet.client.running import find_server
 from pachlet.client.watch import Outcome
-from pachlet.errors import AlreadyExists, NotFound, PachletError, Unavailable
-from pachlet.paths import check_file_path
+from pachlet.errors import NotFound, PachletError, Unavailable
 from pachlet.spec.parse import parse_specs
+from pipelines.champions import none_yet, settle, without_readers
+from pipelines.making import add_server, at_work, check_port, price_files
+from steps.crypto.wording import reason_words
 
 ROOT = Path(__file__).parent.parent
+PROJECTS = ("crypto", "iris")
 START_SECONDS = 30
-NOTICE = "SYNTHETIC.txt"  # lies beside price files that are made up, and goes with them into every output
+PORT = 30650  # where Pachyderm's clients look
 
 
 def main() -> int:
     """Run the main job; return the exit status."""
-    arguments = parse_arguments()
     progress = Progress(sys.stdout, live=sys.stdout.isatty(), colour=sys.stdout.isatty())
-    address = ""
+    address = log = ""
     try:
-        address = arguments.address or start_server(arguments.data_dir, arguments.port, arguments.runner)
-        return run(address, arguments.data, arguments.data_dir / "output", progress)
+        arguments = parse_arguments()
+        raw = None if arguments.data is None else price_files(arguments.data)
+        with at_work(arguments.data_dir, "make run"):
+            address = arguments.address or start_server(
+                arguments.data_dir, arguments.port, arguments.runner, tell=progress.line
+            )
+            log = f"; the server's log is {arguments.data_dir / 'server.log'}"
+            return run(address, raw, arguments.data_dir / "output", progress)
     except Unavailable as error:
         progress.close()
-        log = f"; the server's log is {arguments.data_dir / 'server.log'}" if address else ""
         return complain(
             error.message + log, "run `make run` again: it goes on where it was" if address else error.hint
         )
@@ -82,32 +90,25 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Run the main job.")
     parser.add_argument("--data", type=Path, help="a folder of price files; default: made-up coins")
-    parser.add_argument(
-        "--data-dir", type=Path, default=Path(".pachlet"), help="where the server keeps its data"
-    )
-    parser.add_argument(
-        "--port", type=int, default=30650, help="the port for a server that has to be started"
-    )
-    parser.add_argument(
-        "--runner",
-        choices=("auto", "process", "container"),
-        default="auto",
-        help="how a server that has to be started runs steps",
-    )
+    add_server(parser)
     parser.add_argument("--address", help="a server that is running; none is started then")
     return parser.parse_args()
 
 
-def run(address: str, data: Path | None, output: Path, progress: Progress) -> int:
-    """Do the main job on a server; return the exit status."""
+def run(address: str, raw: Mapping[str, Path] | None, output: Path, progress: Progress) -> int:
+    """Do the main job on a server, with price files by their paths in repo prices; return the exit status."""
     with Connection(address, project="crypto") as crypto, Connection(address, project="iris") as iris:
         progress.line(f"pachlet serves on {address}; `make stop` ends it")
-        put_crypto_data(crypto, data, progress)
+        put_crypto_data(crypto, raw, progress)
         put_iris_data(iris, progress)
-        applied = [*apply(crypto, progress), *apply(iris, progress)]
-        outcomes = watch.wait_until_idle(crypto, ["crypto", "iris"], show=progress.jobs)
+        applied, outcomes = settle(
+            crypto,
+            list(PROJECTS),
+            lambda before: [*apply(crypto, progress, before_live=before), *apply(iris, progress)],
+            progress,
+        )
         progress.close()
-        if tell_work(crypto, applied, outcomes, progress):
+        if tell_work(crypto, applied, outcomes, progress) or none_yet(crypto, progress):
             return 1
         show_results(crypto, iris, output, progress)
     return 0
@@ -116,11 +117,27 @@ def run(address: str, data: Path | None, output: Path, progress: Progress) -> in
 # The server.
 
 
-def start_server(data_dir: Path, port: int, runner: str = "auto") -> str:
-    """Return the address of the server on a data directory, started if need be and left running."""
+def start_server(
+    data_dir: Path,
+    port: int | None,
+    runner: str = "auto",
+    tell: Callable[[str], None] = print,
+    otherwise: int = PORT,
+) -> str:
+    """Return the address of the server on a data directory, started if need be and left running.
+
+    One that is started listens on `port`, or `otherwise`; that one that runs does not is told.
+    """
     if address := running_server(data_dir):
         refuse_other_runner(address, runner)
+        if port and port != int(address.rpartition(":")[2]):
+            tell(
+                f"PORT={port} is not used: a server runs on {data_dir} already, at {address};"
+                " `make stop` first, or choose another DATA_DIR"
+            )
         return address
+    port = otherwise if port is None else port
+    check_port(port)
     data_dir.mkdir(parents=True, exist_ok=True)
     log = data_dir / "server.log"
     command = [Path(sys.executable).parent / "pachlet", "serve", "--data-dir", data_dir, "--port", str(port)]
@@ -164,30 +181,44 @@ def running_server(data_dir: Path) -> str:
 # The data.
 
 
-def put_crypto_data(crypto: Connection, data: Path | None, progress: Progress) -> None:
-    """Put the price files: those of a folder, or made-up ones where there are none yet; and the parameters."""
-    ensure_repos(crypto, {"prices": "raw price files, one a coin", "params": "parameters, a file a model"})
-    if data is not None:
-        found = sorted(each for each in data.glob("*") if each.suffix.lower() == ".csv" and each.is_file())
-        if not found:
-            raise NotFound(
-                f"there is no .csv file in {data}", hint="DATA is a folder of price files, one a coin"
-            )
-        found += data.glob(NOTICE)
-        mirror(crypto, "prices", {f"/raw/{each.name}": each for each in found}, "/raw", progress)
+def put_crypto_data(crypto: Connection, raw: Mapping[str, Path] | None, progress: Progress) -> None:
+    """Put the price files: those that are given, or made-up ones where there are none yet; and the parameters."""
+    ensure_repos(crypto, {"prices": "raw price files, one a coin"})
+    if raw is not None:
+        mirror(crypto, "prices", raw, "/raw", progress)
     elif is_empty(crypto, "prices@master:/raw"):
+        maker = ROOT / "data" / "synthetic_coins.py"
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run([sys.executable, ROOT / "data" / "synthetic_coins.py", folder], check=True)
+            subprocess.run([sys.executable, maker, folder], check=True)
             made = {f"/raw/{each.name}": each for each in sorted(Path(folder).iterdir())}
-            mirror(crypto, "prices", made, "/raw", progress)
-    params = ROOT / "data" / "params"
-    mirror(
-        crypto,
-        "params",
-        {f"/{p.relative_to(params)}": p for p in sorted(params.rglob("*.json"))},
-        "",
-        progress,
-    )
+            # Where they lay is gone tomorrow: they are from what made them.
+            mirror(crypto, "prices", made, "/raw", progress, source=sources([str(maker)]))
+    put_parameters(crypto, progress)
+
+
+def mirror(
+    connection: Connection,
+    repo: str,
+    wanted: Mapping[str, Path],
+    folder: str,
+    progress: Progress,
+    *,
+    source: str = "",
+) -> None:
+    """Make a folder of a repo hold just some local files, and say what that changed."""
+    change = mirroring.mirror(connection, repo, wanted, folder, source=source)
+    named = ", ".join(sorted(change.deleted)[:3]) + (", ..." if len(change.deleted) > 3 else "")
+    progress.line(f"{connection.project}/{repo}: {change}" + (f" ({named})" if named else ""))
+
+
+def put_parameters(crypto: Connection, progress: Progress) -> None:
+    """Put what is chosen and not measured: the models' parameters, and when a model may be shown."""
+    chosen = {"params": "parameters, a file a model", "policy": "what is promoted, and when"}
+    ensure_repos(crypto, {**chosen, "champions": "verdicts of compare; branch live says which are shown"})
+    for repo in chosen:
+        folder = ROOT / "data" / repo
+        found = {f"/{p.relative_to(folder)}": p for p in sorted(folder.rglob("*.json"))}
+        mirror(crypto, repo, found, "", progress)
 
 
 def put_iris_data(iris: Connection, progress: Progress) -> None:
@@ -199,66 +230,27 @@ def put_iris_data(iris: Connection, progress: Progress) -> None:
     mirror(iris, "attributes", tests, "", progress)
 
 
-def ensure_repos(connection: Connection, wanted: dict[str, str]) -> None:
-    """Create the project of a connection and repos in it, where they are missing."""
-    with contextlib.suppress(AlreadyExists):
-        projects.create_project(connection, connection.project)
-    for name, description in wanted.items():
-        try:
-            repos.create_repo(connection, name, description=description)
-        except AlreadyExists:
-            continue
-
-
-def is_empty(connection: Connection, folder: str) -> bool:
-    """Tell whether a folder of a repo has no file; a branch that is not there has none."""
-    try:
-        return next(iter(files.list_file(connection, folder)), None) is None
-    except NotFound:
-        return True
-
-
-def mirror(
-    connection: Connection, repo: str, wanted: dict[str, Path], folder: str, progress: Progress
-) -> None:
-    """Make a folder of a repo hold just some local files, in one commit; in none where it does already."""
-    there: dict[str, int] = {}
-    if not is_empty(connection, f"{repo}@master:{folder}/"):
-        for info in files.walk_file(connection, f"{repo}@master:{folder}/"):
-            if not info.file.path.endswith("/"):
-                there[info.file.path] = info.size_bytes
-    for path in wanted:  # before anything is changed
-        check_file_path(path)
-    changed = [path for path in wanted if not is_same(connection, repo, path, wanted[path], there.get(path))]
-    gone = [path for path in there if path not in wanted]
-    if changed or gone:
-        puts = [*map(Nothing, gone), *(FromDisk(path, wanted[path]) for path in changed)]
-        put_file(connection, f"{repo}@master", puts)
-    put = "1 file put" if len(changed) == 1 else f"{len(changed)} files put"
-    what = put + (f", {len(gone)} deleted" if gone else "") if changed or gone else "unchanged"
-    progress.line(f"{connection.project}/{repo}: {what}")
-
-
-def is_same(connection: Connection, repo: str, path: str, local: Path, size: int | None) -> bool:
-    """Tell whether a file of a repo has the bytes of a local one."""
-    content = local.read_bytes()
-    return size == len(content) and get_bytes(connection, f"{repo}@master:{path}") == content
-
-
 # The pipelines.
 
 
-def apply(connection: Connection, progress: Progress) -> list[Applied]:
-    """Bring the pipelines of a project in line with their specs and code."""
-    specs = []
-    for name in spec_files(str(ROOT / "pipelines" / connection.project)):
-        specs += [spec.json for spec in parse_specs(Path(name).read_bytes(), name)]
+def apply(connection: Connection, progress: Progress, *, before_live: bool = False) -> list[Applied]:
+    """Bring the pipelines of a project in line with their specs and code.
+
+    `before_live` leaves out those that read champions, which there are none of yet.
+    """
+    specs = specs_of(connection.project)
     return apply_specs(
         connection,
-        specs,
+        without_readers(specs) if before_live else specs,
         code_under(ROOT),
         tell=lambda done: progress.line(f"{done.project}/{done}") if done.action != "unchanged" else None,
     )
+
+
+def specs_of(folder: str) -> list[dict[str, Any]]:
+    """Return the specs in a folder of pipelines/, which bears its project's name."""
+    names = spec_files(str(ROOT / "pipelines" / folder))
+    return [spec.json for name in names for spec in parse_specs(Path(name).read_bytes(), name)]
 
 
 def tell_work(
@@ -273,8 +265,12 @@ def tell_work(
     width = max(len(f"{each.project}/{each.pipeline}") for each in outcomes)
     for each in outcomes:
         counts = f"processed {each.processed}, skipped {each.skipped}, failed {each.failed}"
+        counts += f", recovered {each.recovered}" if each.recovered else ""
         word = each.state.removeprefix("JOB_").lower()
         progress.line(f"  {each.project + '/' + each.pipeline:<{width}}  {word}: {counts}")
+    for each in outcomes:
+        for line in passed_over(connection, each):
+            progress.line(line)
     bad = [each for each in outcomes if not each.succeeded]
     for each in bad:
         progress.line(f"{each.project}/{each.pipeline}: {each.reason}")
@@ -285,6 +281,20 @@ def tell_work(
         progress.line(f"  next: pachctl logs --project {each.project} -j {each.pipeline}@{each.job}")
     progress.line(f"{sum(each.processed for each in outcomes)} datums processed")
     return bool(bad)
+
+
+def passed_over(connection: Connection, outcome: Outcome) -> Iterator[str]:
+    """Name the datums that failed and were left out, so that the others go on (`err_cmd`), and say what to do."""
+    if not outcome.recovered:
+        return
+    job = f"{outcome.project}/{outcome.pipeline}@{outcome.job}"
+    for info in datums.list_datum(connection, job, states=["RECOVERED"]):
+        path = info.data[0].file.path
+        yield f"{outcome.project}/{outcome.pipeline}: {path} failed and is left out; the others go on"
+        yield (
+            f"  next: pachlet debug datum --project {outcome.project} "
+            f"{outcome.pipeline}@{outcome.job} {info.datum.id[:12]}"
+        )
 
 
 # What came of it.
@@ -318,7 +328,7 @@ def forecast_table(summary: dict[str, Any]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for coin in summary["coins"]:
         if not coin["forecast"]:
-            reasons.setdefault(coin["reason"], []).append(coin["name"])
+            reasons.setdefault(reason_words(coin["reason"]), []).append(coin["name"])
             continue
         row = [coin["name"], price(coin["last"])]
         for horizon in ("1", "10"):

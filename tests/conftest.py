@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from pachlet import testing
 from pachlet.client.connection import Connection
+from pachlet.config import default_workers
 from pachlet.testing import RunningServer
 from pachlet.worker.containers.engine import Engine
 from tests.container_engine import remove_storage, shared_engine
@@ -28,6 +29,34 @@ def container_engine() -> Iterator[Engine]:
     """A container engine with a base image; skipped where there is none."""
     with shared_engine() as engine:
         yield engine
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are processors: a third of the suite's time is waiting for disks and servers."""
+    return default_workers() + 1
+
+
+SLOW = (
+    "docs/test_readme",
+    "docs/test_tutorials",
+    "docs/test_how_to",
+    "acceptance/test_main_job.py",
+    "test_whole_company",
+)
+"""Tests of half a minute and more: one that a worker met last would keep all the others waiting."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have each worker, who takes an equal part of the list before it takes from others, begin with some slow tests."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if any(name in item.path.as_posix() for name in SLOW)]
+    others = [item for item in items if item not in set(slow)]
+    items[:] = [
+        item
+        for worker in range(workers)
+        for part in (slow, others)
+        for item in part[len(part) * worker // workers : len(part) * (worker + 1) // workers]
+    ]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

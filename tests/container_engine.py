@@ -37,7 +37,12 @@ lock_type = "file"
 events_logger = "file"
 cgroup_manager = "cgroupfs"
 """
-
+# Registries of tests are on the loopback, and speak no TLS.
+REGISTRIES = """unqualified-search-registries = []
+[[registry]]
+location = "127.0.0.1"
+insecure = true
+"""
 
 # The process that all workers of this run are children of, or this one.
 _RUN = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
@@ -65,7 +70,11 @@ def shared_engine(folder: Path = FOLDER) -> Iterator[Engine]:
     """Give an engine whose images and containers are all in `folder`, with a base image in it."""
     skip_without_engine()
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {"CONTAINERS_STORAGE_CONF": "storage.conf", "CONTAINERS_CONF": "containers.conf"}
+    settings = {
+        "CONTAINERS_STORAGE_CONF": "storage.conf",
+        "CONTAINERS_CONF": "containers.conf",
+        "CONTAINERS_REGISTRIES_CONF": "registries.conf",
+    }
     with pytest.MonkeyPatch.context() as patch:
         for variable, name in settings.items():
             patch.setenv(variable, str(folder / name))
@@ -74,6 +83,7 @@ def shared_engine(folder: Path = FOLDER) -> Iterator[Engine]:
             if not (folder / "ready").exists():
                 (folder / "storage.conf").write_text(STORAGE.format(folder=folder, driver=driver_for(folder)))
                 (folder / "containers.conf").write_text(SETTINGS.format(folder=folder))
+                (folder / "registries.conf").write_text(REGISTRIES)
             engine = find_engine("podman")
             if not (folder / "ready").exists():
                 try:

@@ -14,6 +14,7 @@ from pachlet.pfs.collecting import SLACK, Collector, Progress, Report
 from pachlet.pfs.files import Files
 from pachlet.pfs.finishing import Finisher
 from pachlet.pfs.index import DatabaseIndex
+from pachlet.pfs.purging import Purger, finish_purges, load_tombstones
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.repos import create_repo, delete_repo, ensure_default_project
 from pachlet.pfs.transactions import Transactions
@@ -30,10 +31,18 @@ class Rooms:
         folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(folder / "pachlet.db")
         index = DatabaseIndex(self.database)
-        self.store = ChunkStore(folder / "packs", index, pack_size, last_pack=index.last_pack())
+        self.store = ChunkStore(
+            folder / "packs",
+            index,
+            pack_size,
+            last_pack=index.last_pack(),
+            tombstones=load_tombstones(self.database),
+        )
+        finish_purges(self.database, self.store)
         self.transactions = Transactions(self.database, Clock())
         self.files = Files(self.database, self.store)
         self.collector = Collector(self.database, self.store)
+        self.purger = Purger(self.database, self.files, Clock())
         self.finisher = Finisher(self.database, self.transactions, self.store)
         with self.transactions.start() as txn:
             ensure_default_project(txn)

@@ -23,6 +23,8 @@ from typing import Any
 import pg8000.native
 import pytest
 
+from tests.other_user import run_as
+
 PASSWORD = "a pass'word"
 
 
@@ -67,7 +69,7 @@ def postgres(port: int = 0) -> Iterator[Postgres]:
         word.chmod(0o644)
         made = [binaries / "initdb", "-D", folder / "data", "-U", "postgres", "--auth=scram-sha-256"]
         more = ["--pwfile", word, "--no-sync", "--no-instructions", "-E", "UTF8", "--locale=C"]
-        subprocess.run([*made, *more], check=True, capture_output=True, cwd="/", **user)
+        subprocess.run([*user, *made, *more], check=True, capture_output=True, cwd="/")
         with _running(binaries, folder, user, port) as port:
             yield Postgres(port, folder)
     finally:
@@ -75,7 +77,7 @@ def postgres(port: int = 0) -> Iterator[Postgres]:
 
 
 @contextmanager
-def _running(binaries: Path, folder: Path, user: dict[str, Any], port: int) -> Iterator[int]:
+def _running(binaries: Path, folder: Path, user: list[str], port: int) -> Iterator[int]:
     if not port:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
@@ -85,8 +87,8 @@ def _running(binaries: Path, folder: Path, user: dict[str, Any], port: int) -> I
         "unix_socket_directories": str(folder / "data"),
     }
     options = [option for key, value in settings.items() for option in ("-c", f"{key}={value}")]
-    command = [binaries / "postgres", "-D", folder / "data", "-p", str(port), *options]
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd="/", **user)
+    command = [*user, binaries / "postgres", "-D", folder / "data", "-p", str(port), *options]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd="/")
     assert server.stderr is not None
     said = []
     for line in server.stderr:
@@ -108,10 +110,10 @@ def _binaries() -> Path | None:
     return Path(path).parent if path else None
 
 
-def _user(folder: Path) -> dict[str, Any]:
-    """Return who runs it; PostgreSQL refuses to be root."""
+def _user(folder: Path) -> list[str]:
+    """Return the words before a command by which another user runs it; PostgreSQL refuses to be root."""
     if os.geteuid():
-        return {}
-    nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        return []
+    nobody = pwd.getpwnam("nobody").pw_uid
+    os.chown(folder, nobody, nobody)
+    return run_as(nobody)

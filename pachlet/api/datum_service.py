@@ -9,6 +9,7 @@ Read next: pps_messages.py, pachlet/pps/datums.py.
 from __future__ import annotations
 
 import heapq
+import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import attrgetter
@@ -35,6 +36,10 @@ from pachlet.wire import schema
 _PAGE = 1000
 _AFTER_ALL = "~"
 """After every id of a datum: they are hexadecimal."""
+_STATES = {
+    each: schema.enum_value("pps_v2.DatumState", each.upper())
+    for each in ("success", "skipped", "failed", "recovered")
+}
 _BATCH = 100
 """How many datums CreateDatum gives to a caller who does not say."""
 
@@ -99,20 +104,27 @@ class DatumService(PpsPart):
 
     def _datums(self, request: Any, record: JobRecord, number: int | None) -> Iterator[Row]:
         """Yield the settled datums of a job by id, or reversed, from a request's paginationMarker on."""
-        statement = "datums_before" if request.reverse else "datums_beyond"
+        where = "before" if request.reverse else "beyond"
+        statement = f"datums_{where}"
+        values: dict[str, Any] = {"job": record.key}
+        if request.filter.state:
+            states = [word for word, each in _STATES.items() if each in request.filter.state]
+            statement = f"datums_of_states_{where}"
+            values |= {"job_id": record.id, "states": json.dumps(states)}
+            if record.state.is_terminal:  # it is known how many there are: nobody looks for more
+                there_are = sum(_number_of(record, each) for each in states)
+                number = there_are if number is None else min(number, there_are)
         marker = request.paginationMarker or (_AFTER_ALL if request.reverse else "")
-        states = set(request.filter.state)
-        most = _PAGE if states or number is None else min(number, _PAGE)
         while number is None or number > 0:
+            most = _PAGE if number is None else min(number, _PAGE)
             with self.engine.database.read() as db:
-                page = db.all(statement, job=record.key, marker=marker, number=most)
-            wanted = [row for row in page if not states or _datum_state(row, record) in states]
-            yield from wanted[:number]
-            if number is not None:
-                number -= len(wanted)
+                page = db.all(statement, **values, marker=marker, number=most)
+            yield from page
             if len(page) < most:
                 return
             marker = page[-1]["id"]
+            if number is not None:
+                number -= len(page)
 
     def _planned(self, input: Any, what: str) -> tuple[Input, JobInputs]:
         """Return an input that no pipeline has, and what it would read now."""
@@ -139,5 +151,7 @@ def _page(datums: Iterable[Datum], request: Any, number: int | None) -> Iterable
     return islice((each for each in datums if each.id > marker), number)
 
 
-def _datum_state(row: Row, record: JobRecord) -> int:
-    return schema.enum_value("pps_v2.DatumState", pps_messages.datum_state(row, record.id))
+def _number_of(record: JobRecord, state: str) -> int:
+    """Return how many datums of a job that is over ended in a state."""
+    counts = {"success": record.processed, "skipped": record.skipped}
+    return {**counts, "failed": record.failed, "recovered": record.recovered}[state]

@@ -14,6 +14,7 @@ from google.protobuf.json_format import MessageToDict
 from pachlet.api import messages
 from pachlet.api.file_service import FileService
 from pachlet.api.handlers import Context
+from pachlet.api.lacking import lacking
 from pachlet.api.names import commit_name
 from pachlet.api.object_transfer import halted_by, write_objects
 from pachlet.egress.database_url import check_driver, parse_database_url
@@ -27,6 +28,7 @@ from pachlet.spec.validate import check_database_secret
 class EgressService(FileService):
     """Answers Egress."""
 
+    @lacking("SQL databases of Snowflake")
     def Egress(self, request: Any, context: Context) -> Any:
         target = request.WhichOneof("target")
         if target is None:

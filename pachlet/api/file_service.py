@@ -44,6 +44,10 @@ LIST_LIMIT = 100_000
 BLOCK = 1 << 20
 
 
+COMMIT_KEY = "pachlet-commit"
+"""The trailing metadata that says which commit was written to; the answer itself, Pachyderm's, is empty."""
+
+
 class FileService:
     """Answers the RPCs of pfs_v2.API that touch files.
 
@@ -81,7 +85,8 @@ class FileService:
         upload.seal()
         upload.compare_with_head(self.files, name.repo, name.id, name.branch)
         checker(context)()
-        write_upload(self.transactions, upload, name.repo, name.id, name.branch, mark_of(context))
+        id = write_upload(self.transactions, upload, name.repo, name.id, name.branch, mark_of(context))
+        context.set_trailing_metadata(((COMMIT_KEY, id),))
         return messages.empty()
 
     def _collect(self, upload: Upload, requests: Iterator[Any], context: Context) -> None:
@@ -144,15 +149,13 @@ class FileService:
         entries = files.file(found[0].path, request.file.datum or None)
         if not entries:
             inspect_file(self.files.open_finished(None), request.file.path, record)
-        blocks: Iterable[bytes] = itertools.chain.from_iterable(
-            self.files.read(each.content) for each in entries
-        )
         if target is not None:
             with proven_transfer(self.nonces, context) as transfer:
-                Target(self.files, demand(transfer), checker(context)).write_file(
-                    target[0], _skip(blocks, request.offset)
-                )
+                place = Target(self.files, demand(transfer), checker(context))
+                whole = itertools.chain.from_iterable(map(place.read, entries))
+                place.write_file(target[0], _skip(whole, request.offset))
             return
+        blocks = itertools.chain.from_iterable(self.files.read(each.content) for each in entries)
         is_empty = True
         for block in _skip(blocks, request.offset):
             is_empty = False

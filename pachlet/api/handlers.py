@@ -112,9 +112,18 @@ def _validated(method: schema.Method, answer: Callable[[Any, Context], Any]) -> 
     return call
 
 
+INSTEAD = {
+    # Pachyderm passes what is asked of it on to Loki, of which there is none here.
+    "logs.API/GetLogs": "pps_v2.API/GetLogs has the lines of pipelines, jobs and datums, as `pachctl logs` shows"
+}
+"""What to call in the place of an RPC that is not there."""
+
+
 def _unimplemented(service: str, method: str) -> Callable[[Any, Context], Any]:
+    hint = INSTEAD.get(f"{service}/{method}", "")
+
     def answer(request: Any, context: Context) -> Any:
-        raise Unimplemented(f"{service}/{method} is not implemented by pachlet")
+        raise Unimplemented(f"{service}/{method} is not implemented by pachlet", hint=hint)
 
     return answer
 

@@ -11,6 +11,7 @@ from typing import Any
 from pachlet.api import messages
 from pachlet.api.file_service import FileService
 from pachlet.api.handlers import Context
+from pachlet.api.lacking import NOT_ACTIVATED, lacking
 from pachlet.api.names import commit_name
 from pachlet.api.pickers import pick_branch, pick_commit
 from pachlet.errors import Refused, Unavailable, Unimplemented
@@ -134,6 +135,7 @@ class HistoryService(FileService):
 
     # What there is not.
 
+    @lacking(NOT_ACTIVATED)
     def ActivateAuth(self, request: Any, context: Context) -> Any:
         raise Unimplemented("the auth service is not activated")
 

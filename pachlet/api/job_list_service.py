@@ -60,21 +60,20 @@ class JobListService(PpsPart):
             raise InvalidArgument("must specify a job set")
         with self.engine.database.read() as db:
             records = [JobRecord.of(row) for row in db.all("jobs_of_set", id=id)]
-            infos = [] if request.wait else self._job_infos(db, records, details=request.details)
+            infos = [] if request.wait else self._job_infos(Owners(db), records, details=request.details)
         yield from infos
         if request.wait:
             for record in records:
                 settled = self._wait(record, context)
                 with self.engine.database.read() as db:
-                    (info,) = self._job_infos(db, [settled], details=request.details)
+                    (info,) = self._job_infos(Owners(db), [settled], details=request.details)
                 yield info
             self._wait_for_commits(id, context)
 
-    def _job_infos(self, db: Statements, records: Iterable[JobRecord], *, details: bool) -> list[Any]:
+    def _job_infos(self, owners: Owners, records: Iterable[JobRecord], *, details: bool) -> list[Any]:
         """Return the JobInfos of jobs, with what each of them waits for."""
-        owners = Owners(db)
         return [
-            pps_messages.job_info_of(owners.of(each), self._seen(db, each), details=details)
+            pps_messages.job_info_of(owners.of(each), self._seen(owners.db, each), details=details)
             for each in records
         ]
 
@@ -155,12 +154,17 @@ class JobListService(PpsPart):
     def ListJobSet(self, request: Any, context: Context) -> Iterator[Any]:
         projects = {project_name(each) for each in request.projects}
         number, seen = at_most(request.number), set[str]()
+        owners: Owners | None = None  # one for all sets: what a version of a pipeline is stays so
         with open_filter(request.jqFilter) as keeps:
             for first in (each for page in self._pages(request, None) for each in page):
                 if first.id in seen:
                     continue
                 seen.add(first.id)
-                infos = [each for each in self._job_set(first, projects, request) if keeps(each)]
+                with self.engine.database.read() as db:
+                    owners = owners or Owners(db)
+                    owners.db = db
+                    found = self._job_set(owners, first, projects, request)
+                infos = [each for each in found if keeps(each)]
                 if not infos:
                     continue
                 named = messages.make("pps_v2.JobSet", id=first.id)
@@ -170,16 +174,14 @@ class JobListService(PpsPart):
                     if number == 0:
                         return
 
-    def _job_set(self, first: JobRecord, projects: set[str], request: Any) -> list[Any]:
+    def _job_set(self, owners: Owners, first: JobRecord, projects: set[str], request: Any) -> list[Any]:
         """Return the JobInfos of a set, or none where a page before had it: a set's place is that of its first job."""
-        with self.engine.database.read() as db:
-            owners = Owners(db)
-            records = [JobRecord.of(row) for row in db.all("jobs_of_set", id=first.id)]
-            at = 0 if request.reverse else -1
-            if request.HasField("paginationMarker") and records and first.key != records[at].key:
-                return []
-            wanted = [each for each in records if not projects or owners.of(each).project in projects]
-            return self._job_infos(db, wanted, details=request.details)
+        records = [JobRecord.of(row) for row in owners.db.all("jobs_of_set", id=first.id)]
+        at = 0 if request.reverse else -1
+        if request.HasField("paginationMarker") and records and first.key != records[at].key:
+            return []
+        wanted = [each for each in records if not projects or owners.of(each).project in projects]
+        return self._job_infos(owners, wanted, details=request.details)
 
     def SubscribeJob(self, request: Any, context: Context) -> Iterator[Any]:
         if not request.pipeline.name:
@@ -203,7 +205,7 @@ class JobListService(PpsPart):
                 if is_first and record.state.is_terminal:
                     continue
                 with self.engine.database.read() as db:
-                    (info,) = self._job_infos(db, [record], details=request.details)
+                    (info,) = self._job_infos(Owners(db), [record], details=request.details)
                 yield info
             is_first = False
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.handlers import Context
+from pachlet.api.lacking import NOT_ACTIVATED, lacking
 from pachlet.api.names import pipeline_name
 from pachlet.api.open_transactions import OpenTransactions
 from pachlet.api.pps_part import PpsPart
@@ -51,9 +52,11 @@ class JobService(PpsPart):
         restart_datum(self.engine.leases, record, request.data_filters)
         return messages.empty()
 
+    @lacking(NOT_ACTIVATED)
     def ActivateAuth(self, request: Any, context: Context) -> Any:
         raise Unimplemented("the auth service is not activated")
 
+    @lacking("states that are no end: the engine itself moves jobs on")
     def UpdateJobState(self, request: Any, context: Context) -> Any:
         self.open_transactions.write(context, "update_job_state", request)
         return messages.empty()

@@ -5,7 +5,6 @@ Read next: wire/proto/pachlet/v1/lineage.proto, pachlet/pps/lineage.py.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pachlet.api import messages
@@ -13,6 +12,7 @@ from pachlet.api.handlers import Context
 from pachlet.api.names import commit_name
 from pachlet.errors import InvalidArgument
 from pachlet.metadb.connect import Database
+from pachlet.metadb.stored_json import read_json
 from pachlet.paths import clean_path
 from pachlet.pfs.files import Files
 from pachlet.pfs.marks import AUTHOR
@@ -57,6 +57,7 @@ def _file(node: FileNode) -> Any:
         is_gone=node.is_gone,
         put_in=node.put_in,
         held_since=node.held_since,
+        purged=node.purged,
     )
 
 
@@ -70,12 +71,14 @@ def _run(node: RunNode) -> Any:
         record_json=node.record,
         files=node.files,
         not_shown=node.not_shown,
+        job_started=messages.timestamp(node.started),
+        job_finished=messages.timestamp(node.finished),
     )
 
 
 def _commit(record: CommitRecord) -> Any:
     """Return a pfs_v2.CommitInfo of what a trace tells of a commit: not what is next to it."""
-    metadata = json.loads(record.metadata)
+    metadata = read_json(record.metadata)
     return messages.make(
         "pfs_v2.CommitInfo",
         commit=messages.commit_of(record),

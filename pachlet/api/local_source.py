@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from pachlet.api.nonces import Transfer
 from pachlet.errors import InvalidArgument, Refused
-from pachlet.local_files import files_below, read_blocks
+from pachlet.local_files import Blocks, files_below, read_small
 from pachlet.pfs.uploads import Upload
+from pachlet.storage.content import ONE_CHUNK
 
 SCHEME = "file:"
 REPLACE = "replace"
 _BLOCK = 16 << 20  # of a file that is cut: the larger, the less of it is copied
+_MOST_TOGETHER = 256
+_ROOM = 4 << 20  # bytes
 
 
 def local_path(url: str) -> tuple[str, str]:
@@ -52,20 +55,69 @@ def put_local(
     source, query = local_path(url)
     if query not in ("", REPLACE):
         raise InvalidArgument(f"{url} asks for {query}", hint=f"file:// URLs know ?{REPLACE} only")
-    put = upload.replace if query else upload.add
+    write = upload.replace if query else upload.add
+
+    def put(path: str, source: _Counted) -> None:
+        write(path, source, tag)
+        transfer.files += 1
+
     if recursive and not os.path.isfile(source):
         folder = posixpath.join("/", path, "")
+        together = _Together(upload, transfer, replaces=bool(query), tag=tag)
         for below, each in files_below(source):
-            put(folder + below, _counted(each, transfer, check), tag)
+            check()
+            data = read_small(each, ONE_CHUNK)
+            if data is None:
+                together.put()
+                put(folder + below, _Counted(each, transfer, check))
+            else:
+                together.add(folder + below, data)
+        together.put()
     elif os.path.isdir(source):
         raise Refused(f"{source} is a folder", hint="add -r to put all that is in it")
     else:
-        put(path, _counted(source, transfer, check), tag)
+        put(path, _Counted(source, transfer, check))
 
 
-def _counted(path: str, transfer: Transfer, check: Callable[[], None]) -> Iterator[bytes]:
-    for block in read_blocks(path, _BLOCK):
-        transfer.bytes += len(block)
-        yield block
-        check()
-    transfer.files += 1
+class _Together:
+    """Small files that are put at one go, because each costs little more than what is done for each."""
+
+    def __init__(self, upload: Upload, transfer: Transfer, *, replaces: bool, tag: str) -> None:
+        self._upload, self._transfer, self._replaces, self._tag = upload, transfer, replaces, tag
+        self._files: list[tuple[str, bytes]] = []
+        self._room = _ROOM
+
+    def add(self, path: str, data: bytes) -> None:
+        """Take a file."""
+        self._files.append((path, data))
+        self._room -= len(data)
+        if self._room < 0 or len(self._files) == _MOST_TOGETHER:
+            self.put()
+
+    def put(self) -> None:
+        """Put what was taken."""
+        self._upload.put_together(self._files, replaces=self._replaces, tag=self._tag)
+        self._transfer.files += len(self._files)
+        self._transfer.bytes += _ROOM - self._room
+        self._files, self._room = [], _ROOM
+
+
+class _Counted(Blocks):
+    """A file whose bytes are counted, and that is read no further when nobody waits for it any more."""
+
+    def __init__(self, path: str, transfer: Transfer, check: Callable[[], None]) -> None:
+        super().__init__(path, _BLOCK)
+        self._transfer, self._check = transfer, check
+
+    def __next__(self) -> bytes:
+        self._check()
+        block = super().__next__()
+        self._transfer.bytes += len(block)
+        return block
+
+    def read_into(self, place: memoryview) -> int:
+        """Read the next bytes; return how many, 0 only at the end."""
+        self._check()
+        count = super().read_into(place)
+        self._transfer.bytes += count
+        return count

@@ -9,7 +9,6 @@ Read next: log_service.py, pachlet/pps/datums.py.
 from __future__ import annotations
 
 import base64
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from pachlet.api.messages import make
 from pachlet.errors import PachletError
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.metadb.stored_json import read_json
 from pachlet.pfs import commits
 from pachlet.pps.datums import enumerate_datums
 from pachlet.pps.engine import Engine
@@ -76,7 +76,7 @@ class LogFilter:
         if job.state.is_terminal:
             return {
                 row["id"]: [
-                    InputFile(each["path"], bytes.fromhex(each["hash"])) for each in json.loads(row["inputs"])
+                    InputFile(each["path"], bytes.fromhex(each["hash"])) for each in read_json(row["inputs"])
                 ]
                 for row in db.all("inputs_of_own_datums", job=job.key, id=job.id)
             }

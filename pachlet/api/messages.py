@@ -7,13 +7,13 @@ Read next: pfs_service.py.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from pachlet.api.names import NANOS
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.metadb.stored_json import read_json
 from pachlet.paths import Branch, Commit, Repo
 from pachlet.pfs import branches, commits
 from pachlet.pfs.marks import AUTHOR
@@ -57,7 +57,7 @@ def project_info(row: Row) -> Any:
         project=project(row["name"]),
         description=row["description"],
         created_at=timestamp(row["created"]),
-        metadata=json.loads(row["metadata"]),
+        metadata=read_json(row["metadata"]),
     )
 
 
@@ -101,7 +101,7 @@ def commit_info(db: Statements, record: CommitRecord) -> Any:
         direct_subvenance=[commit_of(each) for each in commits.downstream(db, record.key)],
         created_at=timestamp(record.started),
         updated_at=timestamp(record.finished or record.finishing or record.started),
-        metadata=(metadata := json.loads(record.metadata)),
+        metadata=(metadata := read_json(record.metadata)),
         created_by=metadata.get(AUTHOR, ""),
     )
     if record.finished is not None:
@@ -123,7 +123,7 @@ def branch_info(db: Statements, record: BranchRecord) -> Any:
         direct_provenance=[branch(each.branch) for each in upstream],
         trigger=trigger(found) if found else None,
         branch_propagation_specs=[_never(each.branch) for each, edge in specs if not edge["propagate"]],
-        metadata=json.loads(record.metadata),
+        metadata=read_json(record.metadata),
         created_at=timestamp(record.created),
         updated_at=timestamp(record.updated),
     )
@@ -163,7 +163,7 @@ def repo_info(db: Statements, record: RepoRecord) -> Any:
         description=record.description,
         branches=[branch(each.branch) for each in branches.list_branches(db, record.repo)],
         details=make("pfs_v2.RepoInfo.Details", size_bytes=size),
-        metadata=json.loads(record.metadata),
+        metadata=read_json(record.metadata),
     )
 
 

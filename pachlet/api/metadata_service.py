@@ -15,6 +15,7 @@ from pachlet.api.handlers import Context
 from pachlet.api.pickers import pick_branch, pick_commit, pick_project, pick_repo
 from pachlet.errors import FailedPrecondition, InvalidArgument, PachletError, Refused
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.metadb.stored_json import read_json
 from pachlet.pfs.transactions import Transactions
 from pachlet.pps.pipelines import inspect_pipeline
 
@@ -45,7 +46,7 @@ class MetadataService:
 
 def cluster_metadata(db: Statements) -> dict[str, str]:
     """Return the cluster's metadata."""
-    found: dict[str, str] = json.loads(db.value("get_setting", key=CLUSTER_KEY) or "{}")
+    found: dict[str, str] = read_json(db.value("get_setting", key=CLUSTER_KEY) or "{}")
     return found
 
 
@@ -56,7 +57,7 @@ def _edit(db: Statements, edit: Any) -> None:
         db.run("put_setting", key=CLUSTER_KEY, value=json.dumps(changed))
         return
     key, before, name = _find(db, kind, edit)
-    db.run(f"set_{kind}_metadata", key=key, metadata=json.dumps(_change(json.loads(before), edit, name)))
+    db.run(f"set_{kind}_metadata", key=key, metadata=json.dumps(_change(read_json(before), edit, name)))
 
 
 def _find(db: Statements, kind: str, edit: Any) -> tuple[Any, str, str]:

@@ -19,6 +19,7 @@ from pachlet.api.egress_service import EgressService
 from pachlet.api.fileset_service import FileSetService
 from pachlet.api.handlers import Context
 from pachlet.api.history_service import HistoryService
+from pachlet.api.lacking import lacking
 from pachlet.api.names import (
     CommitName,
     at_most,
@@ -241,6 +242,7 @@ class PfsService(HistoryService, FileSetService, CheckService, EgressService):
             commits.start_commit(txn, branch, parent=parent, description=request.description)
         )
 
+    @lacking("finishing a job's commit by force")
     def FinishCommit(self, request: Any, context: Context) -> Any:
         self.open_transactions.write(context, "finish_commit", request)
         return messages.empty()
@@ -279,7 +281,7 @@ class PfsService(HistoryService, FileSetService, CheckService, EgressService):
         has_from, has_to = request.HasField("from"), request.HasField("to")
         origin = "" if request.all else _ORIGINS.get(request.origin_kind, "")
         if has_from and not has_to:
-            raise Refused("cannot use `from` commit without `to` commit")
+            raise Refused("cannot use `from` commit without `to` commit", hint="write REPO@BRANCH")
         if request.reverse and (has_from or has_to):
             raise Refused("cannot use 'Reverse' while also using 'From' or 'To'")
         repo = repo_name(request.repo) if request.repo.name else None

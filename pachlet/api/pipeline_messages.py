@@ -17,6 +17,7 @@ from pachlet.api import messages, pps_messages
 from pachlet.api.messages import make
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.metadb.stored_json import read_json
 from pachlet.paths import Commit
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.runs import Kind
@@ -73,7 +74,7 @@ def _info(db: Statements, record: PipelineRecord, last: Row | None, *, details: 
         type=_TYPES[record.kind],
         user_spec_json=record.user_spec_json,
         effective_spec_json=record.spec_json,
-        metadata=json.loads(record.metadata),
+        metadata=read_json(record.metadata),
     )
     if details:
         info.details.CopyFrom(said)
@@ -84,7 +85,7 @@ def _info(db: Statements, record: PipelineRecord, last: Row | None, *, details: 
             info.details.workers_available = parallelism
         info.details.created_at.CopyFrom(messages.timestamp(record.created))
         info.details.updated_at.CopyFrom(messages.timestamp(record.updated))
-        if last is not None and last["state"] == JobState.FAILURE:
+        if last is not None and last["state"] in (JobState.FAILURE, JobState.UNRUNNABLE):
             info.details.recent_error = last["reason"]
         if working_since is not None:
             info.details.workers_started_at.CopyFrom(messages.timestamp(working_since))
@@ -112,5 +113,5 @@ def _reason(db: Statements, record: PipelineRecord, last: Row | None) -> str:
 def _details(spec: str) -> Any:
     """Return what an effective spec says as the details of a pipeline; to be copied, not changed."""
     details = make("pps_v2.PipelineInfo.Details")
-    pps_messages.parse_fields(details, json.loads(spec))
+    pps_messages.parse_fields(details, read_json(spec))
     return details

@@ -14,6 +14,7 @@ from typing import Any
 from pachlet.api import messages, pps_messages
 from pachlet.api.callers import mark_of
 from pachlet.api.handlers import Context
+from pachlet.api.lacking import lacking
 from pachlet.api.message_filter import open_filter
 from pachlet.api.names import PipelineName, pipeline_name, project_name
 from pachlet.api.open_transactions import OpenTransactions
@@ -31,6 +32,11 @@ from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.states import JobState
 from pachlet.spec.unheeded import unheeded_fields, warning_of
 
+_NOT_IN_A_SPEC = (
+    "the S3 gateway (s3_out, an input's s3)",
+    "egress to Snowflake",
+    "egress of a service or a spout",
+)
 WARNING_KEY = "pachlet-warning-bin"
 """The trailing metadata in which warnings go with an answer, a line each, as a hint does with an error."""
 
@@ -43,6 +49,7 @@ class PipelineService(PpsPart):
         open_transactions.acts["create_pipeline"] = self._create_pipeline
         open_transactions.acts["create_pipeline_v2"] = self._create_pipeline_v2
 
+    @lacking(*_NOT_IN_A_SPEC)
     def CreatePipeline(self, request: Any, context: Context) -> Any:
         if request.dry_run:
             with self.engine.transactions.start(is_dry_run=True) as txn:
@@ -53,6 +60,7 @@ class PipelineService(PpsPart):
             self._warn(db, context, pipelines.plan_spec(db, only_spec(as_json(request))))
         return messages.empty()
 
+    @lacking(*_NOT_IN_A_SPEC)
     def CreatePipelineV2(self, request: Any, context: Context) -> Any:
         user_json = request.create_pipeline_request_json
         flags = messages.make(

@@ -14,6 +14,7 @@ from pachlet.api.handlers import Context
 from pachlet.api.names import pipeline_name
 from pachlet.api.specs import parse_one
 from pachlet.errors import InvalidArgument
+from pachlet.metadb.stored_json import read_json
 from pachlet.pps import jobs, pipelines
 from pachlet.pps.engine import Engine
 from pachlet.pps.foreseeing import foresee
@@ -38,7 +39,7 @@ class PlanningService:
         with self._engine.database.read() as db:
             pipelines.inspect_pipeline(db, name.project, name.name)
             job = jobs.inspect_job(db, name.project, name.name, request.job.id)
-        return _plan(json.loads(job.plan)) if job.plan else messages.make("pachlet.v1.JobPlan")
+        return _plan(read_json(job.plan)) if job.plan else messages.make("pachlet.v1.JobPlan")
 
 
 def _plan(facts: Mapping[str, Any], **more: str) -> Any:

@@ -26,7 +26,10 @@ SERVING = 1
 
 
 class VersionService:
-    """Answers versionpb_v2.API."""
+    """Answers versionpb_v2.API; `stock` keeps to itself that this is pachlet."""
+
+    def __init__(self, *, stock: bool = False) -> None:
+        self._additional = "" if stock else f"-pachlet.{__version__}"
 
     def GetVersion(self, request: Any, context: Context) -> Any:
         major, minor, micro = PACHYDERM_VERSION
@@ -35,7 +38,7 @@ class VersionService:
             major=major,
             minor=minor,
             micro=micro,
-            additional=f"-pachlet.{__version__}",
+            additional=self._additional,
             platform=platform.machine(),
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pachlet.api import messages
 from pachlet.api.handlers import Context
+from pachlet.api.lacking import ALL, lacking
 from pachlet.api.names import NANOS, nanoseconds
 from pachlet.api.pickers import pick_project
 from pachlet.api.pipeline_messages import pipeline_infos
@@ -82,5 +83,6 @@ class StatusService(PpsPart):
         # Tasks are work that one server of several does for another; here is only one.
         return iter(())
 
+    @lacking(ALL)
     def RunPipeline(self, request: Any, context: Context) -> Any:
         raise Unimplemented("unimplemented", hint="rerun the pipeline, put a commit, or `pachctl run cron`")

@@ -1,4 +1,4 @@
-"""pachlet.v1.Storage: garbage collection, disk usage and backups, which Pachyderm's API has no words for.
+"""pachlet.v1.Storage: garbage collection, disk usage, backups and purges, which Pachyderm's API has no words for.
 
 Read next: wire/proto/pachlet/v1/storage.proto, pachlet/pfs/collecting.py.
 """
@@ -11,14 +11,17 @@ from datetime import timedelta
 from typing import Any
 
 from pachlet.api import messages
+from pachlet.api.callers import mark_of
 from pachlet.api.handlers import Context
-from pachlet.api.names import nanoseconds
+from pachlet.api.names import commit_name, nanoseconds
 from pachlet.api.stalls import unless_stalled
 from pachlet.config import DataDir
 from pachlet.errors import Corrupt, InvalidArgument
 from pachlet.metadb.connect import Database
 from pachlet.pfs.backing_up import Part, plan_backup
 from pachlet.pfs.collecting import GRACE, SLACK, Collector, Progress, Report
+from pachlet.pfs.holders import Holder
+from pachlet.pfs.purging import Purge, Purger, PurgeReport, all_purges
 from pachlet.pfs.usage import RepoUsage, Totals, disk_usage
 from pachlet.storage.chunks import ChunkStore
 
@@ -28,7 +31,8 @@ _BLOCK = 1 << 20
 class StorageService:
     """Answers pachlet.v1.Storage."""
 
-    def __init__(self, paths: DataDir, database: Database, store: ChunkStore) -> None:
+    def __init__(self, paths: DataDir, database: Database, store: ChunkStore, purger: Purger) -> None:
+        self._purger = purger
         self._paths = paths
         self._database = database
         self._store = store
@@ -77,12 +81,42 @@ class StorageService:
             )
             yield messages.make("pachlet.v1.BackupResponse", end=end)
 
+    def Purge(self, request: Any, context: Context) -> Iterator[Any]:
+        with self._database.read() as db:
+            named = [(commit_name(each.commit).resolve(db), each.path) for each in request.files]
+        steps = self._purger.purge(
+            named,
+            who=request.author or mark_of(context).author,
+            why=request.reason,
+            include_shared=request.include_shared,
+            include_logs=request.include_logs,
+            dry_run=request.dry_run,
+        )
+        yield from unless_stalled(context, "a purge", map(_purge_step, steps))
+
+    def ListPurges(self, request: Any, context: Context) -> Iterator[Any]:
+        with self._database.read() as db:
+            found = all_purges(db)
+        yield from map(_purge, found)
+
+    def LiftPurge(self, request: Any, context: Context) -> Any:
+        return _purge(self._purger.lift(request.id, request.author or mark_of(context).author))
+
 
 def _step(step: Progress | Report) -> Any:
     if isinstance(step, Report):
         return messages.make("pachlet.v1.CollectGarbageResponse", report=_report(step))
-    progress = messages.make("pachlet.v1.Progress", step=step.step, done=step.done, total=step.total)
-    return messages.make("pachlet.v1.CollectGarbageResponse", progress=progress)
+    return messages.make("pachlet.v1.CollectGarbageResponse", progress=_progress(step))
+
+
+def _purge_step(step: Progress | PurgeReport) -> Any:
+    if isinstance(step, PurgeReport):
+        return messages.make("pachlet.v1.PurgeResponse", report=_purge_report(step))
+    return messages.make("pachlet.v1.PurgeResponse", progress=_progress(step))
+
+
+def _progress(step: Progress) -> Any:
+    return messages.make("pachlet.v1.Progress", step=step.step, done=step.done, total=step.total)
 
 
 def _send(part: Part) -> Iterator[Any]:
@@ -144,4 +178,51 @@ def _totals(totals: Totals) -> Any:
         pack_bytes=totals.packs,
         database_bytes=totals.database,
         damaged_nodes=totals.damaged,
+    )
+
+
+def _purge(purge: Purge) -> Any:
+    return messages.make(
+        "pachlet.v1.PurgeInfo",
+        id=purge.id,
+        time=messages.timestamp(purge.time),
+        author=purge.who,
+        reason=purge.why,
+        places=purge.places,
+        chunks=purge.chunks,
+        bytes=purge.bytes,
+        is_done=purge.is_done,
+        lifted_by=purge.lifted_by,
+        lifted=messages.timestamp(purge.lifted or None),
+    )
+
+
+def _purge_report(report: PurgeReport) -> Any:
+    return messages.make(
+        "pachlet.v1.PurgeReport",
+        purge=None if report.purge is None else _purge(report.purge),
+        files=map(_holder, report.holders.copies),
+        sharing=map(_holder, report.holders.sharing),
+        chunks=report.chunks,
+        bytes=report.bytes,
+        quoted=[
+            messages.make("pachlet.v1.Quoted", pipeline=pipeline, job=job, lines=lines)
+            for (pipeline, job), lines in sorted(report.quotes.items())
+        ],
+        quotes_cut=not report.looked_for_all,
+        uploads=report.uploads,
+        running_jobs=report.running_jobs,
+        overwritten=report.records,
+    )
+
+
+def _holder(holder: Holder) -> Any:
+    commit = None if holder.commit is None else messages.commit(holder.commit, "")
+    return messages.make(
+        "pachlet.v1.PurgedFile",
+        file=messages.make("pfs_v2.File", commit=commit, path=holder.path),
+        file_set=holder.fileset,
+        commits=holder.commits,
+        size_bytes=holder.content.size,
+        hash=holder.content.hash,
     )

@@ -27,7 +27,12 @@ def code_under(root: Path) -> CodeOf:
         image = code_digest(reference, root)
         recipe, sources = read_recipe(reference, root)
         paths = {*sources.values(), *(root / name for name in recipe.dockerfiles)}
-        return Code(image.digest, {path.relative_to(root).as_posix(): _short(path) for path in sorted(paths)})
+        return Code(
+            image.digest,
+            {path.relative_to(root).as_posix(): _short(path) for path in sorted(paths)},
+            image.provenance["git_commit"] or "",
+            bool(image.provenance["dirty"]),
+        )
 
     return code_of
 

@@ -10,6 +10,8 @@ Read next: registry.py, session.py.
 
 from __future__ import annotations
 
+import errno
+import gc
 import io
 import os
 import sys
@@ -26,6 +28,8 @@ from pachlet.errors import PachletError, Unimplemented, Usage
 _STATUS = "0 when it is done, 1 when it could not be done, 2 when the words are off, 130 after Ctrl-C."
 _INTERRUPTED = 130
 _PIPE_CLOSED = 141  # what a shell reports for a program that SIGPIPE ended
+_COLLECT_AFTER = 50_000
+"""So many new objects are not looked through for garbage: modules make as many, and none of them is."""
 
 
 class Parser(ArgumentParser):
@@ -58,7 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     program = os.path.basename(sys.argv[0]).removesuffix(".py")
     session = Session(os.environ, program=program if program in ("pachctl", "pachlet") else "pachctl")
-    return run(session, sys.argv[1:] if argv is None else argv)
+    if argv is not None:
+        return run(session, argv)
+    gc.set_threshold(_COLLECT_AFTER)
+    try:
+        return run(session, sys.argv[1:])
+    finally:
+        gc.freeze()  # nor at the end: what is left goes with the process
 
 
 def run(session: Session, argv: Sequence[str]) -> int:
@@ -86,6 +96,10 @@ def run(session: Session, argv: Sequence[str]) -> int:
     except SystemExit as end:  # argparse, after --help
         return end.code if isinstance(end.code, int) else 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            _forget_output(session)
+            _report(session, f"cannot write {error.filename or 'the output'}: {error.strerror}")
+            return 1
         if session.environ.get("PACHLET_TRACEBACK"):
             raise
         shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -93,6 +107,7 @@ def run(session: Session, argv: Sequence[str]) -> int:
         return 1
 
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # what a disk says, and no bug is
 _REPORT = "please report it with the command and the output under PACHLET_TRACEBACK=1"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 import unicodedata
 from argparse import Namespace
@@ -31,10 +32,17 @@ Row = Sequence[str]
 
 class Table:
     """Rows in aligned columns under an upper-case header, shown in batches so that a long one starts
-    early."""
+    early.
 
-    def __init__(self, session: Session, *header: str) -> None:
+    On a terminal that is narrower than the table the columns in `elastic` are cut, and left out where not even their
+    names have room, the last first; what scripts read is whole.
+    """
+
+    def __init__(self, session: Session, *header: str, elastic: Sequence[str] = ()) -> None:
         self._session = session
+        self._elastic = [header.index(name) for name in elastic]
+        self._least = [_width(name) for name in header]
+        self._room = shutil.get_terminal_size().columns if elastic and session.out.isatty() else 0
         self._widths = [0] * len(header)
         self._rows: list[Row] = []
         self.add(*header)
@@ -49,12 +57,27 @@ class Table:
         """Print the rows that are not shown yet."""
         for row in self._rows:
             self._widths = [max(have, _width(cell)) for have, cell in zip(self._widths, row, strict=True)]
+        widths = self._fitted() if self._room else self._widths
         for row in self._rows:
-            padded = [
-                cell + " " * (wide - _width(cell)) for cell, wide in zip(row, self._widths, strict=True)
-            ]
-            self._session.print(" ".join(padded).rstrip())
+            cells = [_cut(cell, wide) for cell, wide in zip(row, widths, strict=True) if wide]
+            self._session.print(" ".join(cells).rstrip())
         self._rows = []
+
+    def _fitted(self) -> list[int]:
+        """Return the widths that fit the terminal, 0 for a column that is left out, as far as elastic columns give."""
+        kept, least = list(self._elastic), self._least
+        widths = [0 if column in kept else wide for column, wide in enumerate(self._widths)]
+        spare = self._room + 1 - sum(wide + 1 for wide in widths if wide)
+        while kept and sum(least[column] + 1 for column in kept) > spare:
+            kept.pop()
+        spare -= sum(least[column] + 1 for column in kept)
+        for left, column in enumerate(
+            sorted(kept, key=self._widths.__getitem__)
+        ):  # those that need less first
+            more = min(self._widths[column] - least[column], spare // (len(kept) - left))
+            widths[column] = least[column] + more
+            spare -= more
+        return widths
 
 
 def show_list(
@@ -63,12 +86,13 @@ def show_list(
     messages: Iterable[Message],
     header: Row,
     row: Callable[[Message], Row],
+    elastic: Sequence[str] = (),
 ) -> None:
     """Print messages as a table, or raw if that was asked for."""
     if wants_raw(arguments):
         show_raw(session, arguments, messages)
         return
-    table = Table(session, *header)
+    table = Table(session, *header, elastic=elastic)
     for message in messages:
         table.add(*row(message))
     table.show()
@@ -170,6 +194,11 @@ def size(count: float) -> str:
     return f"{count:.4g}YiB"
 
 
+def counted(count: int, what: str) -> str:
+    """Write how many there are: `1 chunk`, `2 chunks`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def coloured(session: Session, colour: str, text: str) -> str:
     """Return text in a colour, where colours are wanted."""
     return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if session.colour else text
@@ -192,6 +221,18 @@ def bar(session: Session, good: int, waiting: int, bad: int, *, width: int = 8) 
         else:
             cells.append(" ")
     return "".join(cells)
+
+
+def _cut(cell: str, wide: int) -> str:
+    """Return a cell that takes up so many columns, its end left out where it is longer; coloured ones are not."""
+    lacking = wide - _width(cell)
+    if lacking >= 0:
+        return cell + " " * lacking
+    room, end = wide - 1, 0  # one column is that of the dots
+    while (needed := _width(cell[end])) <= room:
+        room -= needed
+        end += 1
+    return cell[:end] + "…" + " " * room
 
 
 def _width(cell: str) -> int:

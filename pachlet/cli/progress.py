@@ -12,16 +12,13 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
-from typing import TextIO, TypeVar
+from typing import TextIO
 
 from pachlet.cli.output import human_duration, size
 from pachlet.client.connection import Message
 from pachlet.client.jobs import TERMINAL, state_of
-
-T = TypeVar("T")
 
 _REDRAW = 0.1  # seconds; more often is only flicker
 _WIDTH = 20  # cells of a bar
@@ -29,7 +26,7 @@ _SURE = 1.0  # seconds; what the rate will be is a guess before
 SILENT = 2.0
 """Seconds; what takes longer is told."""
 _RAREST = 30.0  # seconds between two lines that only say how far it is
-_WORDS = {"JOB_CREATED": "waiting", "JOB_STARTING": "waiting"}
+_WAITS = "waiting"
 
 
 class Progress:
@@ -59,6 +56,7 @@ class Progress:
         self._told_at = self._began
         self._pause = SILENT
         self._waits: dict[tuple[str, str, str], tuple[str, float | None]] = {}
+        self._is_waiting = 0  # how often at the same time
         self._is_used = False  # by a verb that knows better what it waits for than a call does
 
     def line(self, text: str) -> None:
@@ -91,13 +89,27 @@ class Progress:
         It is redrawn each second where the display is live; elsewhere it is a line now and then, ever more seldom.
         """
         self._is_used = True
-        with self._while_waiting(what, lambda: True):
-            yield
+        self._is_waiting += 1
+        try:
+            with self._while_waiting(what, lambda: True):
+                yield
+        finally:
+            self._is_waiting -= 1
 
     @contextmanager
     def calling(self, server: str) -> Iterator[None]:
         """The same for a call to a server, as long as the verb itself shows nothing."""
-        with self._while_waiting(f"waiting for {server}", lambda: not self._is_used):
+        began = self._clock()
+
+        def is_wanted() -> bool:
+            if self._is_waiting:
+                return False
+            if not self._is_used:
+                return True
+            shown_at = max(self._told_at, self._drawn_at)
+            return shown_at <= began and self._clock() - began > 1.5 * self.patience
+
+        with self._while_waiting(f"waiting for {server}", is_wanted):
             yield
 
     @contextmanager
@@ -107,7 +119,9 @@ class Progress:
 
         def tell() -> None:
             pause = self.patience
-            while not over.wait(pause) and is_wanted():
+            while not over.wait(pause):
+                if not is_wanted():
+                    continue
                 self._tell_wait(what() if callable(what) else what, self._clock() - began)
                 pause = 1.0 if self.live else min(pause * 2, _RAREST)
 
@@ -127,14 +141,6 @@ class Progress:
             self._draw(lambda: [text], final=False)
         else:
             self.line(text)
-
-    def first(self, items: Iterable[T], what: str) -> Iterator[T]:
-        """Yield items; say what is waited for until the first one comes."""
-        waited = iter(items)
-        with self.waiting(f"waiting for {what}"):
-            begun = list(islice(waited, 1))
-        yield from begun
-        yield from waited
 
     def bytes(self, what: str, total: int | Callable[[], int | None] | None = None) -> Callable[[int], None]:
         """Return a function to be told of bytes as they pass; it may be called from any thread.
@@ -173,10 +179,13 @@ class Progress:
             state = state_of(info)
             key = (info.job.pipeline.project.name, info.job.pipeline.name, info.job.id)
             # A job that was over before anybody looked is part of the result, not news.
-            if self._told.get(key) != state and (state == "JOB_RUNNING" or state in TERMINAL):
+            is_waiting = _word(info) == _WAITS
+            if self._told.get(key) != state and (
+                state in TERMINAL or (state == "JOB_RUNNING" and not is_waiting)
+            ):
                 self._told[key] = state
                 self.line(_plain_line(info))
-            elif state in _WORDS and self._is_stuck(key, info.reason):
+            elif is_waiting and self._is_stuck(key, info.reason):
                 self.line(_plain_line(info))
         if any(state_of(info) not in TERMINAL for info in infos) and self._is_due():
             self.line(self._summary(infos))
@@ -209,18 +218,19 @@ class Progress:
     def _summary(self, infos: Sequence[Message]) -> str:
         over = sum(state_of(info) in TERMINAL for info in infos)
         elapsed = human_duration(self._clock() - self._began).lower()
-        return f"{over} of {len(infos)} jobs over, {elapsed}"
+        going = [] if self.live else [info for info in infos if state_of(info) == "JOB_RUNNING"]
+        datums = "".join(f"; {info.job.pipeline.name}: {_so_far(info)}" for info in going)
+        return f"{over} of {len(infos)} jobs over, after {elapsed}{datums}"
 
     def _live_line(self, info: Message, width: int) -> str:
-        done = info.data_processed + info.data_skipped + info.data_failed + info.data_recovered
-        filled = _WIDTH * done // info.data_total if info.data_total else 0
+        filled = _WIDTH * _done(info) // info.data_total if info.data_total else 0
         bar = "▇" * filled + "░" * (_WIDTH - filled)
-        reason = f": {_waited(info)}" if state_of(info) in _WORDS and info.reason else ""
+        reason = f": {_waited(info)}" if state_of(info) not in TERMINAL and info.reason else ""
         return f"{info.job.pipeline.name:<{width}} {bar} {_counts(info)}  {self._state(info)}{reason}"
 
     def _state(self, info: Message) -> str:
         state = state_of(info)
-        word = _word(state)
+        word = _word(info)
         if not self._colour:
             return word
         colour = 32 if state == "JOB_SUCCESS" else 31 if state in TERMINAL else 33
@@ -250,12 +260,23 @@ def _plain_line(info: Message) -> str:
     state = state_of(info)
     reason = f": {_waited(info)}" if info.reason else ""
     counts = f" ({_counts(info)})" if state in TERMINAL else ""
-    return f"{info.job.pipeline.project.name}/{info.job.pipeline.name}: {_word(state)}{reason}{counts}"
+    return f"{info.job.pipeline.project.name}/{info.job.pipeline.name}: {_word(info)}{reason}{counts}"
 
 
 def _waited(info: Message) -> str:
     """Return the reason without the word that stands before it."""
-    return str(info.reason).removeprefix("waiting ")
+    return str(info.reason).removeprefix(f"{_WAITS} ") if _word(info) == _WAITS else str(info.reason)
+
+
+def _done(info: Message) -> int:
+    return int(info.data_processed + info.data_skipped + info.data_failed + info.data_recovered)
+
+
+def _so_far(info: Message) -> str:
+    """Return how many of a running job's datums are done, or what is done until they are known."""
+    if info.reason and not info.data_total:
+        return str(info.reason)
+    return f"{_done(info)} of {info.data_total} datums"
 
 
 def _counts(info: Message) -> str:
@@ -265,8 +286,13 @@ def _counts(info: Message) -> str:
     return f"{', '.join(parts)} of {info.data_total}"
 
 
-def _word(state: str) -> str:
-    return _WORDS.get(state, state.removeprefix("JOB_").lower())
+def _word(info: Message) -> str:
+    """Say what a job does; one that runs may be waiting, too: it has begun, and no worker is free for the rest."""
+    state = state_of(info)
+    is_waiting = state not in TERMINAL and info.reason.startswith(f"{_WAITS} ")
+    if is_waiting or state in ("JOB_CREATED", "JOB_STARTING"):
+        return _WAITS
+    return state.removeprefix("JOB_").lower()
 
 
 def _bytes_line(what: str, done: int, total: int | None, seconds: float) -> str:

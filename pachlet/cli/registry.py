@@ -194,6 +194,9 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
         *_family("lint", ("lint", "Find what is wrong with specs, and mend it.")),
         *_family("render", ("render", "Show the specs that a template gives.")),
         *_family("apply", ("apply", "Create or update pipelines where their spec or code changed.")),
+        *_family(
+            "deploy", ("deploy", "Send repos, data and pipelines to another server, images to a registry.")
+        ),
         *_family("import_pachyderm", ("import", "Copy repos and specs from another Pachyderm 2.x.")),
         *_family("import_dvc", ("import dvc", "Write pipelines that do what a DVC project's stages do.")),
         *_family("why", ("why", "Say why a datum ran or was kept.")),
@@ -205,8 +208,16 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
             ("try", "Run one datum of a spec here, before there is a pipeline."),
         ),
         *_family("verify", ("verify", "Run datums again, and tell where the result is not what is stored.")),
+        *_family(
+            "promote",
+            ("promote", "Move a branch that others read to a commit, with a reason."),
+            ("rollback", "Move such a branch back to where it was before."),
+            ("list promotion", "Show what was promoted to a branch, by whom and why."),
+        ),
+        *_family("notify", ("notify", "Send a mail or a message when a job set breaks.")),
         *_family("du", ("du", "Show what each repo takes on disk.")),
         *_family("gc", ("gc", "Give back the space of what was deleted.")),
+        *_family("purge", ("purge", "Remove the bytes of files everywhere; a tombstone stays.")),
         *_family("backup", ("backup", "Write all that the server keeps into a folder.")),
         *_family("restore", ("restore", "Make a data directory of a backup.")),
     ),

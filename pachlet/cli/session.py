@@ -53,10 +53,15 @@ class Session:
     def connection(self) -> Connection:
         from pachlet.client.context import resolve
 
-        made = resolve(self.environ).connect(project=self.project_flag, timeout=self.rpc_timeout or None)
-        made.on_warning = lambda text: self.say(f"warning: {text}")
-        made.while_calling = lambda: self.progress.calling(str(made.address))
-        return made
+        return self.telling(
+            resolve(self.environ).connect(project=self.project_flag, timeout=self.rpc_timeout or None)
+        )
+
+    def telling(self, connection: Connection) -> Connection:
+        """Have a connection's warnings shown, and that a server lets one wait; return the connection."""
+        connection.on_warning = lambda text: self.say(f"warning: {text}")
+        connection.while_calling = lambda: self.progress.calling(str(connection.address))
+        return connection
 
     @cached_property
     def progress(self) -> Progress:

@@ -19,7 +19,6 @@ from pachlet.errors import Usage
 _NO_USERS = "this server has no users; it listens on this machine only"
 
 ELSEWHERE = {
-    "deploy": "start the server with `pachlet serve`",
     "undeploy": "stop the server with `pachlet stop`",
     "run pipeline": "put new data, use `{program} run cron PIPELINE`, or `{program} rerun pipeline PIPELINE`",
     "garbage-collect": "collect garbage with `{program} gc`",

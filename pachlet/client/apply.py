@@ -5,7 +5,11 @@ names an image of ours carries the digest of that image's code as an annotation,
 not the one that made its output is updated with `reprocess`. The same goes for a changed transform, since a
 command is code too. This is all on the client's side and therefore holds on any Pachyderm.
 
-Read next: pipelines.py; pachlet/worker/images.py says what the digest covers.
+A server that has the code itself (ours) runs `pachlet/NAME` as it is written. Any other needs an image that it can
+pull: then a *yard* builds and pushes what changed, and the spec that is sent names it by digest. The annotations are
+the same, so what changed is found in the same way.
+
+Read next: pipelines.py, deploy.py; pachlet/worker/images.py says what the digest covers.
 """
 
 from __future__ import annotations
@@ -13,8 +17,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 from pachlet.client.connection import Connection, Message
 from pachlet.client.datums import list_datum
@@ -26,6 +30,7 @@ from pachlet.client.pipelines import (
     input_repos,
     inspect_pipeline,
     user_spec,
+    with_annotation,
     with_project,
 )
 from pachlet.client.transactions import delete_transaction, finish_transaction, start_transaction
@@ -33,8 +38,13 @@ from pachlet.errors import InvalidArgument, NotFound
 
 DIGEST = "pachlet/code-digest"
 FILES = "pachlet/code-files"
+IMAGE = "pachlet/image"
+"""What the spec names, where what is sent names what was pushed for it."""
+GIT, DIRTY = "pachlet/git-commit", "pachlet/dirty"
+"""Where the code can be read, and whether it was changed since: true or false."""
 REPROCESS = "pachlet/reprocess"
 """What one update asked to be run again; pps/skipping.py has the rule."""
+_NOTED = (DIGEST, FILES, REPROCESS, IMAGE, GIT, DIRTY)
 _OURS = "pachlet/"
 
 
@@ -44,6 +54,19 @@ class Code:
 
     digest: str
     files: Mapping[str, str] = field(default_factory=dict)
+    git_commit: str = ""
+    """Empty where it is not known."""
+    is_dirty: bool = False
+
+
+class Yard(Protocol):
+    """Builds and pushes images for a server that pulls them."""
+
+    def repository(self, reference: str) -> str:
+        """Return where an image of ours is pushed to, without tag or digest."""
+
+    def push(self, reference: str) -> str:
+        """Build an image of ours and push it; return its name with the digest that the registry gave it."""
 
 
 Action = Literal["created", "updated", "reprocessed", "unchanged"]
@@ -73,16 +96,23 @@ def apply_specs(
     *,
     tell: Callable[[Applied], None] | None = None,
     sending: Callable[[str], None] | None = None,
+    yard: Yard | None = None,
+    prepare: Callable[[], None] = lambda: None,
+    dry_run: bool = False,
 ) -> list[Applied]:
-    """Create or update pipelines, upstream ones first; return what was done to each.
+    """Create or update pipelines, upstream ones first; return what was done to each, or would be in a `dry_run`.
 
     Applying the same specs and code again changes nothing. All that changes does so in one transaction, so
     that a pipeline below several changed ones runs once, and none is left half way by an error. `tell` hears
-    of each pipeline when all is done, `sending` the name of each just before its spec is sent.
+    of each pipeline when all is done, `sending` the name of each just before its spec is sent. With a `yard` the images
+    of what changes are pushed before anything is sent; `prepare` is called in between, to send what they need there.
     """
     ordered = list(in_order([with_project(spec, connection.project) for spec in specs]))
-    planned = [_plan(connection, spec, code_of) for spec in ordered]
-    changes = [each for each in planned if each.done.action != "unchanged"]
+    planned = [_plan(connection, spec, code_of, yard) for spec in ordered]
+    changes = [each for each in planned if each.done.action != "unchanged" and not dry_run]
+    pushed = {each.to_push: yard.push(each.to_push) for each in changes if yard is not None and each.to_push}
+    changes = [replace(each, spec=with_image(each.spec, pushed.get(each.to_push, ""))) for each in changes]
+    prepare()
     with _together(connection) if len(changes) > 1 else contextlib.nullcontext():
         for each in changes:
             if sending is not None:
@@ -142,8 +172,18 @@ def with_code(spec: Spec, code: Code | None) -> dict[str, Any]:
         return dict(spec)
     metadata = dict(spec.get("metadata") or {})
     noted = {DIGEST: code.digest, FILES: json.dumps(code.files, sort_keys=True, separators=(",", ":"))}
+    if code.git_commit:
+        noted |= {GIT: code.git_commit, DIRTY: str(code.is_dirty).lower()}
     metadata["annotations"] = {**(metadata.get("annotations") or {}), **noted}
     return {**spec, "metadata": metadata}
+
+
+def with_image(spec: Spec, image: str) -> dict[str, Any]:
+    """Return the spec with an image of another name; what it named before is noted. '' changes nothing."""
+    if not image:
+        return dict(spec)
+    named = with_annotation(spec, IMAGE, str(spec["transform"]["image"]))
+    return {**named, "transform": {**spec["transform"], "image": image}}
 
 
 @dataclass(frozen=True)
@@ -152,23 +192,34 @@ class _Planned:
 
     done: Applied
     spec: dict[str, Any]
+    to_push: str = ""
+    """The image of ours that the spec is to name as a registry has it."""
 
 
-def _plan(connection: Connection, spec: dict[str, Any], code_of: CodeOf) -> _Planned:
+def _plan(connection: Connection, spec: dict[str, Any], code_of: CodeOf, yard: Yard | None) -> _Planned:
     project, name = _name(spec)
-    code = code_of(str((spec.get("transform") or {}).get("image") or ""))
+    reference = str((spec.get("transform") or {}).get("image") or "")
+    code = code_of(reference)
+    to_push, at = "", ""
+    if yard is not None and code is not None:
+        to_push, at = reference, yard.repository(reference)
 
     def planned(action: Action, reason: str) -> _Planned:
-        return _Planned(Applied(project, name, action, reason), with_code(spec, code))
+        return _Planned(Applied(project, name, action, reason), with_code(spec, code), to_push)
 
     try:
         info = inspect_pipeline(connection, f"{project}/{name}")
     except NotFound:
         return planned("created", "created")
     stored = user_spec(info)
-    if reason := _redo_reason(connection, info, stored, spec, code):
+    compared = spec
+    if to_push and stored is not None:
+        # Another machine may have built the same code to another digest; what counts is the code, and where it is.
+        there = str((stored.get("transform") or {}).get("image") or "")
+        compared = with_image(spec, there if there.partition("@")[0] == at else at)
+    if reason := _redo_reason(connection, info, stored, compared, code):
         return planned("reprocessed", f"{reason}, reprocessing")
-    if reason := _update_reason(connection, info, stored, spec, code):
+    if reason := _update_reason(connection, info, stored, compared, code):
         return planned("updated", reason)
     return planned("unchanged", "unchanged")
 
@@ -177,12 +228,13 @@ def _redo_reason(
     connection: Connection, info: Message, stored: dict[str, Any] | None, spec: Spec, code: Code | None
 ) -> str:
     """Say why output that is there must be made anew; empty if it need not."""
+    noted = info.details.metadata.annotations
     if stored is not None and "transform" in _changed(stored, spec):
         parts = _differing(_plain(stored).get("transform") or {}, _plain(spec).get("transform") or {})
-        return f"transform changed ({', '.join(parts)})"
+        if parts != ["image"] or code is None or noted.get(DIGEST, "") != code.digest:
+            return f"transform changed ({', '.join(parts)})"
     if code is None:
         return ""
-    noted = info.details.metadata.annotations
     if DIGEST in noted and noted[DIGEST] != code.digest:
         return f"code changed ({_changed_files(noted[FILES], code)})"
     images = _images(connection, info)
@@ -237,7 +289,7 @@ def _plain(spec: Spec) -> dict[str, Any]:
 
     plain = json_format.MessageToDict(as_message(spec), preserving_proto_field_name=True)
     annotations = (plain.get("metadata") or {}).get("annotations") or {}
-    kept = {key: value for key, value in annotations.items() if key not in (DIGEST, FILES, REPROCESS)}
+    kept = {key: value for key, value in annotations.items() if key not in _NOTED}
     metadata = {**(plain.pop("metadata", None) or {}), "annotations": kept}
     for flag in ("update", "reprocess", "dry_run", "spec_commit"):
         plain.pop(flag, None)

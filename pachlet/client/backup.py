@@ -10,6 +10,7 @@ Read next: wire/proto/pachlet/v1/storage.proto; pachlet/pfs/restoring.py (the wa
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -20,9 +21,9 @@ from typing import IO, Any
 
 from pachlet.client.connection import Connection, Message
 from pachlet.client.storage import ask
+from pachlet.config import DataDir
 from pachlet.errors import Corrupt, FailedPrecondition, PachletError
 
-_LABEL = "backup.json"
 _DATABASE = "pachlet.db"
 _UNFINISHED = ".part"
 
@@ -53,7 +54,7 @@ def back_up(connection: Connection, folder: Path, report: Callable[[int], Callab
         answers = ask(connection, "Backup", {"have": have, "lineage": lineage})
         with contextlib.closing(answers), contextlib.closing(target):
             plan = next(answers).plan
-            _write(folder / _LABEL, json.dumps({"lineage": plan.lineage}) + "\n")
+            _write(DataDir(folder).label, json.dumps({"lineage": plan.lineage}) + "\n")
             summary = Summary(plan.files, plan.bytes, plan.bytes - plan.had_bytes, [])
             advance = report(summary.sent)
             for answer in answers:
@@ -74,7 +75,7 @@ def back_up(connection: Connection, folder: Path, report: Callable[[int], Callab
 def _prepare(folder: Path) -> str:
     """Return the lineage of the backup in a folder, "" if the folder is empty."""
     folder.mkdir(parents=True, exist_ok=True)
-    label = folder / _LABEL
+    label = DataDir(folder).label
     if not label.exists():
         if any(folder.iterdir()):
             raise FailedPrecondition(
@@ -179,7 +180,8 @@ def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise PachletError(
             f"cannot write to {error.filename or folder}: {error.strerror or error}",
-            hint="make room and try again; what has arrived is kept",
+            hint="make room and try again; what has arrived is kept" if is_full else "choose another folder",
         ) from None

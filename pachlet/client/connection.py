@@ -4,7 +4,8 @@ Requests are plain dicts (or messages) and answers are protobuf messages; the sc
 as `PachletError` with the server's sentence and no gRPC wrapping, so that scripts and the command line show
 the same words. grpc is imported at the first call: it costs more than the rest of a short command together.
 
-Read next: names.py (how requests' nested names are made), repos.py (the simplest verbs).
+Read next: names.py (how requests' nested names are made), synchronous.py (what of grpc is imported), repos.py (the
+simplest verbs).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 from pachlet import errors
 from pachlet.client.staged import STAGED
+from pachlet.client.synchronous import import_grpc
 from pachlet.paths import DEFAULT_PROJECT
 
 MESSAGE_LIMIT = 20 * 1024 * 1024  # what servers and clients agree on, both ways
@@ -25,6 +27,7 @@ PAYLOAD_LIMIT = (
     19 * 1024 * 1024
 )  # the most bytes of a file in one message, which leaves room for the rest of it
 DEFAULT_PORT = 30650
+COMMIT_KEY = "pachlet-commit"  # the trailing metadata in which a pachlet server says which commit it wrote to
 HINT_KEY = "pachlet-hint-bin"  # the trailing metadata in which a pachlet server sends the next step
 WARNING_KEY = "pachlet-warning-bin"  # and that in which it says what it will not heed
 CONNECT_HINT = "start one with `pachlet serve`, or choose another with `pachctl connect HOST:PORT`"
@@ -42,7 +45,7 @@ _ADDRESS = re.compile(
 _PREFIX = re.compile(r"^rpc error: code = \w+ desc = ")
 # What grpc says when nobody answers; a server's own UNAVAILABLE ("commit not finished") says none of this.
 _UNREACHABLE = re.compile(
-    r"failed to connect|connection refused|name resolution|dns resolution|no route|connection reset"
+    r"failed to connect|connection refused|name resolution|dns resolution|lookup failed|no route|connection reset"
     r"|handshak|socket closed|connection attempt timed out|tcp handshaker|endpoint closing|stream removed"
     r"|goaway|recvmsg|broken pipe|unreachable",
     re.IGNORECASE,
@@ -119,7 +122,7 @@ class Connection:
         self.is_pachlet: bool | None = None
         """Whether the server is a pachlet, once somebody has asked (cluster.py)."""
         self.while_calling: Callable[[], AbstractContextManager[object]] = nullcontext
-        """What is entered around each call that has one answer."""
+        """What is entered around each call, until its first answer."""
         self._timeout = timeout
         self._metadata = [("authn-token", token)] if token else []
         self._certificates = certificates
@@ -164,8 +167,9 @@ class Connection:
         *,
         compress: bool = False,
         metadata: Metadata = (),
+        told: dict[str, Any] | None = None,
     ) -> Message:
-        """Call a method that takes a stream of requests; return its one answer.
+        """Call a method that takes a stream of requests; return its one answer. `told` gets what goes with it.
 
         If `requests` raises, the call is cancelled before its end is seen by the server, so that half a
         stream never counts as a whole one, and the exception goes to the caller.
@@ -184,7 +188,10 @@ class Connection:
         source.tie(call)
         try:
             with self.while_calling():
-                return self._finish(call.result)
+                answer = self._finish(call.result)
+            if told is not None:
+                told.update(call.trailing_metadata() or ())
+            return answer
         except BaseException:
             call.cancel()
             if source.error is not None:
@@ -215,17 +222,16 @@ class Connection:
 
     def _answers(self, answers: Any) -> Iterator[Message]:
         try:
-            while True:
+            with self.while_calling():
                 answer = self._finish(lambda: next(answers, None))
-                if answer is None:
-                    return
+            while answer is not None:
                 yield answer
+                answer = self._finish(lambda: next(answers, None))
         finally:
             answers.cancel()  # a caller that stops reading tells the server
 
     def _finish(self, act: Callable[[], Any]) -> Any:
-        import grpc
-
+        grpc = import_grpc()
         try:
             return act()
         except (grpc.RpcError, grpc.FutureCancelledError) as error:
@@ -256,8 +262,7 @@ class Connection:
             return self._open
 
     def _make_channel(self) -> Any:
-        import grpc
-
+        grpc = import_grpc()
         options: list[tuple[str, Any]] = [
             ("grpc.max_send_message_length", MESSAGE_LIMIT),
             ("grpc.max_receive_message_length", MESSAGE_LIMIT),
@@ -305,18 +310,10 @@ class _Source:
 
 
 @cache
-def _methods() -> dict[tuple[str, str], Any]:
+def _method(service: str, name: str) -> Any:
     from pachlet.wire import schema
 
-    return {
-        (service.full_name, method.name): method
-        for service in schema.services()
-        for method in service.methods
-    }
-
-
-def _method(service: str, name: str) -> Any:
-    return _methods()[service, name]  # a KeyError is a bug: the schema is ours
+    return schema.method(service, name)  # a KeyError is a bug: the schema is ours
 
 
 def as_message(service: str, method: str, request: Request | Message) -> Message:
@@ -330,6 +327,4 @@ def as_message(service: str, method: str, request: Request | Message) -> Message
 
 
 def _gzip() -> Any:
-    import grpc
-
-    return grpc.Compression.Gzip
+    return import_grpc().Compression.Gzip

@@ -176,6 +176,24 @@ def context_of(environ: Mapping[str, str], address: str) -> Context:
     return Context(address)
 
 
+def named_context(environ: Mapping[str, str], name: str) -> Context:
+    """Return the context of a name.
+
+    Raises:
+        Usage: there is none.
+    """
+    known = contexts(read_config(config_path(environ)))
+    if name not in known:
+        raise Usage(f"context does not exist: {name}", hint=f"contexts: {', '.join(sorted(known)) or 'none'}")
+    fields = known[name]
+    return Context(
+        address=_address(fields),
+        project=fields.get("project") or DEFAULT_PROJECT,
+        token=fields.get("session_token") or "",
+        certificates=_certificates(fields.get("server_cas") or ""),
+    )
+
+
 def set_active(config: Config, name: str) -> Config:
     """Return the config with another context active."""
     if name not in contexts(config):

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
+from types import TracebackType
 from typing import IO
 
 from pachlet.client import names
@@ -89,16 +90,16 @@ def resume_file(
 ) -> int:
     """Append to a file on disk what it lacks of the stored one; return the number of bytes."""
     have = destination.stat().st_size if destination.exists() else 0
-    with destination.open("ab") as out:
+    with _writing(destination), destination.open("ab") as out:
         return get_file(connection, file, out, offset=have, advance=advance)
 
 
 def get_folder(
     connection: Connection, file: str, destination: Path, *, advance: Advance | None = None
 ) -> int:
-    """Write a folder (or all that a glob matches) below `destination`; return the number of files."""
+    """Write a folder (or all that a glob matches, or one file) below `destination`; return the number of files."""
     named = names.file(connection.project, file)
-    prefix = "" if _GLOB & set(named["path"]) else inspect_file(connection, file).file.path
+    prefix = "" if _GLOB & set(named["path"]) else _folder_of(inspect_file(connection, file).file.path)
     way = _way(connection)
     if way is not None:
         request = {"file": named, "URL": target_url(destination, prefix)}
@@ -116,6 +117,11 @@ def get_folder(
         return count
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _folder_of(path: str) -> str:
+    """Return a folder itself, which ends with a slash, or the folder that a file is in."""
+    return path[: path.rindex("/") + 1]
 
 
 def _way(connection: Connection) -> Pass | None:
@@ -190,13 +196,18 @@ class _appearing:
         self._out = os.fdopen(handle, "wb")
         return self._out
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._out.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
         try:
-            if kind is None:
-                self._temporary.replace(self._destination)
-        except OSError as error:
-            raise PachletError(f"cannot write {self._destination}: {error.strerror}") from None
+            with _writing(self._destination):
+                try:
+                    if isinstance(error, OSError):  # of the block, which writes here and nowhere else
+                        raise error
+                finally:
+                    self._out.close()
+                if kind is None:
+                    self._temporary.replace(self._destination)
         finally:
             self._temporary.unlink(missing_ok=True)
 

@@ -92,10 +92,9 @@ def watched(connection: Connection, way: Pass, advance: Advance | None) -> Itera
         return
     watcher = threading.Thread(target=_watch, args=(connection, way, advance), daemon=True)
     watcher.start()
-    try:
-        yield
-    finally:
-        watcher.join(timeout=_TIMEOUT)
+    yield
+    # It ends with the last byte. A transfer that failed may never have begun, and then there is no end to wait for.
+    watcher.join(timeout=_TIMEOUT)
 
 
 def _watch(connection: Connection, way: Pass, advance: Advance) -> None:

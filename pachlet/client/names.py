@@ -75,6 +75,11 @@ def file(default_project: str, text: str) -> Name:
     """Name a file or a folder; without a path, the root of the commit."""
     where, rest = _split(text)
     at, _, path = rest.partition(":")
+    if not at:
+        repo_name, _, inside = where.partition(":")
+        path = path or inside or "/path"
+        hint = f"write {repo_name}@master:{path}"
+        raise Usage(f'invalid format "{text}": a branch or commit is needed', hint=hint)
     return {"commit": commit(default_project, f"{where}@{at}"), "path": path}
 
 
@@ -90,8 +95,12 @@ def job(default_project: str, text: str) -> Name:
     """Name a job."""
     where, at, identifier = text.partition("@")
     if not at or not identifier:
-        raise Usage(f'invalid format "{text}": expected pipeline@job-id')
+        raise Usage(f'invalid format "{text}": expected pipeline@job-id', hint=_newest(where))
     return {"pipeline": pipeline(default_project, where), "id": identifier}
+
+
+def _newest(pipeline: str) -> str:
+    return f"{pipeline}@master is that of its newest output" if pipeline else ""
 
 
 def show_repo(message: Any) -> str:

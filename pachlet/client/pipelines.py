@@ -20,6 +20,7 @@ from pachlet.errors import InvalidArgument, Refused, Unimplemented
 
 SERVICE = "pps_v2.API"
 ALL_VERSIONS = -1
+_COMBINED = ("cross", "join", "group", "union")
 
 Spec = Mapping[str, Any]
 
@@ -207,3 +208,12 @@ def input_repos(spec: Spec) -> Sequence[tuple[str, str]]:
         for kind in ("cross", "union", "join", "group"):
             waiting.extend(part.get(kind) or [])
     return found
+
+
+def pfs_inputs(part: Message) -> Iterator[Message]:
+    """Yield the repos' inputs (pps_v2.PFSInput) of an input, whatever they are combined by."""
+    if part.HasField("pfs"):
+        yield part.pfs
+    for kind in _COMBINED:
+        for inner in getattr(part, kind):
+            yield from pfs_inputs(inner)

@@ -15,7 +15,9 @@ import os
 import posixpath
 import stat
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,11 +25,11 @@ from urllib.parse import urlsplit
 
 from pachlet.client import names
 from pachlet.client.authorship import STREAM, header, marking, sources
-from pachlet.client.connection import PAYLOAD_LIMIT, Connection, Metadata
+from pachlet.client.connection import COMMIT_KEY, PAYLOAD_LIMIT, Connection, Metadata
 from pachlet.client.local_files import Pass, ask_for_pass, source_url, watched
-from pachlet.errors import PachletError, Usage
+from pachlet.errors import Refused, Usage
 from pachlet.ids import is_commit_id
-from pachlet.local_files import cannot_read, check_name, files_below, read_blocks, refuse_endless
+from pachlet.local_files import Blocks, cannot_read, check_name, files_below, refuse_endless
 
 LARGE = 1 << 20
 """A file from this size on is worth the two small calls that let the server read it itself."""
@@ -64,7 +66,7 @@ class FromDisk:
             refuse_endless(str(self.local), found)
         if stat.S_ISREG(found.st_mode):
             # Sent even when it is empty: an empty file is a file.
-            blocks = read_blocks(str(self.local))
+            blocks = Blocks(str(self.local))
             yield from ({"raw": {"value": block}} for block in itertools.chain([next(blocks, b"")], blocks))
             return
         with _reading(self.local, lambda: self.local.open("rb", buffering=0)) as stream:
@@ -99,7 +101,7 @@ class FromFolder:
 
 @dataclass(frozen=True)
 class FromStream:
-    """Whatever a stream holds (standard input, a member of an archive), to be stored at `path`."""
+    """Whatever a stream holds, such as standard input, to be stored at `path`."""
 
     path: str
     stream: IO[bytes]
@@ -107,6 +109,17 @@ class FromStream:
 
     def pieces(self) -> Iterator[dict[str, Any]]:
         yield from _pieces(self.stream, "the input")
+
+
+@dataclass(frozen=True)
+class FromArchive(FromStream):
+    """A member of an archive, which may turn out to be cut off."""
+
+    archive: Path = Path()
+
+    def pieces(self) -> Iterator[dict[str, Any]]:
+        with _unpacking(self.archive):
+            yield from super().pieces()
 
 
 @dataclass(frozen=True)
@@ -162,21 +175,27 @@ def put_file(
     advance: Advance | None = None,
     message: str = "",
     source: str = "",
-) -> None:
+) -> str:
     """Store files in a branch or an open commit; all of them or, on any error, none.
 
     A commit that is made for them says who made it, from where (`source`, or where the files are) and why (`message`).
     `advance` is told the number of bytes handed over since it was last called, from another thread.
+
+    Returns:
+        The id of the commit that has them, where the server says it: a pachlet does, Pachyderm does not.
     """
     source = source or _source_of(puts)
+    told: dict[str, Any] = {}
 
     def send() -> None:
-        _send(connection, commit, puts, append, compress, advance, header(source=source, message=message))
+        mark = header(source=source, message=message)
+        _send(connection, commit, puts, append, compress, advance, mark, told)
 
     if is_commit_id(commit.partition("@")[2]):
         send()
     else:
         marking(connection, commit, send, source=source, message=message)
+    return str(told.get(COMMIT_KEY, ""))
 
 
 def _send(
@@ -187,18 +206,19 @@ def _send(
     compress: bool,
     advance: Advance | None,
     mark: Metadata,
+    told: dict[str, Any],
 ) -> None:
     target = names.commit(connection.project, commit)
     way = ask_for_pass(connection) if isinstance(puts, Sequence) and any(map(_is_for_server, puts)) else None
     tell = advance or (lambda _: None)
     if way is None:
         messages = _messages(target, expand(puts), append, tell)
-        connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress, metadata=mark)
+        connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress, metadata=mark, told=told)
         return
     with watched(connection, way, advance):
         messages = _messages(target, puts, append, tell, way)
         sent = [*mark, *way.metadata]
-        connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress, metadata=sent)
+        connection.send("pfs_v2.API", "ModifyFile", messages, compress=compress, metadata=sent, told=told)
 
 
 def _source_of(puts: Iterable[Put]) -> str:
@@ -231,8 +251,10 @@ def plan(
 
     Without a target each source keeps its base name. With one source the target is the file itself, unless it
     ends with a slash; with several it is the folder for all. A folder's files land below the place of the
-    folder.
+    folder, an archive's below the target, wherever the archive lies.
     """
+    if "" in sources:  # such as a shell's variable that is not set; it is not the current folder
+        raise Usage("the name of a file to put is empty")
     if not recursive:  # look before anything is sent: the answer is the same, and sooner
         for source in sources:
             if not _is_url(source) and source != STDIN and Path(source).is_dir():
@@ -245,8 +267,11 @@ def plan(
             )
         if source == STDIN and recursive:
             raise Usage("cannot set -r and read from stdin (must also set -f or -i)")
+        if untar and source.endswith(_ARCHIVES) and not _is_url(source):
+            yield from _members(target, Path(source))
+            continue
         path = _place(target, source, len(sources), recursive=recursive, full_path=full_path)
-        yield from _puts(path, source, stdin=stdin, recursive=recursive, untar=untar)
+        yield from _puts(path, source, stdin=stdin, recursive=recursive)
 
 
 def _place(target: str, source: str, count: int, *, recursive: bool, full_path: bool) -> str:
@@ -264,28 +289,42 @@ def _own_name(source: str, *, full_path: bool) -> str:
     return "" if name in (".", "..") else name
 
 
-def _puts(path: str, source: str, *, stdin: IO[bytes], recursive: bool, untar: bool) -> Iterator[Put]:
+def _puts(path: str, source: str, *, stdin: IO[bytes], recursive: bool) -> Iterator[Put]:
     if _is_url(source):
         yield FromUrl(path, source, recursive)
     elif source == STDIN:
         yield FromStream(path, stdin)
-    elif untar and source.endswith(_ARCHIVES):
-        yield from _members(Path(source))
     elif recursive and Path(source).is_dir():
         yield FromFolder(path, Path(source))
     else:
         yield FromDisk(path, Path(source))
 
 
-def _members(archive: Path) -> Iterator[Put]:
+def _members(target: str, archive: Path) -> Iterator[Put]:
+    """Yield the files of an archive, each below `target`; a link to another of its files is that file again."""
+    with _unpacking(archive), _reading(archive, lambda: tarfile.open(archive, "r:*")) as members:
+        for member in members:
+            if member.isdir():
+                continue
+            try:
+                content = members.extractfile(member)
+            except KeyError:
+                content = None
+            if content is None:
+                kind = (
+                    f"a link to {member.linkname}, which it does not hold" if member.linkname else "no file"
+                )
+                raise Refused(f"{archive}: {member.name} is {kind}", hint="nothing was put")
+            path = posixpath.join("/", target, posixpath.normpath("/" + member.name).lstrip("/"))
+            yield FromArchive(path, content, member.size if member.isreg() else None, archive)
+
+
+@contextmanager
+def _unpacking(archive: Path) -> Iterator[None]:
     try:
-        with _reading(archive, lambda: tarfile.open(archive, "r|*")) as members:
-            for member in members:
-                content = members.extractfile(member) if member.isfile() else None
-                if content is not None:
-                    yield FromStream(posixpath.normpath("/" + member.name), content, member.size)
-    except tarfile.TarError as error:
-        raise PachletError(f"{archive} is not a tar archive: {error}") from None
+        yield
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise Refused(f"{archive} is not a whole tar archive: {error}", hint="nothing was put") from None
 
 
 def _is_for_server(put: Put) -> bool:

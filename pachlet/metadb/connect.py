@@ -24,6 +24,8 @@ from pachlet.metadb.upgrading import upgrade
 
 FORMAT = 2
 """The version of schema.sql; a database with a newer one is refused, one with an older one upgraded."""
+_PATIENCE = 60  # seconds
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 Row = sqlite3.Row
 
@@ -127,7 +129,9 @@ class Database:
             ) from error
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=60)
+        connection = sqlite3.connect(
+            self.path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE
+        )
         connection.row_factory = sqlite3.Row
         if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
             # It counts in a new file only: pages that become free can be given back a few at a time.
@@ -155,8 +159,8 @@ class Database:
         """Give the one write transaction: committed at the end of the block, rolled back on any error."""
         with self._write_lock:
             transaction = Transaction(self._writer)
-            self._writer.execute("BEGIN IMMEDIATE")
             try:
+                self._writer.execute("BEGIN IMMEDIATE")
                 yield transaction
                 self._writer.execute("COMMIT")
             except BaseException as error:
@@ -165,10 +169,8 @@ class Database:
                     self._writer.execute("ROLLBACK")
                 if isinstance(error, Rollback):
                     return
-                if isinstance(error, sqlite3.OperationalError):
-                    raise Unavailable(
-                        f"can't write {self.path}: {error}", hint="look at the disk's space and health"
-                    ) from error
+                if isinstance(error, sqlite3.Error):
+                    self._explain(error, "write")
                 raise
         self.changes.announce()
         transaction.run_actions()
@@ -176,36 +178,67 @@ class Database:
     @contextlib.contextmanager
     def read(self) -> Iterator[Transaction]:
         """Give a read transaction: one consistent snapshot that never waits for the writer."""
+        with self._reader() as connection:
+            connection.execute("BEGIN")
+            try:
+                yield Transaction(connection)
+            finally:
+                if connection.in_transaction:  # SQLite has ended it itself after some errors of the disk
+                    connection.execute("ROLLBACK")
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection that reads, and explain what SQLite complains of: after that it is not used again."""
         connection = self._take_reader()
-        connection.execute("BEGIN")
         try:
-            yield Transaction(connection)
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-                raise Corrupt(
-                    f"{self.path} is damaged: {error}",
-                    hint="`pachctl fsck` says where; restore it from a backup",
-                ) from error
+            yield connection
+        except sqlite3.Error as error:
+            connection.close()
+            self._explain(error)
             raise
-        finally:
-            connection.execute("ROLLBACK")
+        except BaseException:
             self._pool.append(connection)
+            raise
+        self._pool.append(connection)
 
     def _take_reader(self) -> sqlite3.Connection:
         try:
             return self._pool.pop()
         except IndexError:
-            return self._connect()
+            try:
+                return self._connect()
+            except sqlite3.Error as error:
+                self._explain(error)
+                raise
+
+    def _explain(self, error: sqlite3.Error, doing: str = "read") -> None:
+        """Raise what an error of SQLite means: that the file is damaged, or that its disk fails; else it is a bug."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is None:  # it is Python's own: bytes that are no text, or a mistake of ours
+            is_damaged = isinstance(error, sqlite3.OperationalError)
+        else:  # the schema and every statement fit each other, so a table that is not there was there
+            is_damaged = code & 0xFF in _DAMAGE or str(error).startswith("no such ")
+        if is_damaged:
+            raise Corrupt(
+                f"{self.path} is damaged: {error}",
+                hint="`pachctl fsck` says where; restore it from a backup",
+            ) from error
+        if isinstance(error, sqlite3.OperationalError) and code != sqlite3.SQLITE_ERROR:
+            raise Unavailable(
+                f"can't {doing} {self.path}: {error}", hint="look at the disk's space and health"
+            ) from error
 
     def look_up(self, statement: str, **values: Any) -> Row | None:
         """Return the first row of one query, or None; cheaper than a read transaction of one statement."""
-        connection = self._take_reader()
-        try:
+        rows = self.look_up_all(statement, **values)
+        return rows[0] if rows else None
+
+    def look_up_all(self, statement: str, **values: Any) -> list[Row]:
+        """Return the rows of one query; cheaper than a read transaction of one statement."""
+        with self._reader() as connection:
             # One statement sees one state by itself; fetching all ends it.
             rows: list[Row] = connection.execute(load_statements()[statement], values).fetchall()
-        finally:
-            self._pool.append(connection)
-        return rows[0] if rows else None
+        return rows
 
     def size(self) -> int:
         """Return the size of the database file in bytes."""
@@ -215,10 +248,34 @@ class Database:
     def give_back(self, pages: int) -> bool:
         """Give at most so many free pages back to the file system; tell whether there are more."""
         with self._write_lock:
-            before = self._pragma("freelist_count")
-            self._writer.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
-            left = self._pragma("freelist_count")
+            try:
+                before = self._pragma("freelist_count")
+                self._writer.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+                left = self._pragma("freelist_count")
+            except sqlite3.Error as error:
+                self._explain(error, "write")
+                raise
         return 0 < left < before
+
+    def scrub(self) -> bool:
+        """Leave nothing in the file that is no row of a table, and nothing in its log; tell whether that was possible.
+
+        It is not while somebody reads an older state; then the file is scrubbed and its log is not. All writers wait
+        meanwhile, seconds for each gigabyte.
+        """
+        with self._write_lock:
+            try:
+                self._writer.execute("VACUUM")
+                self._writer.execute("PRAGMA busy_timeout = 200").fetchall()
+                busy: int = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                raise Unavailable(
+                    f"can't write {self.path} anew: {error}",
+                    hint="that takes as much space as it has; free some and start the server again",
+                ) from error
+            finally:
+                self._writer.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000}").fetchall()
+        return not busy
 
     def copy_to(self, path: Path) -> bool:
         """Write the whole database, as it is at this moment, to a new file; writers go on meanwhile.

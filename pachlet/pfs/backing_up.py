@@ -102,8 +102,9 @@ def plan_backup(
         lineage_here = db.value("get_setting", key=LINEAGE) or db.value("get_setting", key="cluster_id")
     if lineage and lineage != lineage_here:
         raise FailedPrecondition(
-            "what is there already is a backup of another data directory, or of this one before it was restored",
-            hint="choose an empty folder",
+            "what is there already is a backup of another data directory, or of this one before it was restored or"
+            " had something purged",
+            hint="choose an empty folder; what was purged is in the old backups until you delete them",
         )
     with store.upkeep(), tempfile.TemporaryDirectory(dir=paths.scratch, prefix="backup-") as copies:
         copy = Path(copies, paths.database.name)

@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from itertools import islice
 
 from pachlet.errors import Corrupt
-from pachlet.metadb.connect import Database
+from pachlet.metadb.connect import Database, Row
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.pfs.index import DatabaseIndex, location_of
+from pachlet.pfs.index import PUT_AGAIN, DatabaseIndex, location_of
 from pachlet.pfs.losses import commit_name, name_losses
 from pachlet.storage.chunks import ChunkStore
 from pachlet.storage.entries import decode_key
 from pachlet.storage.marking import Marks
 from pachlet.storage.packs import Location, pack_path, record_end
 from pachlet.storage.removing import pack_size
+from pachlet.storage.together import read_together
 from pachlet.storage.tree import Tree
 
 _BATCH = 1000
+_SMALL = 16 << 10  # a batch of such chunks is in memory at a time
 _MOST_TOLD = 20
 
 
@@ -50,12 +52,18 @@ class Checker:
     def find_losses(self, cut_off: Set[bytes] = frozenset()) -> tuple[dict[bytes, str], dict[bytes, str]]:
         """Return the damaged nodes of trees and the chunks that commits lack, each with what is wrong.
 
+        What was purged is not lost, unless it was put again since.
         `cut_off` are chunks that the index knows and no pack holds.
         """
         with self._store.leases.publishing("a check"), self._database.read() as db:
             known = self._known_chunks(db)
+            purged = {
+                bytes.fromhex(row["hash"])
+                for row in db.all("purged_chunks")
+                if row["value"].split()[-1] != PUT_AGAIN
+            }
             marks = self._mark(db)
-        lost = dict.fromkeys(marks.chunks - known, "the index does not know the chunk")
+        lost = dict.fromkeys(marks.chunks - known - purged, "the index does not know the chunk")
         lost |= dict.fromkeys(marks.chunks & cut_off, "the pack that holds it is missing or cut short")
         return marks.damaged, lost
 
@@ -88,7 +96,10 @@ class Checker:
                 rows = db.all("chunks_between", first=first, end=end, number=_BATCH)
             if not rows:
                 return count
+            intact = self._intact(rows) if read else set()
             for row in rows:
+                if row["hash"] in intact:
+                    continue
                 try:
                     if read:
                         self._store.read(row["hash"])
@@ -99,6 +110,15 @@ class Checker:
             count += len(rows)
             report(count)
             first = rows[-1]["hash"] + b"\0"  # the next that there can be
+
+    def _intact(self, rows: Iterable[Row]) -> Set[bytes]:
+        """Return the small chunks that are where the rows say, and as they were; the others are to be looked for."""
+        small = {
+            row["hash"]: place
+            for row in rows
+            if row["length"] <= _SMALL and not self._store.is_damaged(row["hash"], place := location_of(row))
+        }
+        return read_together(self._store, small).keys()
 
     def _say_lost(self, damaged: dict[bytes, str]) -> Corrupt:
         whose = list(islice(name_losses(self._database, {}, damaged), _MOST_TOLD))

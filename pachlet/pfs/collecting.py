@@ -133,9 +133,7 @@ class _Collection:
             yield from self._mark()
             yield from self._wait(grace)
             yield from self._sweep_nodes()
-            if not report.dry_run:
-                self._store.turn_page()
-            packs = self._store.idle_packs()
+            packs = self._store.idle_packs() if report.dry_run else self._store.turn_page()
             yield from self._sweep_chunks()
         finally:
             self._stop_noting()

@@ -17,7 +17,7 @@ from pachlet.pfs import commits
 from pachlet.pfs.index import DatabaseIndex, LeasedNodes
 from pachlet.pfs.records import CommitRecord
 from pachlet.storage.chunks import ChunkStore
-from pachlet.storage.content import Content, read_content
+from pachlet.storage.content import BLOCK, Content, read_content
 from pachlet.storage.fileset import Diff, FileSet, Info, apply_diffs
 from pachlet.storage.nodes import MemoryNodes
 from pachlet.storage.tree import Tree
@@ -60,9 +60,11 @@ class Files:
     def _nodes(self) -> LeasedNodes:
         return LeasedNodes(self.index, self.store.leases.reading("a read"))
 
-    def read(self, content: Content, offset: int = 0, size: int | None = None) -> Iterator[bytes]:
-        """Yield the bytes of a file, each block checked against its hash."""
-        return read_content(self.store, content, offset, size)
+    def read(
+        self, content: Content, offset: int = 0, size: int | None = None, block: int = BLOCK
+    ) -> Iterator[bytes]:
+        """Yield the bytes of a file, in blocks of at most so many, each checked against its hash."""
+        return read_content(self.store, content, offset, size, block)
 
 
 def inspect_file(files: FileSet, path: str, record: CommitRecord) -> Info:

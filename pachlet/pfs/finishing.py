@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from pachlet.errors import Corrupt, Unavailable
+from pachlet.errors import Corrupt, Purged, Unavailable
 from pachlet.metadb.connect import Database
 from pachlet.pfs import commits
 from pachlet.pfs.index import DatabaseIndex, add_chunks, add_nodes
@@ -76,23 +76,24 @@ class Finisher:
         """Settle every commit that was finishing when the engine last stopped."""
         with self._database.read() as db:
             keys = [row["key"] for row in db.all("unfinished_commits")]
-        self.settle(keys)
+        self.settle(keys, {})
 
-    def settle(self, keys: Sequence[int]) -> None:
+    def settle(self, keys: Sequence[int], staged: dict[int, Diff]) -> None:
         """Settle commits, then their children that wait for them, then theirs.
 
+        What is known to be staged to a commit is taken out of `staged`, and not read and decoded again.
         Safe to call twice and from two threads: the second finds them finished. Does nothing for one whose base is
         open, and nothing for one that was deleted. One that can't be stored now is settled later.
         """
         todo = list(keys)
         while todo:
             some, todo = todo[:_AT_ONCE], todo[_AT_ONCE:]
-            for key in self._settle_some(some):
+            for key in self._settle_some(some, staged):
                 self._transactions.waiting.pop(key, None)
                 with self._database.read() as db:
                     todo += [each.key for each in commits.waiting_children(db, key)]
 
-    def _try_later(self, key: int, trouble: Unavailable) -> None:
+    def _try_later(self, key: int, trouble: Unavailable | Purged) -> None:
         waiting = self._transactions.waiting
         if key not in waiting:
             log.warning("a commit can't be finished yet: %s", trouble)
@@ -104,52 +105,60 @@ class Finisher:
 
     def _try_again(self) -> None:
         while not self._closed.wait(_TRY_AGAIN):
-            self.settle(list(self._transactions.waiting))
+            for key in list(self._transactions.waiting):
+                try:
+                    self.settle([key], {})
+                except Exception:  # a mistake of ours holds up none of the others
+                    log.exception("a commit still can't be finished, and is tried again")
             with self._lock:
                 if not self._transactions.waiting:
                     self._trying = None
                     return
 
-    def _settle_some(self, keys: Sequence[int]) -> list[int]:
+    def _settle_some(self, keys: Sequence[int], staged: dict[int, Diff]) -> list[int]:
         """Settle those that can be; return their keys."""
         # From before the first look: the tree that is made shares nodes with its base, which may be deleted.
         with self._store.leases.publishing("the finishing of a commit"):
             together, done = [], []
             for key in keys:
                 try:
-                    made = self._make(key)
+                    made = self._make(key, staged.pop(key, None))
                     if made is not None and made.may_fire:
                         self._publish([made])
                         done.append(key)
                     elif made is not None:
                         together.append(made)
-                except Unavailable as trouble:
+                except (Unavailable, Purged) as trouble:
                     self._try_later(key, trouble)
             try:
                 self._publish(together)
                 done += [each.key for each in together]
-            except Unavailable as trouble:
+            except (Unavailable, Purged) as trouble:  # the latter came between the making and this
                 for each in together:
                     self._try_later(each.key, trouble)
             return done
 
-    def _make(self, key: int) -> _Made | None:
-        """Compute the content of a commit; None if it can't be settled yet, or not any more."""
+    def _make(self, key: int, staged: Diff | None) -> _Made | None:
+        """Compute the content of a commit; None if it can't be settled yet, or not any more.
+
+        `staged` is what its only layer says, if that is known.
+        """
         with self._database.read() as db:
             row = db.first("get_commit_by_key", key=key)
             if row is None:
                 return None
             record = CommitRecord.of(row)
             base = commits.content_base(db, record)
-            layers = [row["diff"] for row in db.all("staged_of_commit", commit=key)]
+            known = [staged] if staged is not None and db.value("count_staged", commit=key) == 1 else []
+            layers = [] if known else [row["diff"] for row in db.all("staged_of_commit", commit=key)]
             may_fire = bool(db.value("repo_has_triggers", repo=record.repo_key))
         if record.finished is not None or record.finishing is None:
             return None
         if base is not None and base.finished is None:
             return None
         try:
-            made = self._apply(record, base, [Diff.decode(layer) for layer in layers])
-        except Corrupt as damage:
+            made = self._apply(record, base, known or [Diff.decode(layer) for layer in layers])
+        except (Corrupt, Purged) as damage:
             return self._give_up(record, base, damage)
         return replace(made, may_fire=may_fire)
 
@@ -181,7 +190,7 @@ class Finisher:
                     txn.db.run("delete_staged", commit=made.key)
                 txn.settled.append(made.key)
 
-    def _give_up(self, record: CommitRecord, base: CommitRecord | None, damage: Corrupt) -> _Made:
+    def _give_up(self, record: CommitRecord, base: CommitRecord | None, damage: Corrupt | Purged) -> _Made:
         """Return what a commit holds that what is stored does not suffice for: its base, with the damage as its error.
 
         Nobody waits for it for ever, and the next start does not fail at it. What was written to it stays staged.

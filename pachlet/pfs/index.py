@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pachlet.errors import Corrupt
+from pachlet.errors import Corrupt, Purged
 from pachlet.metadb.connect import Database, Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.storage.chunks import ChunkRow
 from pachlet.storage.leases import Lease
 from pachlet.storage.packs import Location
 
+PURGED_CHUNK = "purged/"
+LIFTED, PUT_AGAIN = "lifted", "again"
 _FEW_ROWS = 4000  # are written in some ten milliseconds
 
 
@@ -30,6 +32,11 @@ class DatabaseIndex:
         """Return where a chunk lies, or None."""
         row = self._database.look_up("find_chunk", hash=hash)
         return location_of(row) if row else None
+
+    def find_chunks(self, hashes: Iterable[bytes]) -> dict[bytes, Location]:
+        """Return where chunks lie, by hash; those that are not there are left out."""
+        rows = self._database.look_up_all("find_chunks", hashes=b"".join(hashes))
+        return {hash: Location(*place) for hash, *place in rows}
 
     def last_pack(self) -> int:
         """Return the highest number of a pack that chunks are said to lie in; 0 if there are none."""
@@ -70,9 +77,37 @@ def location_of(row: Row) -> Location:
     return Location(row["pack"], row["offset"], row["stored"], row["length"])
 
 
-def add_chunks(db: Statements, rows: Iterable[ChunkRow]) -> None:
-    """Record where new chunks lie, and where those do that were written anew because they were lost."""
+def add_chunks(db: Statements, rows: Sequence[ChunkRow]) -> None:
+    """Record where new chunks lie, and where those do that were written anew because they were lost.
+
+    Raises:
+        Purged: one of them was purged since its bytes were put.
+    """
+    if rows and db.value("has_purged_chunks"):
+        _look_for_purged(db, rows)
     db.many("add_chunk", [(r.hash, *r.location, *(r.replaces or (None, None))[:2]) for r in rows])
+
+
+def _look_for_purged(db: Statements, rows: Sequence[ChunkRow]) -> None:
+    """Note what is put again after a purge was lifted: from here on its loss is one.
+
+    Raise for an upload that began before a purge: the store itself refuses those that come after it.
+    """
+    for row in rows:
+        purge = db.value("purge_of_chunk", key=chunk_key(row.hash))
+        if purge is not None and " " in purge:
+            db.run("put_setting", key=chunk_key(row.hash), value=f"{purge.split()[0]} {PUT_AGAIN}")
+        elif purge is not None:
+            raise Purged(
+                f"bytes of this file were purged while they were being put (purge {purge})",
+                hint="`pachlet purge --list` says who did it and why",
+            )
+
+
+def chunk_key(hash: bytes) -> str:
+    """Return the setting that tells of a purged chunk; its value is the purge's id, with a word behind it if that was
+    lifted: LIFTED, or PUT_AGAIN once the chunk is stored anew."""
+    return f"{PURGED_CHUNK}{hash.hex()}"
 
 
 def publish_ahead(database: Database, rows: Sequence[ChunkRow]) -> Sequence[ChunkRow]:

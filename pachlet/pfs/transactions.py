@@ -16,6 +16,7 @@ from pachlet.ids import new_id
 from pachlet.metadb.connect import Database, Rollback
 from pachlet.metadb.connect import Transaction as DatabaseTransaction
 from pachlet.pfs.marks import NOBODY
+from pachlet.storage.diffs import Diff
 
 
 class Transaction:
@@ -29,6 +30,7 @@ class Transaction:
         moved: keys of branches whose head or provenance changed.
         opened: keys of commits that the engine made and that are still open.
         finishing: keys of commits whose content has to be settled after it.
+        staged: what it wrote to some of them, by key; as in the database, but need not be decoded.
         settled: keys of commits that it finished.
         deleted: keys of commits that it deleted.
     """
@@ -41,6 +43,7 @@ class Transaction:
         self.moved: set[int] = set()
         self.opened: list[int] = []
         self.finishing: list[int] = []
+        self.staged: dict[int, Diff] = {}
         self.settled: list[int] = []
         self.deleted: list[int] = []
 
@@ -56,15 +59,15 @@ Hook = Callable[[Transaction], None]
 class Transactions:
     """Starts write transactions and runs what must follow at the end of each.
 
-    `settle` is called after a transaction with the commits that it left finishing; finishing.py sets it, and keeps
-    `waiting`.
+    `settle` is called after a transaction with the commits that it left finishing, and what it staged to them;
+    finishing.py sets it, and keeps `waiting`.
     """
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self._clock = clock
         self._hooks: list[Hook] = []
-        self.settle: Callable[[Sequence[int]], None] = lambda keys: None
+        self.settle: Callable[[Sequence[int], dict[int, Diff]], None] = lambda keys, staged: None
         self.waiting: dict[int, str] = {}
         """Why commits are not settled yet, by key; they are tried again."""
 
@@ -102,4 +105,4 @@ class Transactions:
 
     def _settle(self, transaction: Transaction) -> None:
         if transaction.finishing:
-            self.settle(transaction.finishing)
+            self.settle(transaction.finishing, transaction.staged)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from pachlet.errors import Corrupt, InvalidArgument, Refused
 from pachlet.ids import is_commit_id
@@ -26,14 +25,15 @@ from pachlet.pfs.repos import inspect_repo
 from pachlet.pfs.resolving import resolve_commit
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.storage.chunks import ChunkRow, ChunkStore
-from pachlet.storage.content import Content, write_content, write_content_like
+from pachlet.storage.content import Content, write_content, write_content_like, write_together
 from pachlet.storage.diffs import leave_out_idle
 from pachlet.storage.fileset import Diff, FileSet
+from pachlet.storage.source import Source
 
 DEFAULT_TAG = "default"
 
 _LARGE = 4 << 20
-"""A file whose first block is as large as this is worth a look at what was there before."""
+"""A file that is as large as this is worth a look at what was there before."""
 
 
 class Upload:
@@ -57,18 +57,24 @@ class Upload:
         """Make a file have these bytes and no others."""
         check_file_path(path)
         path, tag = _file_path(path), tag or DEFAULT_TAG
-        content = self._write(path, blocks)
-        self.diff.delete_file(path, tag)
-        self.diff.append(path, tag, content)
+        self.diff.replace_file(path, tag, self._write(path, blocks))
+
+    def put_together(self, files: Sequence[tuple[str, bytes]], *, replaces: bool, tag: str = "") -> None:
+        """Add, or replace by, files of at most `ONE_CHUNK` bytes; their chunks are looked for with one query."""
+        tag = tag or DEFAULT_TAG
+        for path, _ in files:
+            check_file_path(path)
+        contents = write_together(self._writer, [data for _, data in files])
+        write = self.diff.replace_file if replaces else self.diff.append
+        for (path, _), content in zip(files, contents, strict=True):
+            write(_file_path(path), tag, content)
 
     def _write(self, path: str, blocks: Iterable[bytes]) -> Content:
-        blocks = iter(blocks)
-        first = next(blocks, b"")
-        before = self._before(path) if len(first) >= _LARGE else None
-        blocks = chain([first], blocks)
+        source = Source(blocks)
+        before = self._before(path) if source.has(_LARGE) else None
         if before is None:
-            return write_content(self._writer, blocks)
-        return write_content_like(self._store, self._writer, blocks, before)
+            return write_content(self._writer, source)
+        return write_content_like(self._store, self._writer, source, before)
 
     def delete(self, path: str, tag: str = "") -> None:
         """Delete a file or, where the path ends with a slash, everything below it."""
@@ -133,8 +139,8 @@ class Upload:
         """Let go of what has been staged, which may be as large as all else in memory; the chunks stay held."""
         self.diff, self._on_base, self._prepared = Diff(), None, None
 
-    def stage(self, txn: Transaction, record: CommitRecord) -> None:
-        """Write it to an open commit, in the caller's transaction."""
+    def stage(self, txn: Transaction, record: CommitRecord) -> Diff:
+        """Write it to an open commit, in the caller's transaction; return what was written."""
         diff = self.diff
         if self._on_base is not None:
             base = commits.content_base(txn.db, record)
@@ -143,6 +149,7 @@ class Upload:
         rows, prepared, encoded = self._prepared or (self.seal(), None, b"")
         add_chunks(txn.db, rows)
         txn.db.run("add_staged", commit=record.key, diff=encoded if diff is prepared else diff.encode())
+        return diff
 
 
 def _file_path(path: str) -> str:
@@ -199,21 +206,25 @@ def _base(db: Statements, target: Target) -> CommitRecord | None:
 
 def write_upload(
     transactions: Transactions, upload: Upload, repo: Repo, id: str, branch: str, mark: Mark = NOBODY
-) -> None:
-    """Make an upload part of its target; a commit made for it is there in full or not at all."""
+) -> str:
+    """Make an upload part of its target, whose id is returned; a commit made for it is there in full or not at all."""
     upload.prepare(transactions.database)
     with transactions.start() as txn:
         txn.mark = mark
-        place_upload(txn, upload, repo, id, branch)
+        record = place_upload(txn, upload, repo, id, branch)
+    return record.commit.id
 
 
-def place_upload(txn: Transaction, upload: Upload, repo: Repo, id: str, branch: str) -> None:
-    """Make an upload part of its target, in the caller's transaction."""
+def place_upload(txn: Transaction, upload: Upload, repo: Repo, id: str, branch: str) -> CommitRecord:
+    """Make an upload part of its target, in the caller's transaction; return the commit."""
     target = find_target(txn.db, repo, id, branch)
-    if target.commit is not None:
-        upload.stage(txn, target.commit)
-    elif target.branch is not None:
-        record = commits.start_commit(txn, target.branch)
+    record = target.commit
+    if record is not None:
         upload.stage(txn, record)
-        txn.db.after_commit(upload.forget)  # which takes a while, and comes before the commit is settled
+    else:
+        assert target.branch is not None, "a target is one of both"
+        record = commits.start_commit(txn, target.branch)
+        txn.staged[record.key] = upload.stage(txn, record)
+        txn.db.after_commit(upload.forget)  # so that it is in memory once while the commit is settled
         commits.start_finishing(txn, record)
+    return record

@@ -1,8 +1,8 @@
-"""Choose which of the ticks that are due a cron input gets, as the pipeline's annotation `pachlet/catch-up` says.
+"""Choose which of the ticks that are due a cron input gets, as the pipeline's annotations say.
 
 Ticks are missed while the server is down or the pipeline stopped, and when `start` lies in the past. As upstream, each
-of them is made, in order (`all`). A pipeline that only ever wants the newest state says `last`, one that has no use for
-late ticks `none`.
+of them is made, in order (`all`). A pipeline that only ever wants the newest state says `last` in `pachlet/catch-up`,
+one that has no use for late ticks `none`. The spec has no field for a schedule's end; `pachlet/until` is one.
 
 Read next: cron_inputs.py (where the schedules have got to), ticking.py (who asks).
 """
@@ -16,9 +16,11 @@ from itertools import islice
 from typing import Any
 
 from pachlet.errors import Refused
-from pachlet.spec.schedule import NANOS, Schedule, ticks_between
+from pachlet.spec.schedule import NANOS, Schedule, Until, parse_schedule, ticks_between
+from pachlet.spec.times import parse_time
 
 ANNOTATION = "pachlet/catch-up"
+UNTIL = "pachlet/until"
 AT_ONCE = 100
 """So many ticks are made in one transaction at most: other writers wait for it."""
 _LATE = 60 * NANOS
@@ -46,14 +48,37 @@ class Choice:
 
 def catch_up_of(spec: Mapping[str, Any]) -> CatchUp:
     """Return what a spec's annotation says; raise Refused for a word that is none."""
-    annotations = (spec.get("metadata") or {}).get("annotations") or {}
-    word = annotations.get(ANNOTATION, "all")
+    word = _annotations(spec).get(ANNOTATION, "all")
     try:
         return CatchUp(word)
     except ValueError:
         raise Refused(
             f"the annotation {ANNOTATION} is {word!r}", hint="write all (the default), last or none"
         ) from None
+
+
+def until_of(spec: Mapping[str, Any]) -> int | None:
+    """Return the time after which a spec's cron inputs don't tick, if it names one; Refused for what is no time."""
+    word = _annotations(spec).get(UNTIL)
+    if word is None:
+        return None
+    end = parse_time(str(word))
+    if end is None:
+        raise Refused(
+            f"the annotation {UNTIL} is {word!r}",
+            hint="write a time as that of `start`: 2026-12-31T00:00:00Z",
+        )
+    return end
+
+
+def schedule_of(spec: Mapping[str, Any], cron: str) -> Schedule:
+    """Return the schedule of a cron input of a spec, with its end if it has one."""
+    end = until_of(spec)
+    return parse_schedule(cron) if end is None else Until(parse_schedule(cron), end)
+
+
+def _annotations(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    return (spec.get("metadata") or {}).get("annotations") or {}
 
 
 def choose_ticks(schedule: Schedule, policy: CatchUp, after: int, now: int) -> Choice:

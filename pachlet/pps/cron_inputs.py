@@ -19,9 +19,9 @@ from pachlet.pfs.files import Files
 from pachlet.pfs.marks import Mark
 from pachlet.pfs.transactions import Transaction
 from pachlet.pfs.uploads import Upload, place_upload
+from pachlet.pps.catching_up import schedule_of
 from pachlet.pps.inputs import CronInput, parse_input
 from pachlet.spec.defaults import visit
-from pachlet.spec.schedule import parse_schedule
 from pachlet.spec.times import format_time, parse_time
 from pachlet.storage.chunks import ChunkStore
 
@@ -63,7 +63,7 @@ def follow_schedules(txn: Transaction, pipeline: int, spec: Mapping[str, Any], p
     for name, cron in crons.items():
         last = before.get(name)
         base = start_of(cron) if last is None else max(last, start_of(cron))
-        due = parse_schedule(cron.spec).next(base)
+        due = schedule_of(spec, cron.spec).next(base)
         txn.db.run("put_cron_input", pipeline=pipeline, name=name, last=last, due=due)
 
 

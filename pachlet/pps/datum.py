@@ -11,13 +11,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pachlet.paths import Repo
 from pachlet.pps.inputs import PfsInput
 
 
-@dataclass(frozen=True, slots=True)
-class DatumFile:
+class DatumFile(NamedTuple):
     """One file or directory in a datum."""
 
     input: PfsInput

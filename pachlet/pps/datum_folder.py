@@ -8,6 +8,7 @@ Read next: local_head.py (who asks), ../worker/layout.py (how files are laid out
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,11 @@ from pachlet.storage.chunks import ChunkStore, ChunkWriter
 from pachlet.storage.content import Content, concat, write_content
 from pachlet.storage.fileset import Entry
 from pachlet.worker.head import Output
-from pachlet.worker.scratch import open_file
+from pachlet.worker.scratch import open_file, read_file
 
 _BLOCK = 1 << 20
+_LITTLE, _FEW = 64 * 1024, 64
+"""A datum that wrote no more bytes, and files, is kept in memory until it is recorded."""
 TICK_VARIABLE = "PACHLET_TICK_"
 """Before the name of a cron input: the variable that says which tick the datum is of, such as 2026-01-31T06:00:00Z."""
 
@@ -76,6 +79,26 @@ def datum_environ(datum: Datum, commit_of: Callable[[Repo], str], job_id: str) -
     return environ
 
 
+def take_small(outputs: Sequence[tuple[str, Output]]) -> list[tuple[str, bytes]] | None:
+    """Return what a step wrote if it is little, to be stored with what others wrote; None if it is not.
+
+    Raises:
+        Refused: a file is none any more, or can't be read.
+    """
+    if len(outputs) > _FEW:
+        return None
+    taken, room = [], _LITTLE
+    for path, place in outputs:
+        if not isinstance(place, Path):
+            return None
+        data = read_file(place, room)
+        if data is None:
+            return None
+        room -= len(data)
+        taken.append((path, data))
+    return taken
+
+
 def bring_in(
     store: ChunkStore, writer: ChunkWriter, outputs: Iterable[tuple[str, Output]], inputs: Sequence[Found]
 ) -> list[tuple[str, Content]]:
@@ -110,5 +133,11 @@ def original(store: ChunkStore, writer: ChunkWriter, inputs: Sequence[Found], pa
 
 def _blocks(file: Path) -> Iterator[bytes]:
     with open_file(file) as source:
+        left = os.fstat(
+            source.fileno()
+        ).st_size  # a read that is short need not be the last: the disk may be ill behind it
         while block := source.read(_BLOCK):
             yield block
+            left -= len(block)
+            if left <= 0:
+                return

@@ -15,7 +15,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pachlet.globs import Glob
 from pachlet.pps.datum import Datum, DatumFile
@@ -23,8 +23,7 @@ from pachlet.pps.inputs import CronInput, CrossInput, GroupInput, Input, JoinInp
 from pachlet.pps.sorting import in_order
 
 
-@dataclass(frozen=True, slots=True)
-class FileMatch:
+class FileMatch(NamedTuple):
     """A file or directory that a glob matched."""
 
     path: str

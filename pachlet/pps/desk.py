@@ -11,12 +11,13 @@ from concurrent.futures import Future
 
 from pachlet.pfs.files import Files
 from pachlet.pps.datum_folder import Found, datum_environ, input_files
-from pachlet.pps.leases import Held, Leases, Offer
+from pachlet.pps.datum_records import Settled
+from pachlet.pps.leases import Held, Leases, Loss
 from pachlet.pps.logbook import Logbook, Source
-from pachlet.pps.planning import PlannedDatum
-from pachlet.pps.recording import Recorder, Settled
+from pachlet.pps.recording import Recorder
 from pachlet.storage.chunks import ChunkWriter
 from pachlet.storage.content import Content
+from pachlet.storage.tombstones import gone
 from pachlet.worker.head import InputFile, Lease, Output, Result, Task
 
 
@@ -29,12 +30,26 @@ class Desk:
         self.logbook = logbook
         self._recorder = recorder
 
-    def begin(self, token: str, datum: str) -> list[Found]:
-        """Return the files of a datum, which is begun by that; raise LeaseLost."""
+    def begin(self, token: str, datum: str, known: list[Found] | None = None) -> list[Found]:
+        """Return the files of a datum, which is begun by that; `known` are they, if looked up.
+
+        Raises:
+            LeaseLost: the lease is void, or the datum is settled already.
+            Purged: a file was purged.
+        """
         held, planned = self.leases.begin(token, datum)
-        found = input_files(held.offer.inputs, planned.datum)
+        found = input_files(held.offer.inputs, planned.datum) if known is None else known
+        self._refuse_purged(found)
         held.inputs = datum, found
         return found
+
+    def _refuse_purged(self, found: Sequence[Found]) -> None:
+        """Raise if a file was purged: a worker might have its bytes from an earlier datum, and not ask for them."""
+        store = self.files.store
+        for each in found if store.tombstones else ():
+            chunks = (hash for entry in each.entries for hash, _ in entry.content.chunks)
+            if not each.is_empty and (stone := store.purged(chunks)) is not None:
+                raise gone(stone)
 
     def inputs(self, token: str, datum: str) -> list[Found]:
         """Return the files of a datum, which may have been begun; raise LeaseLost."""
@@ -54,30 +69,43 @@ class Desk:
         token: str,
         datum: str,
         result: Result,
-        outputs: list[tuple[str, Content]],
-        writer: ChunkWriter,
+        outputs: Sequence[tuple[str, Content | bytes]],
+        writer: ChunkWriter | None,
         upload_seconds: float,
         *,
         is_awaited: bool = False,
     ) -> Future[None]:
-        """Have a datum recorded that `writer` has stored the outputs of; return what tells when it is on disk.
+        """Have a datum recorded; return what tells when it is on disk.
 
-        That is soon, and at once if the worker waits for it.
+        That is soon, and at once if the worker waits for it. Its outputs are stored by `writer`, or small.
 
         Raises:
             LeaseLost: the lease is void, or the datum is settled already.
         """
         inputs = self.inputs(token, datum)
         held, planned = self.leases.find(token, datum)
-        settled = Settled(held.offer, planned, result, inputs, outputs, upload_seconds, writer, is_awaited)
-        self.leases.claim(token, datum)
+        times = self.leases.claim(token, datum)
+        settled = Settled(
+            held.offer,
+            planned,
+            result,
+            inputs,
+            outputs,
+            upload_seconds,
+            writer,
+            *times,
+            is_awaited=is_awaited,
+        )
         self._recorder.add(settled)
         return settled.recorded
 
-    def give_up(self, offer: Offer, planned: PlannedDatum, result: Result) -> None:
+    def give_up(self, loss: Loss, result: Result) -> None:
         """Have a datum recorded that the lease table gives to nobody any more; it wrote nothing."""
+        offer, planned = loss.held.offer, loss.planned
         inputs = input_files(offer.inputs, planned.datum)
-        self._recorder.add(Settled(offer, planned, result, inputs, [], 0.0, self.files.store.writer()))
+        self._recorder.add(
+            Settled(offer, planned, result, inputs, [], 0.0, None, loss.started, loss.finished)
+        )
 
     def prove(self, token: str, datum: str, result: Result, outputs: Sequence[tuple[str, Output]]) -> None:
         """Hand a datum of a proof to it; nothing is stored or recorded.

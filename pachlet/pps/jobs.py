@@ -61,14 +61,10 @@ class JobRecord:
     def of(cls, row: Row) -> JobRecord:
         """Make a record of a row of `jobs`."""
         values = dict(zip(row.keys(), row, strict=True))  # a Row looks for a name among all of its columns
-        return cls(
-            **{
-                **values,
-                "state": JobState(row["state"]),
-                "is_planned": bool(row["is_planned"]),
-                "is_serving": bool(row["is_serving"]),
-            }
-        )
+        values["state"] = JobState(values["state"])
+        for each in ("is_planned", "is_serving"):
+            values[each] = bool(values[each])
+        return cls(**values)
 
 
 def get_job(db: Statements, key: int) -> JobRecord:
@@ -166,10 +162,10 @@ def delete_datums(db: Statements, of: Literal["job", "pipeline"], key: int) -> N
     db.many("delete_unused_record", records)
 
 
-def start_job(txn: Transaction, job: JobRecord) -> None:
-    """Say that a job's inputs are there and its work begins."""
+def start_job(txn: Transaction, job: JobRecord, reason: str = "") -> None:
+    """Say that a job's inputs are there and its work begins, or what has to be done before its datums."""
     txn.db.run(
-        "set_job_state", key=job.key, state=JobState.RUNNING, reason="", started=txn.now, finished=None
+        "set_job_state", key=job.key, state=JobState.RUNNING, reason=reason, started=txn.now, finished=None
     )
 
 

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from pachlet.errors import NotFound
+from pachlet.errors import NotFound, PachletError
 from pachlet.metadb.changes import Changes, Closed
 
 log = logging.getLogger(__name__)
@@ -33,6 +33,9 @@ def keep_looking(changes: Changes, look: Callable[[], None], keeper: str, rest: 
             pass  # deleted between two looks at it, which is a change: another look follows
         except Closed:
             return
+        except PachletError as error:
+            log.error("%s can't go on: %s", keeper, error)
+            patience = _AGAIN_SECONDS
         except Exception:
             log.exception("%s met an error; this is a bug of pachlet", keeper)
             patience = _AGAIN_SECONDS

@@ -24,9 +24,9 @@ import secrets
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pachlet.clock import Clock
 from pachlet.metadb.changes import Closed
@@ -64,6 +64,27 @@ class Proof(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class SharedFacts:
+    """What the records of those datums of a job have in common that ran on the same (datum_records.py)."""
+
+    provenance: Mapping[str, Any]
+    code: str
+    """What decides results besides the files (skipping.py: code_of)."""
+    job: str
+    """Which job it is, as the text of a part of the record."""
+    image: str
+    """The same of the code that ran."""
+    packages: bytes
+    """The list of the environment's packages, `name==version` a line; empty if there is none.
+
+    All datums of an environment have the same list, so it is stored once, however many files show it.
+    """
+
+
+_MOST_SHARED = 8
+
+
 @dataclass(eq=False)
 class Offer:
     """What is left to do of a job, or to be proved of it."""
@@ -94,8 +115,8 @@ class Offer:
     """Workers that can't run it, and why."""
     served: int = 0
     """When a worker last turned to it, counted in such events."""
-    codes: dict[str, str] = field(default_factory=dict)
-    """What decides results besides the files (skipping.py: code_of), by the digest of the image that a worker has."""
+    shared: deque[SharedFacts] = field(default_factory=lambda: deque(maxlen=_MOST_SHARED))
+    """What the records of its datums have in common, by what a worker says that it ran them on."""
     lost: Counter[str] = field(default_factory=Counter)
     """How many workers were lost with a datum in hand, by its id."""
 
@@ -127,6 +148,8 @@ class Held:
     """By the engine's clock; None for a worker that dies with the server."""
     began: float = field(default_factory=time.monotonic)
     in_hand: str = ""
+    begun: dict[str, int] = field(default_factory=dict)
+    """When each datum that is not settled was first begun, by the engine's clock."""
     hold: Hold | None = None
     restarts: set[str] = field(default_factory=set)
     """Datums to begin anew, for a worker that asks."""
@@ -146,6 +169,9 @@ class Loss:
     """So many were by now with this datum."""
     is_given_up: bool
     """Whether nobody gets the datum any more; whoever is told records how it ended."""
+    started: int
+    finished: int
+    """When it was begun under the lease, and when the loss was seen, by the engine's clock."""
 
 
 @dataclass(frozen=True)
@@ -283,6 +309,7 @@ class Leases:
         with self._changed:
             held, planned = self._find(token, datum)
             held.in_hand = datum
+            held.begun.setdefault(datum, self._clock.now())
             return held, planned
 
     def find(self, token: str, datum: str) -> tuple[Held, PlannedDatum]:
@@ -290,8 +317,10 @@ class Leases:
         with self._changed:
             return self._find(token, datum)
 
-    def claim(self, token: str, datum: str) -> None:
+    def claim(self, token: str, datum: str) -> tuple[int, int]:
         """Take a datum out of the hands of a live lease to record it; nobody else can from then on.
+
+        Return when it was first begun under the lease, and the time now.
 
         Raises:
             LeaseLost: the lease is void, or the datum is settled under it already.
@@ -301,6 +330,8 @@ class Leases:
             del held.todo[datum]
             if held.in_hand == datum:
                 held.in_hand = ""
+            now = self._clock.now()
+            return held.begun.pop(datum, now), now
 
     def recorded(self, offer: Offer, number: int) -> None:
         """Note that so many more datums of an offer are recorded."""
@@ -397,11 +428,11 @@ class Leases:
                 else:
                     fit.append(each)
         free = self._free() if is_own else self._memory
-        for each in sorted(fit, key=_turn):
-            if each.memory <= free:
-                return each
-            free = 0  # whoever asks for some waits behind it, so that its turn comes
-        return None
+        first = min(fit, key=_turn, default=None)
+        if first is None or first.memory <= free:
+            return first
+        # Whoever asks for some waits behind it, so that its turn comes.
+        return min((each for each in fit if not each.memory), key=_turn, default=None)
 
     def _give(self, offer: Offer, worker: str, seconds: float | None) -> Held:
         todo = {each.datum.id: each for each in offer.sets.popleft()}
@@ -446,7 +477,8 @@ class Leases:
         is_given_up = times >= max(MOST_LOST, held.offer.work.tries)
         if is_given_up:
             del held.todo[held.in_hand]
-        self.when_lost(Loss(held, planned, times, is_given_up))
+        now = self._clock.now()
+        self.when_lost(Loss(held, planned, times, is_given_up, held.begun.get(held.in_hand, now), now))
 
     def _watch(self) -> None:
         """Have an alarm go off when the next worker may be lost, also if no other asks for work then."""

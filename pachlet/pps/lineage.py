@@ -23,12 +23,13 @@ from typing import Any
 from pachlet.errors import NotFound, PachletError, Refused
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.metadb.stored_json import read_json
 from pachlet.paths import USER, Commit, Repo
 from pachlet.pfs import commits
 from pachlet.pfs.files import Files
 from pachlet.pfs.last_changes import last_changes
 from pachlet.pfs.records import CommitRecord
-from pachlet.pps.jobs import JobRecord
+from pachlet.pps.jobs import JobRecord, find_job
 from pachlet.pps.planning import output_prefix
 from pachlet.storage.entries import keys_below, keys_of
 from pachlet.storage.fileset import FileSet
@@ -58,6 +59,8 @@ class FileNode:
     is_gone: bool = False
     put_in: str = ""
     held_since: list[str] = field(default_factory=list)
+    purged: str = ""
+    """What became of its bytes, or of those of a file below it, if they were purged."""
 
 
 @dataclass
@@ -68,6 +71,9 @@ class RunNode:
     job: str
     datum: str
     record: str = ""
+    started: int | None = None
+    """When its job began to run, where that is known; the record of the datum says it more exactly."""
+    finished: int | None = None
     files: list[int] = field(default_factory=list)
     not_shown: int = 0
 
@@ -98,6 +104,7 @@ class Lineage:
         self._graph = Graph()
         self._places: dict[tuple[Commit, str], int] = {}
         self._run_places: dict[tuple[Repo, str, str], int] = {}
+        self._jobs_ran: dict[tuple[Repo, str], tuple[int | None, int | None]] = {}
         self._waiting: deque[tuple[int, CommitRecord]] = deque()
         self._opened: dict[int, FileSet] = {}
         self._commits: dict[Commit, CommitRecord | None] = {}
@@ -141,9 +148,21 @@ class Lineage:
         key = (record.commit, found)
         if key not in self._places:
             node = FileNode(record.commit, found, info.size if info else 0, info.hash if info else b"")
+            node.purged = self._purged(self._open(record), found)
             self._add_file(key, node)
             self._waiting.append((self._places[key], record))
         return self._places[key]
+
+    def _purged(self, files: FileSet, path: str) -> str:
+        store = self._files.store
+        if not store.tombstones:
+            return ""
+        entries = files.entries(path) if path.endswith("/") else files.file(path)
+        for entry in itertools.islice(entries, _LOOKED_AT):
+            found = store.purged(hash for hash, _ in entry.content.chunks)
+            if found is not None:
+                return f"{entry.path}: {found}" if path.endswith("/") else str(found)
+        return ""
 
     def _gone(self, commit: Commit, path: str) -> int:
         key = (commit, path)
@@ -207,18 +226,25 @@ class Lineage:
         if found is not None:
             return self._run(repo, found["made_by"], datum, found["record"], up=True)
         text = self._mirrored(repo, record.commit.id, datum)  # the job's row was deleted, its meta commit not
-        job = json.loads(text)["job"] if text else record.commit.id
+        job = read_json(text)["job"] if text else record.commit.id
         return self._run(repo, job, datum, text, up=True)
 
     def _run(self, repo: Repo, job: str, datum: str, record: str, *, up: bool) -> int:
         key = (repo, job, datum)
         if key not in self._run_places:
             self._run_places[key] = len(self._graph.runs)
-            node = RunNode(repo, job, datum, record)
+            node = RunNode(repo, job, datum, record, *self._ran(repo, job))
             self._graph.runs.append(node)
             if up and record:
-                node.files = [self._input(each) for each in json.loads(record)["inputs"]]
+                node.files = [self._input(each) for each in read_json(record)["inputs"]]
         return self._run_places[key]
+
+    def _ran(self, repo: Repo, job: str) -> tuple[int | None, int | None]:
+        key = (repo, job)
+        if key not in self._jobs_ran:
+            found = find_job(self._db, repo.project, repo.name, job)
+            self._jobs_ran[key] = (found.started, found.finished) if found else (None, None)
+        return self._jobs_ran[key]
 
     def _input(self, each: dict[str, Any]) -> int:
         commit = Commit(Repo(each["project"], each["repo"], each["type"]), each["commit"])
@@ -258,7 +284,7 @@ class Lineage:
         where = {"project": repo.project, "repo": repo.name, "type": repo.type, "path": path}
         for number, job in enumerate(jobs):
             most = self._limit + 2 - len(found) if self._limit else -1
-            base = json.loads(job.plan or "{}").get("base", "")
+            base = read_json(job.plan or "{}").get("base", "")
             own = job.id if number and base in known else ""
             if own and not job.processed + job.failed + job.recovered:
                 continue

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from pachlet.pps.datum_folder import bring_in
+from pachlet.pps.datum_folder import bring_in, take_small
 from pachlet.pps.desk import Desk, as_input_file, lease_of, source_of
 from pachlet.pps.leases import Held
+from pachlet.pps.reading_ahead import ReadingAhead
+from pachlet.storage.content import Content
 from pachlet.worker.head import AttemptLines, Hold, InputFile, Lease, Output, Result, Task
 from pachlet.worker.interface import Prepared
 
@@ -23,12 +25,14 @@ class LocalHead:
         self._desk = desk
         self._leases = desk.leases
         self._held: dict[str, Held] = {}
+        self._ahead: dict[str, ReadingAhead] = {}
 
     def take(self, worker: str, seconds: float) -> Lease | None:
         held = self._leases.take(worker, seconds)
         if held is None:
             return None
         self._held[held.token] = held
+        self._ahead[held.token] = ReadingAhead(self._desk.files, held)
         return lease_of(held)
 
     def hold(self, lease: Lease, hold: Hold) -> None:
@@ -38,23 +42,28 @@ class LocalHead:
         return self._held[lease.token].offer.prepared
 
     def inputs(self, lease: Lease, task: Task) -> list[InputFile]:
-        return [as_input_file(each) for each in self._desk.begin(lease.token, task.id)]
+        known = self._ahead[lease.token].take_found(task.id)
+        return [as_input_file(each) for each in self._desk.begin(lease.token, task.id, known)]
 
     def read(
         self, lease: Lease, task: Task, files: Sequence[InputFile]
     ) -> Iterator[tuple[InputFile, Iterator[bytes]]]:
         found = {each.path: each for each in self._desk.inputs(lease.token, task.id)}
-        for file in files:
-            yield file, self._desk.read(found[file.path])
+        wanted = [found[file.path] for file in files]
+        yield from zip(files, self._ahead[lease.token].read(task.id, wanted), strict=True)
 
     def settle(self, lease: Lease, task: Task, result: Result, outputs: Iterable[tuple[str, Output]]) -> None:
+        outputs = list(outputs)
         if self._is_proof(lease):
-            self._desk.prove(lease.token, task.id, result, list(outputs))
+            self._desk.prove(lease.token, task.id, result, outputs)
             return
         started = time.monotonic()
-        store = self._desk.files.store
-        writer = store.writer()
-        contents = bring_in(store, writer, outputs, self._desk.inputs(lease.token, task.id))
+        contents: Sequence[tuple[str, Content | bytes]] | None = take_small(outputs)
+        writer = None
+        if contents is None:
+            store = self._desk.files.store
+            writer = store.writer()
+            contents = bring_in(store, writer, outputs, self._desk.inputs(lease.token, task.id))
         seconds = time.monotonic() - started
         self._desk.settle(lease.token, task.id, result, contents, writer, seconds)
 
@@ -72,6 +81,7 @@ class LocalHead:
 
     def give_back(self, lease: Lease, problem: Exception | None = None) -> None:
         held = self._held.pop(lease.token)
+        del self._ahead[lease.token]
         if problem is not None:
             self._leases.fail(held.offer, problem)
         self._leases.give_back(lease.token)

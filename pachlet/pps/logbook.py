@@ -101,7 +101,8 @@ class Logbook:
             self._lines.append(line)
             self._size += len(message)
             is_full = len(self._lines) >= _FLUSH_LINES or self._size >= _FLUSH_SIZE
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
         if is_full:
             self.flush()
 

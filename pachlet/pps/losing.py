@@ -36,7 +36,7 @@ class Losing:
         if not loss.is_given_up:
             return
         try:
-            self._desk.give_up(held.offer, loss.planned, _result(loss))
+            self._desk.give_up(loss, _result(loss))
         except Exception as problem:
             self._desk.leases.fail(held.offer, problem)
 

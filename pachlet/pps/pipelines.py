@@ -19,12 +19,13 @@ from pachlet.errors import AlreadyExists, NotFound, PachletError, Refused
 from pachlet.ids import new_id
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.metadb.stored_json import read_json
 from pachlet.paths import Branch, Repo
 from pachlet.pfs import branches, commits, repos
 from pachlet.pfs.transactions import Transaction
 from pachlet.pfs.triggers import Trigger
 from pachlet.pps import cron_inputs, jobs
-from pachlet.pps.catching_up import catch_up_of
+from pachlet.pps.catching_up import catch_up_of, until_of
 from pachlet.pps.inputs import PfsInput, parse_input
 from pachlet.pps.logbook import Source, write_line
 from pachlet.pps.runs import Kind, kind_of
@@ -62,13 +63,13 @@ class PipelineRecord:
     @cached_property
     def user_spec(self) -> dict[str, Any]:
         """The spec as the user gave it."""
-        found: dict[str, Any] = json.loads(self.user_spec_json)
+        found: dict[str, Any] = read_json(self.user_spec_json)
         return found
 
     @cached_property
     def spec(self) -> dict[str, Any]:
         """The effective spec."""
-        found: dict[str, Any] = json.loads(self.spec_json)
+        found: dict[str, Any] = read_json(self.spec_json)
         return found
 
     @property
@@ -210,6 +211,7 @@ def plan_spec(
         check_secrets(db, spec)
     refuse_unsupported(spec)
     catch_up_of(spec)
+    until_of(spec)
     check_annotations(spec)
     return spec
 

@@ -36,6 +36,10 @@ class Pool:
         for thread in self._threads:
             thread.start()
 
+    def renew_sessions(self) -> None:
+        """Empty the scratch folders: at once, or once the datum is done that is being run."""
+        self._sessions.renew()
+
     def close(self) -> None:
         """Stop working; leases that are in hand must have been withdrawn, or it waits for their datums."""
         self._leases.close()

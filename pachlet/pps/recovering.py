@@ -156,7 +156,8 @@ class Recovery:
             with self._engine.transactions.start() as txn:
                 self._make_job(txn, record)
         except PachletError as error:
-            self._set_state(record, PipelineState.CRASHING, with_hint(error))
+            if not self._engine.database.changes.is_closed:  # else the server's end is what it met
+                self._set_state(record, PipelineState.CRASHING, with_hint(error))
         except Closed:
             pass
         except Exception:

@@ -22,10 +22,11 @@ from typing import Any
 
 from pachlet.announcing import announce
 from pachlet.egress.outgoing import Halted
-from pachlet.errors import PachletError
+from pachlet.errors import PachletError, Unavailable
 from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.metadb.stored_json import read_json
 from pachlet.pfs import commits
 from pachlet.pfs.transactions import Transaction
 from pachlet.pps import jobs
@@ -188,20 +189,21 @@ class JobRun:
             end = self._job.started + int(pipeline.job_timeout * 1e9)
             self._alarms.append(self._engine.alarms.at(end, self._time_out))
 
-    def _start(self) -> None:
-        """Say that the work on the job begins, unless it has begun."""
-        if self._job.state == JobState.CREATED:
-            with self._engine.transactions.start() as txn:
+    def _start(self, doing: str) -> None:
+        """Say that the work on the job begins or goes on, and what is done until its datums are known."""
+        if self._job.is_planned:
+            return
+        with self._engine.transactions.start() as txn:
+            self._job = jobs.get_job(txn.db, self._job.key)
+            if self._job.state in (JobState.CREATED, JobState.RUNNING):
+                jobs.start_job(txn, self._job, doing)
                 self._job = jobs.get_job(txn.db, self._job.key)
-                if self._job.state == JobState.CREATED:
-                    jobs.start_job(txn, self._job)
-                    self._job = jobs.get_job(txn.db, self._job.key)
 
     def _prepare(self, pipeline: PipelineRecord) -> Prepared:
         """Make the image runnable: the one that the job began with, or the code as it is now."""
         runner, source = self._engine.runner, self._source
         if self._job.image:
-            image = image_of(json.loads(self._job.image))
+            image = image_of(read_json(self._job.image))
         else:
             image = runner.resolve(pipeline.spec["transform"]["image"])
         if image.warning:
@@ -209,10 +211,17 @@ class JobRun:
         snapshot = self._engine.snapshots / image.digest.removeprefix("sha256:")
 
         def say(line: str) -> None:
-            self._start()  # what takes time is seen to be at work
+            self._start(line)  # what takes time is seen to be at work
             self._engine.logbook.master(source, line)
 
-        return runner.prepare(image, snapshot, say)
+        try:
+            return runner.prepare(image, snapshot, say)
+        except Unavailable as error:
+            rerun = f"`pachctl rerun pipeline {pipeline.name} --project {pipeline.project}`"
+            again = f"it is tried again by itself, and by the next commit or {rerun}"
+            raise Unavailable(
+                error.message, hint=f"{error.hint}; {again}" if error.hint else again
+            ) from error
 
     def _plan(
         self, pipeline: PipelineRecord, prepared: Prepared
@@ -242,10 +251,9 @@ class JobRun:
         image = json.dumps(image_facts(prepared))
         with self._engine.transactions.start() as txn:
             self._job = jobs.get_job(txn.db, self._job.key)
-            if self._job.state == JobState.CREATED:
-                jobs.start_job(txn, self._job)
-            elif self._job.state != JobState.RUNNING:
+            if self._job.state not in (JobState.CREATED, JobState.RUNNING):
                 raise Rollback
+            jobs.start_job(txn, self._job)
             store_plan(txn, self._job, plan, image, dropped)
             _mark_output(txn, self._job, prepared)
             _say_running(txn.db, self._job, prepared)
@@ -342,7 +350,7 @@ class JobRun:
             if jobs.get_job(txn.db, job.key).state != JobState.RUNNING:
                 raise Rollback
             row = txn.db.first("get_datum", job=job.key, id=job.failed_datum)
-            why = json.loads(row["record"])["reason"] if row else ""
+            why = read_json(row["record"])["reason"] if row else ""
             reason = f"datum {job.failed_datum} failed" + (f": {why}" if why else "")
             jobs.end_job(txn, job, JobState.FAILURE, reason)
             self._engine.logbook.master(self._source, f"job failed: {reason}")
@@ -365,7 +373,7 @@ class JobRun:
 def _mark_output(txn: Transaction, job: JobRecord, prepared: Prepared) -> None:
     """Say on a job's output commit which code makes it, and from which git commit; `dirty` if not quite that one."""
     output, image = commits.get_commit(txn.db, job.output), prepared.image
-    said = {**json.loads(output.metadata), "image": f"{image.reference}@{image.digest}"}
+    said = {**read_json(output.metadata), "image": f"{image.reference}@{image.digest}"}
     if commit := prepared.provenance.get("git_commit"):
         said["git-commit"] = commit
         if prepared.provenance.get("dirty"):

@@ -18,6 +18,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import commits
 from pachlet.pfs.records import CommitRecord
 from pachlet.pps import jobs
+from pachlet.pps.culprits import why_unrunnable
 from pachlet.pps.engine import Engine
 from pachlet.pps.jobs import JobRecord
 from pachlet.pps.keeping import keep_looking
@@ -80,11 +81,9 @@ class Scheduler:
     def _end_unrunnable(self, job: JobRecord) -> None:
         with self._engine.transactions.start() as txn:
             current = jobs.get_job(txn.db, job.key)
-            if current.state != JobState.CREATED:
-                raise Rollback
-            names = ", ".join(sorted({str(each.commit.repo) for each in _failed_inputs(txn.db, job)}))
-            reason = f"unrunnable because the following upstream pipelines failed: {names}"
-            jobs.end_job(txn, current, JobState.UNRUNNABLE, reason)
+            if current.state != JobState.CREATED or not _failed_inputs(txn.db, job):
+                raise Rollback  # ended, or rid of what it lacked, since somebody looked
+            jobs.end_job(txn, current, JobState.UNRUNNABLE, why_unrunnable(txn.db, job))
 
 
 def _has_base(db: Statements, job: JobRecord) -> bool:

@@ -30,6 +30,7 @@ from pathlib import Path
 from pachlet.errors import FailedPrecondition, PachletError, Refused
 from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
+from pachlet.metadb.stored_json import read_json
 from pachlet.pfs import commits
 from pachlet.pfs.index import add_chunks
 from pachlet.pfs.transactions import Transaction
@@ -37,6 +38,7 @@ from pachlet.pps import jobs
 from pachlet.pps.answering import answers, answers_within, health_path
 from pachlet.pps.datum import datum_hash
 from pachlet.pps.datum_folder import datum_environ, input_files
+from pachlet.pps.datum_records import Settled, make_records
 from pachlet.pps.desk import as_input_file
 from pachlet.pps.engine import Engine
 from pachlet.pps.job_inputs import JobInputs
@@ -45,7 +47,7 @@ from pachlet.pps.leases import Offer
 from pachlet.pps.logbook import Source, write_line
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline
 from pachlet.pps.planning import PlannedDatum, datums_of
-from pachlet.pps.recording import Settled, store_settled
+from pachlet.pps.recording import store_records
 from pachlet.pps.running import image_facts, image_of, transform_of
 from pachlet.pps.services import Services, internal_port
 from pachlet.pps.standing import Patience, Stop, open_session, prepare
@@ -78,6 +80,8 @@ class ServiceRun:
         self._job = job
         self._stop = Stop()
         self._is_retired = threading.Event()
+        self._has_ended = False  # the process that runs now
+        self._wake = threading.Event()
         self._is_through = job.is_serving
         self._tries = 0
         self._thread = threading.Thread(target=self._run, name=f"service-{job.id[:8]}", daemon=True)
@@ -153,7 +157,7 @@ class ServiceRun:
     def _prepare(self, pipeline: PipelineRecord) -> Prepared:
         image = None
         if self._job.image:
-            image = image_of(json.loads(self._job.image))
+            image = image_of(read_json(self._job.image))
         return prepare(self._engine, pipeline, self._source, image)
 
     def _plan(self, pipeline: PipelineRecord, prepared: Prepared) -> tuple[PlannedDatum, JobInputs]:
@@ -207,7 +211,16 @@ class ServiceRun:
         self._lay_out(version, session)
         environ = datum_environ(version.planned.datum, version.inputs.commit_id, self._job.id)
         outcomes: list[Outcome] = []
-        running = threading.Thread(target=lambda: outcomes.append(session.run(environ, lines.add)))
+
+        def attempt() -> None:
+            try:
+                outcomes.append(session.run(environ, lines.add))
+            finally:
+                self._has_ended = True
+                self._wake.set()
+
+        self._has_ended = False
+        running = threading.Thread(target=attempt)
         self._engine.logbook.master(self._source, "starting the service")
         running.start()
         port = internal_port(version.pipeline)
@@ -258,19 +271,22 @@ class ServiceRun:
         self._engine.logbook.master(self._source, "the service answers")
         if not self._services.answers(self._job.pipeline, self._job.key, backend, self._retire):
             self._retire()
-        while running.is_alive() and not self._is_retired.wait(1.0):
-            pass
+        while not self._has_ended and not self._is_retired.is_set():
+            self._wake.wait()
+            self._wake.clear()
         if self._is_retired.is_set():
             self._services.drain(self._job.pipeline, backend)
             self._stop.ask("a newer version answers")
 
     def _retire(self) -> None:
         self._is_retired.set()
+        self._wake.set()
 
     def _go_through(self, version: _Version) -> None:
         """Write down that this job serves: its output is settled, and the job goes on."""
-        settled = self._settled(version)
-        rows = settled.writer.seal()
+        writer = self._engine.files.store.writer()
+        records = make_records(writer, [self._settled(version)])
+        rows = writer.seal()
         with self._engine.transactions.start() as txn:
             job = jobs.get_job(txn.db, self._job.key)
             if job.state != JobState.RUNNING:
@@ -278,13 +294,14 @@ class ServiceRun:
                 raise Rollback
             if not job.is_serving:
                 add_chunks(txn.db, rows)
-                store_settled(txn, job, [settled])
+                store_records(txn, job, records)
                 txn.db.run("serve_job", key=job.key)
                 jobs.finish_commits(txn, job)
         self._is_through = True
 
     def _settled(self, version: _Version) -> Settled:
         pipeline, prepared = version.pipeline, version.prepared
+        now = self._engine.clock.now()
         work = Work(
             job=self._job.id,
             project=pipeline.project,
@@ -322,7 +339,9 @@ class ServiceRun:
             inputs=input_files(version.inputs, version.planned.datum),
             outputs=[],
             upload_seconds=0.0,
-            writer=self._engine.files.store.writer(),
+            writer=None,
+            started=now,  # what is recorded is that it answers
+            finished=now,
         )
 
     def _wait(self, reason: str, seconds: float) -> None:

@@ -34,6 +34,7 @@ from pachlet.errors import InvalidArgument
 from pachlet.globs import Glob
 from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.metadb.stored_json import read_json
 from pachlet.pps.datum import Datum
 from pachlet.pps.states import DatumState
 
@@ -129,7 +130,7 @@ def code_of(image_digest: str, transform: Mapping[str, Any]) -> str:
 def asked_since(db: Statements, pipeline: int, above: int, version: int) -> tuple[list[str], bool]:
     """Return what the versions after `above` asked to be run again, and whether `version` itself asked."""
     asked = [
-        _annotations(json.loads(row["effective_spec"])).get(REPROCESS, "")
+        _annotations(read_json(row["effective_spec"])).get(REPROCESS, "")
         for row in db.all("pipeline_versions_between", pipeline=pipeline, above=above, version=version)
     ]
     return [each for each in asked if each], bool(asked and asked[-1])

@@ -118,6 +118,8 @@ class SpoutRun:
                 except Closed:
                     return
                 except PachletError as error:
+                    if self._engine.database.changes.is_closed:  # an installation ends with the server
+                        return
                     outcome = _not_begun(error.message)
                 except Exception as error:
                     log.exception("spout %s failed; this is a bug of pachlet", self._pipeline.name)

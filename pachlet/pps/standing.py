@@ -23,7 +23,7 @@ from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.running import transform_of
 from pachlet.pps.secrets import transform_secrets
 from pachlet.worker.attempts import PROGRAMS
-from pachlet.worker.interface import SERVER_PORT, Image, Prepared, Reach, Secrets, Session
+from pachlet.worker.interface import Image, Prepared, Reach, Secrets, Session
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 60.0
 _STEADY = 60.0
@@ -84,9 +84,7 @@ def open_session(
     engine: Engine, pipeline: PipelineRecord, prepared: Prepared, folder: Path, worker: str, reach: Reach
 ) -> Session:
     """Open a session that can reach the server."""
-    host, _, port = engine.whereabouts.address.rpartition(":")
-    if reach == "inner":
-        host, port = "127.0.0.1", str(SERVER_PORT)
+    host, _, port = engine.runner.way_to_server(engine.whereabouts.address, reach).rpartition(":")
     config = folder / "config.json"
     folder.mkdir(parents=True, exist_ok=True)
     config.write_text(json.dumps(_config(f"grpc://{host}:{port}", pipeline.project)) + "\n")

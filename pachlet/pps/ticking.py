@@ -18,14 +18,13 @@ from pachlet.metadb.connect import Row
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs.marks import NOBODY, Mark
 from pachlet.pfs.transactions import Transaction
-from pachlet.pps.catching_up import Choice, catch_up_of, choose_ticks
+from pachlet.pps.catching_up import Choice, catch_up_of, choose_ticks, schedule_of
 from pachlet.pps.cron_inputs import add_tick, cron_inputs, newest_tick, start_of
 from pachlet.pps.engine import Engine
 from pachlet.pps.inputs import CronInput
 from pachlet.pps.logbook import Source
 from pachlet.pps.pipelines import PipelineRecord, get_pipeline, inspect_pipeline
 from pachlet.pps.states import PipelineState
-from pachlet.spec.schedule import parse_schedule
 from pachlet.spec.times import format_time
 
 
@@ -105,12 +104,13 @@ class Ticking:
                 after = self._begin(db, row, cron)
         except NotFound:
             return  # deleted just now
-        choice = choose_ticks(parse_schedule(cron.spec), catch_up_of(record.spec), after, now)
+        schedule = schedule_of(record.spec, cron.spec)
+        choice = choose_ticks(schedule, catch_up_of(record.spec), after, now)
+        due = schedule.next(choice.followed)
 
         def advance(txn: Transaction) -> None:
             if _has_changed(txn, row):
                 raise _Changed
-            due = parse_schedule(cron.spec).next(choice.followed)
             txn.db.run("put_cron_input", pipeline=record.key, name=cron.name, last=choice.followed, due=due)
 
         store = self._engine.files.store
@@ -125,7 +125,7 @@ class Ticking:
         except (NotFound, Refused) as error:
             self._give_up(row, error)
             return
-        self._tell(record, cron, choice)
+        self._tell(record, cron, choice, has_ended=due is None)
 
     def _give_up(self, row: Row, error: PachletError) -> None:
         """Leave an input whose repo can't be written alone until the pipeline is updated."""
@@ -138,7 +138,7 @@ class Ticking:
             txn.db.run("set_pipeline_state", key=key, state=PipelineState.CRASHING, reason=reason)
         self._engine.logbook.master(Source(key, ""), reason)
 
-    def _tell(self, record: PipelineRecord, cron: CronInput, choice: Choice) -> None:
+    def _tell(self, record: PipelineRecord, cron: CronInput, choice: Choice, *, has_ended: bool) -> None:
         logbook, source = self._engine.logbook, Source(record.key, "")
         if choice.left_out:
             some = f"{choice.left_out} or more" if choice.left_out >= 1000 else str(choice.left_out)
@@ -149,6 +149,9 @@ class Ticking:
                 source,
                 f"cron input {cron.name}: {len(choice.ticks)} ticks are made at once, {first} to {last}",
             )
+        if has_ended:
+            ended = "that was the last tick of its schedule" if choice.ticks else "its schedule has ended"
+            logbook.master(source, f"cron input {cron.name}: {ended}")
 
 
 class _Changed(Exception):

@@ -17,7 +17,7 @@ from typing import Any
 from pachlet.client import names
 from pachlet.client.commits import inspect_commit
 from pachlet.client.connection import Connection, Message
-from pachlet.client.datum_search import find_datum
+from pachlet.client.datum_search import find_datum, find_datum_among, no_such_datum
 from pachlet.client.datums import datum_record, list_datum_of_spec
 from pachlet.client.defaults import get_defaults
 from pachlet.client.jobs import inspect_job
@@ -82,9 +82,7 @@ def datum_of_job(connection: Connection, job: str, wanted: str) -> OneDatum:
     pipeline = names.show_pipeline(info.job.pipeline)
     found = find_datum(connection, names.show_job(info.job), wanted)
     if found is None:
-        raise NotFound(
-            f"{names.show_job(info.job)} has no datum with {wanted}", hint=f"pachctl list datum {job}"
-        )
+        raise no_such_datum(names.show_job(info.job), wanted)
     record = datum_record(connection, found)
     # One that was skipped is the datum of the job that ran it.
     ran = found.datum.job.id or info.job.id
@@ -111,14 +109,14 @@ def datum_of_spec(connection: Connection, user_spec: Mapping[str, Any], wanted: 
 
     Raises:
         NotFound: it would have no such datum.
+        Usage: several of its datums are meant.
     """
     user_spec = with_project(user_spec, connection.project)
     project = user_spec["pipeline"]["project"]["name"]
     spec = effective_spec(user_spec, _defaults(connection), _defaults(connection, project))
     pipeline = f"{project}/{spec['pipeline']['name']}"
-    found = next(
-        (each for each in list_datum_of_spec(connection, user_spec) if _is_meant(each, wanted)), None
-    )
+    every = list_datum_of_spec(connection, user_spec)
+    found = find_datum_among(connection, every, pipeline, wanted) if wanted else next(every, None)
     if found is None:
         what = f"with {wanted}" if wanted else "at all"
         raise NotFound(
@@ -128,17 +126,6 @@ def datum_of_spec(connection: Connection, user_spec: Mapping[str, Any], wanted: 
     return _one(
         spec, found, pipeline=pipeline, version=0, job=new_id(), spec_commit="", reference=reference
     )  # fmt: skip
-
-
-def _is_meant(info: Message, wanted: str) -> bool:
-    path = "/" + wanted.strip("/")
-    files = [each.file.path for each in info.data]
-    return not wanted or (
-        info.datum.id.startswith(wanted)
-        or any(
-            each.rstrip("/") == path or (each.endswith("/") and f"{path}/".startswith(each)) for each in files
-        )
-    )
 
 
 def _one(spec: Mapping[str, Any], info: Message, *, job: str, spec_commit: str, **more: Any) -> OneDatum:

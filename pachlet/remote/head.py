@@ -31,6 +31,7 @@ from pachlet.worker.head import (
     Task,
 )
 from pachlet.worker.host import host_image
+from pachlet.worker.installing import Stopped
 from pachlet.worker.interface import Prepared, Runner
 from pachlet.worker.lease_messages import ending_message, read_lease
 from pachlet.worker.scratch import open_file
@@ -112,7 +113,10 @@ class RemoteHead:
         with self._preparing:
             if image.kind == "code" and not snapshot.exists():
                 keep_code(self._stream("Code", {"token": lease.token}), snapshot)
-        return self._runner.prepare(image, snapshot, say)
+        try:
+            return self._runner.prepare(image, snapshot, say)
+        except Stopped as error:  # no fault of the job's
+            raise LeaseLost(error.message) from None
 
     def inputs(self, lease: Lease, task: Task) -> list[InputFile]:
         answers = self._stream("Inputs", {"token": lease.token, "datum": task.id})

@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from pachlet.client.connection import Connection
+from pachlet.ending import Ending
 from pachlet.errors import FailedPrecondition
 from pachlet.remote.head import RemoteHead
 from pachlet.worker.head import NoMoreWork
@@ -33,14 +33,13 @@ def run_worker(
         Unavailable: there is no such server now.
         Unimplemented: that server has no remote workers.
     """
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ending = Ending()
     scratch, code = folder / "scratch", folder / "no-code"
     try:
         shutil.rmtree(scratch, ignore_errors=True)
         for each in (scratch, code):
             each.mkdir(parents=True, exist_ok=True)
+            each.chmod(0o700)  # other users shall not start a program that a step wrote (server.py)
     except OSError as error:
         raise FailedPrecondition(
             f"the folder {folder} can't be used: {error.strerror}", hint="choose another with --data-dir"
@@ -62,8 +61,9 @@ def run_worker(
         for thread in threads:
             thread.start()
         ready(name)
-        ended.wait()
+        ending.wait()
         head.close()
+        runner.halt()
         for thread in threads:
             thread.join()
         sessions.close_idle(0.0)

@@ -20,6 +20,7 @@ from pachlet.spec.schedule import Fields, parse_schedule
 Object = Mapping[str, Any]
 
 _GROUP = re.compile(r"\$(?:(\d+)|\{(\d+)\})", re.ASCII)
+_WILD = frozenset("*?[]{}()!@+")
 _LEAVES = ("pfs", "cron")
 
 
@@ -136,7 +137,10 @@ def _check_key(
     field: str,
     kind: str,
 ) -> None:
-    """Check that join_on is there in a join and means groups of the glob; group_by likewise."""
+    """Check that join_on is there in a join and means groups of the glob; group_by likewise.
+
+    A glob that is one path has one key, whatever it says: so are whole commits grouped, those that are empty left out.
+    """
     key, where = pfs.get(field), below(path, field)
     rule = field.replace("_", "-")
     if not key:
@@ -150,10 +154,10 @@ def _check_key(
     if kind not in around:
         remarks.wanted("no-effect", where, f"it within a {kind} only", hint="delete it, or use the " + kind)
     used = [int(found[1] or found[2]) for found in _GROUP.finditer(key) if len(found[0]) < 9]
-    if not used:
+    if not used and (kind == "join" or _WILD & set(pfs.get("glob") or "*")):
         hint = 'write "$1" for the first group of the glob'
         remarks.wanted(rule, where, "a group of the glob: this is the same for all files", hint=hint)
-    elif groups is not None and max(used) > groups:
+    elif used and groups is not None and max(used) > groups:
         have = {0: "no group", 1: "one group"}.get(groups, f"{groups} groups")
         hint = "put a part of the glob in brackets: /(*).csv"
         problem = f"found ${max(used)}, wanted a group that the glob has: {quoted(pfs['glob'])} has {have}"

@@ -152,6 +152,23 @@ class Fields:
         return all(matches) if self.needs_both_days else any(matches)
 
 
+@dataclass(frozen=True)
+class Until:
+    """A schedule that ends: nothing fires later than a time."""
+
+    schedule: Schedule
+    end: int
+
+    def next(self, after: int) -> int | None:
+        """Return the first time of the schedule, if it is not later than the end."""
+        found = self.schedule.next(after)
+        return found if found is not None and found <= self.end else None
+
+    def rebase(self, after: int, until: int) -> int:
+        """Return what the schedule does: its end moves nothing before it."""
+        return self.schedule.rebase(after, until)
+
+
 def parse_schedule(spec: str) -> Schedule:
     """Read a schedule; raise Refused if it can't be read."""
     check_cron(spec)

@@ -61,6 +61,11 @@ def _loads(blocks: Iterable[Bytes]) -> Iterator[memoryview]:
         yield memoryview(b"".join(parts))
 
 
+def cut_lengths(data: Bytes) -> list[int]:
+    """Return the length of each chunk of these bytes."""
+    return [chunk.length for chunk in fastcdc(data, MIN_SIZE, AVERAGE_SIZE, MAX_SIZE)]
+
+
 def first_chunk(data: Bytes, give_back: Callable[[Bytes], None]) -> Bytes:
     """Return the chunk that bytes begin with, and give back the rest; there are `MAX_SIZE` of them or all there are."""
     chunk = next(_cut(data, until=len(data)), b"")

@@ -23,7 +23,7 @@ import contextlib
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
@@ -34,12 +34,15 @@ import zstandard
 from pachlet import errors
 from pachlet.config import default_workers
 from pachlet.storage import hashing
+from pachlet.storage.cutter import Cutter
 from pachlet.storage.hashing import Bytes
 from pachlet.storage.leases import Leases
 from pachlet.storage.packs import (
     RAW,
+    WIPED,
     ZSTD,
     Location,
+    NewChunk,
     Pack,
     PackReader,
     pack_numbers,
@@ -48,6 +51,7 @@ from pachlet.storage.packs import (
     split_pack,
     sync_directory,
 )
+from pachlet.storage.tombstones import Tombstone, Tombstones, gone
 
 __all__ = ["ChunkIndex", "ChunkRow", "ChunkStore", "ChunkWriter", "Location"]
 
@@ -56,6 +60,8 @@ PACK_SIZE = 64 * 1024 * 1024
 
 UPKEEP_PATIENCE = 5.0  # seconds
 _OPEN_PACKS = 64
+# The disk has nothing to do between two syncs, so one at a time fell behind the writing: 0.2 s for 1 GiB.
+_SYNCS = 3
 # Compressing what gains less than a sixteenth would be paid for at every read.
 _LEAST_GAIN = 16
 # Finding that out costs more than hashing (1.7 GB/s for random bytes), so large chunks are sampled first.
@@ -69,6 +75,9 @@ class ChunkIndex(Protocol):
 
     def find_chunk(self, hash: bytes) -> Location | None:
         """Return where the chunk lies, None if none of this hash is published. Called from any thread."""
+
+    def find_chunks(self, hashes: Iterable[bytes]) -> dict[bytes, Location]:
+        """Return where chunks lie, by hash; those that are not published are left out. Called from any thread."""
 
 
 class ChunkRow(NamedTuple):
@@ -101,8 +110,10 @@ class ChunkStore:
         pack_size: int = PACK_SIZE,
         threads: int | None = None,
         last_pack: int = 0,
+        tombstones: Tombstones | None = None,
     ) -> None:
         """Open the store; `last_pack` is the highest pack that the index names, be it there or lost."""
+        self.tombstones = Tombstones() if tombstones is None else tombstones
         if not directory.is_dir():
             directory.mkdir(parents=True)
             sync_directory(directory.parent)
@@ -127,6 +138,8 @@ class ChunkStore:
         self.threads = default_workers() if threads is None else threads
         self._pool: ThreadPoolExecutor | None = None
         self._syncing: ThreadPoolExecutor | None = None
+        self._idle_cutter: Cutter | None = None
+        self._cutters = threading.BoundedSemaphore(max(1, self.threads))
 
     def writer(self) -> ChunkWriter:
         """Return a writer, for one thread at a time and one transaction."""
@@ -144,6 +157,7 @@ class ChunkStore:
         """Return a chunk, pending or published, having checked it against its hash.
 
         Raises:
+            Purged: it was purged.
             Corrupt: the chunk is missing or damaged.
         """
         tried: Location | None = None
@@ -151,6 +165,7 @@ class ChunkStore:
             pending = self.find_pending(hash)
             location = pending.location if pending else self._index.find_chunk(hash)
             if location is None:
+                self._tell_purged(hash)
                 raise errors.Corrupt(
                     f"chunk {hash.hex()} is not in the store",
                     hint="if what you read was just deleted, that is why; otherwise `pachctl fsck` says more",
@@ -160,6 +175,7 @@ class ChunkStore:
             except errors.Corrupt:
                 # The collector may have moved it between the two steps.
                 if location == tried:
+                    self._tell_purged(hash)
                     raise
                 tried = location
                 continue
@@ -167,6 +183,26 @@ class ChunkStore:
                 with self._lock:
                     self._damaged.pop(hash, None)
             return data
+
+    def _tell_purged(self, hash: bytes) -> None:
+        found = self.tombstones.get(hash)
+        if found is not None:
+            raise gone(found)
+
+    def purged(self, hashes: Iterable[bytes]) -> Tombstone | None:
+        """Return the tombstone of the first of some chunks that was purged, and not put again since."""
+        for hash in hashes if self.tombstones else ():
+            found = self.tombstones.get(hash)
+            if found is not None and self._index.find_chunk(hash) is None:
+                return found
+        return None
+
+    def bury(self, tombstone: Tombstone, hashes: Collection[bytes]) -> None:
+        """Give chunks a tombstone; from here on none of them gets into a pack, but what did before is there."""
+        with self._lock:
+            self.tombstones.put(tombstone, hashes)
+            for hash in hashes:
+                self._pending.pop(hash, None)
 
     def read_all(self, hashes: Iterable[bytes]) -> Iterator[bytes]:
         """Yield chunks in order, as `read` does; some that come next are read and checked meanwhile.
@@ -189,9 +225,9 @@ class ChunkStore:
     def read_at(self, hash: bytes, location: Location) -> bytes:
         """Return the chunk that should lie at a place, having checked it; raise Corrupt, and remember that."""
         try:
-            pack = self._reader(location.pack)
+            pack = self.reader(location.pack)
             codec, payload = pack.read(hash, location)
-            data = self._decode(codec, payload, location.length)
+            data = self.decode(codec, payload, location.length)
             if data is None or hashing.chunk_hash(data) != hash:
                 raise pack.damage(location.offset)
         except errors.Corrupt:
@@ -208,8 +244,11 @@ class ChunkStore:
             return False
         records = split_pack(data) if len(data) == end else None
         return records is not None and all(
-            (found := self._decode(codec, payload, length)) is not None
-            and hashing.chunk_hash(found) == digest
+            codec == WIPED
+            or (
+                (found := self.decode(codec, payload, length)) is not None
+                and hashing.chunk_hash(found) == digest
+            )
             for digest, codec, length, payload in records
         )
 
@@ -217,18 +256,34 @@ class ChunkStore:
         """Tell whether the chunk was found damaged at this place."""
         return self._damaged.get(hash) == location
 
-    def is_lost(self, hash: bytes, location: Location) -> bool:
-        """Tell whether a published chunk is known to be damaged, or its pack is missing or ends before it."""
+    def is_lost(self, hash: bytes, location: Location, lengths: dict[int, int]) -> bool:
+        """Tell whether a published chunk is known to be damaged, or its pack is missing or ends before it.
+
+        `lengths` has what the caller has been told of packs before, so that it takes one look at each.
+        """
         found = self._damaged.get(hash)
         if found == location:
             return True
         if found is not None:  # it was repaired
             with self._lock:
                 self._damaged.pop(hash, None)
-        try:
-            return pack_path(self.directory, location.pack).stat().st_size < record_end(location)
-        except FileNotFoundError:
-            return True
+        end = record_end(location)
+        if lengths.get(location.pack, 0) < end:  # a pack may have grown since
+            try:
+                lengths[location.pack] = pack_path(self.directory, location.pack).stat().st_size
+            except FileNotFoundError:
+                return True
+        return lengths[location.pack] < end
+
+    def lost_of(self, places: Mapping[bytes, Location], lengths: dict[int, int]) -> set[bytes]:
+        """Return those of some published chunks of which `is_lost` is true."""
+        damaged, before = self._damaged, lengths.get
+        return {
+            hash
+            for hash, place in places.items()
+            if (hash in damaged or before(place.pack, 0) < record_end(place))
+            and self.is_lost(hash, place, lengths)
+        }
 
     def encode(self, data: Bytes) -> tuple[int, Bytes]:
         """Return codec and payload of a chunk; for any thread."""
@@ -263,14 +318,50 @@ class ChunkStore:
                 self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="chunks")
             return self._pool
 
+    @contextlib.contextmanager
+    def cutter(self) -> Iterator[Cutter | None]:
+        """Have a process that cuts, None where there can be none; the last one is kept for the next content.
+
+        There are no more at a time than threads: each has its memory, and more would only take turns.
+        """
+        if not self._cutters.acquire(blocking=False):
+            yield None
+            return
+        try:
+            yield from self._cutter()
+        finally:
+            self._cutters.release()
+
+    def _cutter(self) -> Iterator[Cutter | None]:
+        with self._lock:
+            cutter, self._idle_cutter = self._idle_cutter, None
+        try:
+            cutter = cutter or Cutter()
+        except OSError:  # too many processes, or no memory
+            yield None
+            return
+        try:
+            yield cutter
+        except BaseException:  # its memory may still be read from, and its answer be under way
+            cutter.close()
+            raise
+        if cutter.forget():
+            with self._lock:
+                cutter, self._idle_cutter = self._idle_cutter, cutter
+        if cutter is not None:
+            cutter.close()
+
     def close(self) -> None:
         """Let go of open files. Unpublished chunks are lost, as in a crash."""
         with self._lock:
             self._current = None
+            cutter, self._idle_cutter = self._idle_cutter, None
             self._readers.clear()
             self._pending.clear()
             pools = [pool for pool in (self._pool, self._syncing) if pool is not None]
             self._pool = self._syncing = None
+        if cutter is not None:
+            cutter.close()
         for pool in pools:
             pool.shutdown()
 
@@ -284,7 +375,7 @@ class ChunkStore:
         # One whose client has just gone away takes a moment to end.
         if not self._upkeep.acquire(timeout=UPKEEP_PATIENCE):
             raise errors.FailedPrecondition(
-                "a collection or a backup is running", hint="try again when it is over"
+                "a collection, a backup or a purge is running", hint="try again when it is over"
             )
         try:
             yield
@@ -296,25 +387,60 @@ class ChunkStore:
         with self._lock:
             return self._pending.get(hash)
 
+    def find_all_pending(self, hashes: Iterable[bytes]) -> dict[bytes, _Pending]:
+        """Return those of some chunks that a writer holds."""
+        with self._lock:
+            if not self._pending:
+                return {}
+            return {hash: found for hash in hashes if (found := self._pending.get(hash)) is not None}
+
     def find_published(self, hash: bytes) -> Location | None:
         """Return where the index says that a chunk lies."""
         return self._index.find_chunk(hash)
+
+    def find_all_published(self, hashes: Iterable[bytes]) -> dict[bytes, Location]:
+        """Return where the index says that chunks lie; those that it does not know are left out."""
+        return self._index.find_chunks(hashes)
 
     def add(
         self, hash: bytes, codec: int, payload: Bytes, length: int, replaces: Location | None
     ) -> _Pending:
         """Append a chunk to the current pack, unless another writer was faster; `replaces` is where it is lost."""
         with self._lock:
+            self.tombstones.refuse(hash)
             pending = self._pending.get(hash)
             if pending is None or self.is_damaged(hash, pending.location):
-                pack = self._current
-                if pack is None or pack.failed or pack.end >= self.pack_size:
-                    if pack is not None and not pack.failed:
-                        self._begin_sync(pack)
-                    pack = self._current = self._new_pack()
+                pack = self._pack_to_fill()
                 pending = _Pending(pack.append(hash, codec, payload, length), pack, replaces)
                 self._pending[hash] = pending
             return pending
+
+    def add_together(
+        self, chunks: Sequence[NewChunk], replaces: Mapping[bytes, Location]
+    ) -> dict[bytes, _Pending]:
+        """Append small chunks, no two the same, as `add` does one; return them by hash."""
+        with self._lock:
+            there = {}
+            for each in chunks:
+                self.tombstones.refuse(each.digest)
+                pending = self._pending.get(each.digest)
+                if pending is not None and not self.is_damaged(each.digest, pending.location):
+                    there[each.digest] = pending
+            new = [each for each in chunks if each.digest not in there]
+            if new:
+                pack = self._pack_to_fill()
+                for each, place in zip(new, pack.append_together(new), strict=True):
+                    pending = _Pending(place, pack, replaces.get(each.digest))
+                    there[each.digest] = self._pending[each.digest] = pending
+            return there
+
+    def _pack_to_fill(self) -> Pack:
+        pack = self._current
+        if pack is None or pack.failed or pack.end >= self.pack_size:
+            if pack is not None and not pack.failed:
+                self._begin_sync(pack)
+            pack = self._current = self._new_pack()
+        return pack
 
     def new_pack(self) -> Pack:
         """Begin a pack that only the caller writes to."""
@@ -324,13 +450,20 @@ class ChunkStore:
     def idle_packs(self) -> list[int]:
         """Return the packs in which no chunk is pending: each of their rows is in the index."""
         with self._lock:
-            busy = {pending.pack.number for pending in self._pending.values()}
-            return [number for number in pack_numbers(self.directory) if number not in busy]
+            return self._idle_packs()
 
-    def turn_page(self) -> None:
-        """Have whatever is written next go to a new pack, so that nothing will come into an idle one."""
+    def turn_page(self) -> list[int]:
+        """Have whatever is written next go to a new pack; return the idle ones, into which nothing will come any more.
+
+        At one go: a pack that is begun in between may be idle for a moment, too.
+        """
         with self._lock:
             self._current = None
+            return self._idle_packs()
+
+    def _idle_packs(self) -> list[int]:
+        busy = {pending.pack.number for pending in self._pending.values()}
+        return [number for number in pack_numbers(self.directory) if number not in busy]
 
     def forget_pack(self, number: int) -> None:
         """Let go of a pack whose file is gone, so that the disk gets its space."""
@@ -340,14 +473,15 @@ class ChunkStore:
     def _begin_sync(self, pack: Pack) -> None:
         """Have a full pack written to disk while the next one is filled; whoever seals it hears of errors."""
         if self._syncing is None:
-            self._syncing = ThreadPoolExecutor(1, thread_name_prefix="sync")
+            self._syncing = ThreadPoolExecutor(_SYNCS, thread_name_prefix="sync")
         self._syncing.submit(pack.sync, pack.end)
 
     def _new_pack(self) -> Pack:
         number, self._next_number = self._next_number, self._next_number + 1
         return Pack(self.directory, number)
 
-    def _reader(self, number: int) -> PackReader:
+    def reader(self, number: int) -> PackReader:
+        """Return a pack, open for reading; raise Corrupt if it is missing."""
         with self._lock:
             reader = self._readers.get(number)
             if reader is None:
@@ -359,8 +493,8 @@ class ChunkStore:
                 self._readers.move_to_end(number)
             return reader
 
-    def _decode(self, codec: int, payload: bytes, length: int) -> bytes | None:
-        """Return the chunk's bytes, None if they can't be had."""
+    def decode(self, codec: int, payload: bytes, length: int) -> bytes | None:
+        """Return the bytes of a chunk out of its record, None if they can't be had."""
         if codec == RAW:
             return payload
         if codec != ZSTD:
@@ -383,24 +517,40 @@ class ChunkWriter:
     """
 
     def __init__(self, store: ChunkStore) -> None:
-        self._store = store
+        self.store = store
         self._held: dict[bytes, _Pending] = {}
         self._leans_on: set[bytes] = set()
         self._lost: dict[bytes, Location] = {}
+        self._lengths: dict[int, int] = {}
 
     def put(self, data: Bytes) -> bytes:
         """Store a chunk, once however often it is put, and return its hash; `seal` makes it durable."""
         digest = hashing.chunk_hash(data)
         if not self._has(digest):
-            self._add(digest, self._store.encode(data), len(data))
+            self._add(digest, self.store.encode(data), len(data))
         return digest
+
+    def put_together(self, pieces: Sequence[bytes], *, are_new: bool = False) -> list[bytes]:
+        """Store many small chunks, which are looked for and written at one go; return their hashes, in order.
+
+        What has no bytes is not stored. Those that `are_new`, as nobody can have put these bytes before, are not looked
+        for among the published.
+        """
+        digests = [hashing.chunk_hash(data) for data in pieces]
+        there = set() if are_new else self._has_some(digests)
+        new = {}
+        for digest, data in zip(digests, pieces, strict=True):
+            if data and digest not in there and digest not in new:
+                new[digest] = NewChunk(digest, *self.store.encode(data), len(data))
+        self._held.update(self.store.add_together(list(new.values()), self._lost))
+        return digests
 
     def put_known(self, digest: bytes, data: Bytes) -> bool:
         """Store a chunk if it is the one of this hash; tell whether it is."""
         if hashing.chunk_hash(data) != digest:
             return False
         if not self._has(digest):
-            self._add(digest, self._store.encode(data), len(data))
+            self._add(digest, self.store.encode(data), len(data))
         return True
 
     def put_all(self, chunks: Iterable[Bytes]) -> Iterator[tuple[bytes, int]]:
@@ -411,17 +561,17 @@ class ChunkWriter:
         """
         chunks = iter(chunks)
         first = list(islice(chunks, 2))
-        if len(first) < 2 or self._store.threads < 2:
+        if len(first) < 2 or self.store.threads < 2:
             for data in chain(first, chunks):
                 yield self.put(data), len(data)
             return
-        pool = self._store.pool()
+        pool = self.store.pool()
         under_way: deque[Future[bytes]] = deque()
         lengths: deque[int] = deque()
         for data in chain(first, chunks):
             under_way.append(pool.submit(self.put, data))
             lengths.append(len(data))
-            if len(under_way) >= 2 * self._store.threads:
+            if len(under_way) >= 2 * self.store.threads:
                 yield under_way.popleft().result(), lengths.popleft()
         while under_way:
             yield under_way.popleft().result(), lengths.popleft()
@@ -434,12 +584,14 @@ class ChunkWriter:
         Raises:
             Unavailable: one of them is gone, with the commit that it was read from.
         """
-        for digest in hashes:
-            if not self._has(digest, even_lost=True):
-                raise errors.Unavailable(
-                    "what is being copied was deleted and collected meanwhile",
-                    hint="copy from another commit",
-                )
+        unknown = [digest for digest in dict.fromkeys(hashes) if not self.needs(digest)]
+        there = self._has_some(unknown, even_lost=True)
+        # What refers to purged bytes tells their tombstone; there is nothing to keep.
+        if not all(digest in there or self.store.tombstones.get(digest) for digest in unknown):
+            raise errors.Unavailable(
+                "what is being copied was deleted and collected meanwhile",
+                hint="copy from another commit",
+            )
 
     def needs(self, digest: bytes) -> bool:
         """Tell whether what this writer will publish refers to a chunk."""
@@ -459,31 +611,63 @@ class ChunkWriter:
             pack.sync(end)
         return [ChunkRow(digest, held.location, held.replaces) for digest, held in self._held.items()]
 
-    def _has(self, digest: bytes, *, even_lost: bool = False) -> bool:
+    def _has(self, digest: bytes) -> bool:
         """Tell whether a chunk is there, pending or published, and see to it that it stays.
 
-        One that can't be read is not there, unless it may be lost.
+        One that can't be read is not there.
         """
-        if even_lost and self.needs(digest):
+        is_pending = self._holds(digest)
+        if is_pending is not None:
+            return is_pending
+        with self.store.leaning:
+            location = self.store.find_published(digest)
+            return location is not None and self._leans(digest, location)
+
+    def _has_some(self, digests: Iterable[bytes], *, even_lost: bool = False) -> set[bytes]:
+        """Return those of the chunks that are there, as `_has` tells of one; with `even_lost` if they can't be read."""
+        digests = list(digests)
+        maybe = {*self.store.find_all_pending(digests), *(each for each in digests if each in self._held)}
+        if not even_lost and self.store.tombstones:
+            maybe.update(digests)  # each is looked at, as it may have to be refused
+        held = {digest: self._holds(digest, even_lost=even_lost) for digest in maybe}
+        there = {digest for digest, is_held in held.items() if is_held}
+        unknown = [digest for digest in digests if held.get(digest) is None]
+        if unknown:
+            with self.store.leaning:
+                places = self.store.find_all_published(unknown)
+                lost = set() if even_lost else self.store.lost_of(places, self._lengths)
+                for digest in lost:
+                    self._lost[digest] = places.pop(digest)
+                self._leans_on.update(places)
+            there.update(places)
+        return there
+
+    def _holds(self, digest: bytes, *, even_lost: bool = False) -> bool | None:
+        """Hold a chunk that is pending; tell whether it can be read, None if it is not pending.
+
+        Raises:
+            Purged: its bytes may not be stored again; whoever asks wants them there, not only what refers to them.
+        """
+        if not even_lost:
+            self.store.tombstones.refuse(digest)
+        pending = self._held.get(digest) or self.store.find_pending(digest)
+        if pending is None:
+            return None
+        if even_lost or not self.store.is_damaged(digest, pending.location):
+            self._held[digest] = pending
             return True
-        pending = self._held.get(digest) or self._store.find_pending(digest)
-        if pending is not None:
-            if even_lost or not self._store.is_damaged(digest, pending.location):
-                self._held[digest] = pending
-                return True
-            self._lost[digest] = pending.location
+        self._lost[digest] = pending.location
+        return False
+
+    def _leans(self, digest: bytes, location: Location) -> bool:
+        """Lean on a published chunk, if it can be read; tell whether it can."""
+        if self.store.is_lost(digest, location, self._lengths):
+            self._lost[digest] = location
             return False
-        with self._store.leaning:
-            location = self._store.find_published(digest)
-            if location is None:
-                return False
-            if not even_lost and self._store.is_lost(digest, location):
-                self._lost[digest] = location
-                return False
-            self._leans_on.add(digest)
-            return True
+        self._leans_on.add(digest)
+        return True
 
     def _add(self, digest: bytes, encoded: tuple[int, Bytes], length: int) -> None:
         codec, payload = encoded
         lost = self._lost.get(digest)  # stays: another thread of ours may be storing the same bytes
-        self._held[digest] = self._store.add(digest, codec, payload, length, lost)
+        self._held[digest] = self.store.add(digest, codec, payload, length, lost)

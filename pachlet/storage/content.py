@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from pachlet import errors
 from pachlet.storage import hashing
-from pachlet.storage.chunker import split
+from pachlet.storage.chunker import MIN_SIZE, split
 from pachlet.storage.chunks import ChunkStore, ChunkWriter
+from pachlet.storage.cutting import put_cut
+from pachlet.storage.hashing import Bytes
 from pachlet.storage.recutting import put_like
+from pachlet.storage.source import Source
 
+BLOCK = 1 << 20
+"""Bytes that are read at one go, unless somebody can take more."""
 _CHUNK = struct.Struct(">32sI")
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """The bytes of a file: size, and (hash, length) of each chunk. An empty file has no chunks."""
 
     size: int
@@ -43,17 +47,24 @@ class Content:
 
     def encode(self) -> bytes:
         """Return the list of chunks as bytes; size and hash follow from it."""
+        if len(self.chunks) == 1:
+            return _CHUNK.pack(*self.chunks[0])
         return b"".join(_CHUNK.pack(*chunk) for chunk in self.chunks)
 
     @classmethod
     def decode(cls, data: bytes) -> Content:
         """Return what was encoded."""
+        if len(data) == _CHUNK.size:  # as of most files
+            chunk: tuple[bytes, int] = _CHUNK.unpack(data)
+            return cls(chunk[1], (chunk,))
         if len(data) % _CHUNK.size:
             raise errors.Corrupt("a list of chunks is cut short")
         return cls.of(_CHUNK.iter_unpack(data))
 
 
 EMPTY = Content.of(())
+ONE_CHUNK = MIN_SIZE
+"""A file of no more bytes than this is one chunk."""
 
 
 def chunk_hashes(data: bytes) -> Iterator[bytes]:
@@ -62,16 +73,32 @@ def chunk_hashes(data: bytes) -> Iterator[bytes]:
         yield data[at : at + hashing.SIZE]
 
 
-def write_content(writer: ChunkWriter, blocks: Iterable[bytes]) -> Content:
+def write_content(writer: ChunkWriter, blocks: Iterable[Bytes]) -> Content:
     """Store the bytes in `blocks`, with bounded memory."""
-    return Content.of(writer.put_all(split(blocks)))
+    return Content.of(put_cut(writer, _source(blocks)))
+
+
+def write_together(writer: ChunkWriter, files: Sequence[bytes], *, are_new: bool = False) -> list[Content]:
+    """Store many small files, of at most `ONE_CHUNK` bytes each, at one go; return their contents, in order.
+
+    Files that `are_new` nobody can have stored before, because they say what has just happened.
+    """
+    digests = writer.put_together(files, are_new=are_new)
+    return [
+        Content(len(data), ((digest, len(data)),)) if data else EMPTY
+        for data, digest in zip(files, digests, strict=True)
+    ]
 
 
 def write_content_like(
-    store: ChunkStore, writer: ChunkWriter, blocks: Iterable[bytes], before: Content
+    store: ChunkStore, writer: ChunkWriter, blocks: Iterable[Bytes], before: Content
 ) -> Content:
     """Store the bytes in `blocks`, which are probably much like `before`; that only makes it faster."""
-    return Content.of(put_like(store, writer, blocks, before.chunks))
+    return Content.of(put_like(store, writer, _source(blocks), before.chunks))
+
+
+def _source(blocks: Iterable[Bytes]) -> Source:
+    return blocks if isinstance(blocks, Source) else Source(blocks)
 
 
 def append_content(store: ChunkStore, writer: ChunkWriter, base: Content, blocks: Iterable[bytes]) -> Content:
@@ -98,11 +125,14 @@ def concat(store: ChunkStore, writer: ChunkWriter, contents: Iterable[Content]) 
     at = 0
     while at < len(pieces):
         if at in seams:
-            recut, at = _cut_again(store, writer, pieces, at)
-            joined += recut
-        else:
-            joined.append(pieces[at])
-            at += 1
+            try:
+                recut, at = _cut_again(store, writer, pieces, at)
+                joined += recut
+                continue
+            except errors.Purged:  # nobody will read what this is joined to; it stays cut where it was
+                pass
+        joined.append(pieces[at])
+        at += 1
     return Content.of(joined)
 
 
@@ -124,9 +154,12 @@ def _cut_again(
 
 
 def read_content(
-    store: ChunkStore, content: Content, offset: int = 0, size: int | None = None, block: int = 1 << 20
+    store: ChunkStore, content: Content, offset: int = 0, size: int | None = None, block: int = BLOCK
 ) -> Iterator[bytes]:
-    """Yield at most `size` bytes from `offset` on, in blocks of at most `block` bytes, none empty."""
+    """Yield at most `size` bytes from `offset` on, in blocks of at most `block` bytes, none empty.
+
+    A chunk that fits is a block as it is; others are copied, which takes as long as hashing them.
+    """
     end = content.size if size is None else min(content.size, offset + size)
     wanted: list[tuple[bytes, int]] = []  # chunks, and where they start in the file
     start = 0
@@ -135,6 +168,10 @@ def read_content(
             wanted.append((digest, start))
         start += length
     for data, (_, start) in zip(store.read_all(digest for digest, _ in wanted), wanted, strict=True):
-        view = memoryview(data)[max(0, offset - start) : end - start]
+        first, last = max(0, offset - start), min(len(data), end - start)
+        if last - first == len(data) <= block:
+            yield data
+            continue
+        view = memoryview(data)[first:last]
         for position in range(0, len(view), block):
             yield bytes(view[position : position + block])

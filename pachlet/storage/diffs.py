@@ -62,6 +62,12 @@ class Diff:
         change.replaces = True
         change.parts.clear()
 
+    def replace_file(self, path: str, tag: str, content: Content) -> None:
+        """Make what one tag wrote of a file be this content and no other."""
+        change = self._change(path, tag)
+        change.replaces = True
+        change.parts = [content]
+
     def delete_tree(self, prefix: str) -> None:
         """Delete all files below a directory ("/" or ending with "/"), whatever their tags."""
         self._now += 1
@@ -72,6 +78,10 @@ class Diff:
         for prefix in later.trees():
             self.delete_tree(prefix)
         for path, tag, change in later.changes():
+            if not self._trees and (path, tag) not in self._files:
+                self._now += 1
+                self._files[path, tag] = _Change(self._now, change.replaces, list(change.parts))
+                continue
             if change.replaces:
                 self.delete_file(path, tag)
             if change.parts:
@@ -130,10 +140,10 @@ class Diff:
         for _ in range(files):
             path, at = _read_string(data, at)
             tag, at = _read_string(data, at)
-            change = diff._change(path.decode(), tag.decode())
             replaces, parts = _FILE.unpack_from(data, at)
-            change.replaces = bool(replaces)
             at += _FILE.size
+            diff._now += 1
+            change = diff._files[path.decode(), tag.decode()] = _Change(diff._now, bool(replaces))
             for _ in range(parts):
                 part, at = _read_string(data, at)
                 change.parts.append(Content.decode(part))
@@ -149,10 +159,18 @@ class Diff:
 
     def _deleted(self, path: str) -> int:
         """Return when a directory above `path` was last deleted, 0 if none was."""
-        if not self._trees:
+        trees = self._trees
+        if not trees:
             return 0
-        slashes = (at for at, letter in enumerate(path) if letter == "/")
-        return max(self._trees.get(path[: at + 1], 0) for at in slashes)
+        last = trees.get("/", 0)
+        if (
+            len(trees) > 1 or not last
+        ):  # a job's output most often is all of the base's, deleted, and what is new
+            at = path.find("/", 1)
+            while at > 0:
+                last = max(last, trees.get(path[: at + 1], 0))
+                at = path.find("/", at + 1)
+        return last
 
 
 def leave_out_idle(diff: Diff, tree: Tree) -> Diff:

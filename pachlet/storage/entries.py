@@ -16,7 +16,7 @@ Read next: diffs.py (how entries come about), fileset.py (how they are read).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pachlet import errors
 from pachlet.storage import hashing
@@ -30,8 +30,7 @@ _INLINE, _NODE = 0, 1
 _INLINE_CHUNKS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A file as one datum wrote it."""
 
     path: str

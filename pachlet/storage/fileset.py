@@ -10,8 +10,8 @@ Read next: diffs.py (how a file set becomes the next one), entries.py (what is s
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from pachlet.storage import hashing
 from pachlet.storage.diffs import Diff, apply_diffs
@@ -35,8 +35,7 @@ _LOOK_UPS_WORTH_A_SCAN = 16
 """So many entries can be passed by in the time that it takes to look for what clashes with one path."""
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(NamedTuple):
     """A file or a directory (whose path ends with a slash).
 
     Equal hashes mean equal content below equal paths, whichever datums wrote it. A file that several datums

@@ -7,7 +7,7 @@ process that created it and never reopened for writing: what a crash left behind
 is dead weight, not a hazard.
 
     pack    = "pachlet pack 1\\n\\0" record*
-    record  = "Chnk" | codec u8 (0 raw, 1 zstd) | 3 zero bytes | stored u32 | length u32 | hash | payload
+    record  = "Chnk" | codec u8 (0 raw, 1 zstd, 255 wiped) | 3 zero bytes | stored u32 | length u32 | hash | payload
 
 Numbers are little-endian; `length` is the chunk's, `stored` what it takes here.
 
@@ -20,7 +20,7 @@ import errno
 import os
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,11 +30,15 @@ from pachlet.storage.hashing import Bytes
 MAGIC = b"pachlet pack 1\n\0"
 RAW = 0
 ZSTD = 1
+WIPED = 255
+"""The payload was overwritten with zeros (wiping.py); no index names such a record."""
 
 _RECORD = struct.Struct("<4sB3xII32s")
 _RECORD_MAGIC = b"Chnk"
 RECORD_OVERHEAD = _RECORD.size
 """Bytes that a chunk takes in a pack besides its payload."""
+_LARGE = 64 << 10
+"""Copying so many bytes takes as long as another call to the kernel."""
 
 
 class Location(NamedTuple):
@@ -43,6 +47,15 @@ class Location(NamedTuple):
     pack: int
     offset: int
     stored: int
+    length: int
+
+
+class NewChunk(NamedTuple):
+    """A chunk as it is to be written; `length` is that of its bytes, the payload is what they were encoded to."""
+
+    digest: bytes
+    codec: int
+    payload: Bytes
     length: int
 
 
@@ -83,6 +96,16 @@ class Pack:
         location = Location(self.number, self.end, len(payload), length)
         self._write([_RECORD.pack(_RECORD_MAGIC, codec, len(payload), length, digest), payload])
         return location
+
+    def append_together(self, chunks: Iterable[NewChunk]) -> list[Location]:
+        """Write small records behind one another at one go, as `append` does one."""
+        places, parts, at = [], [], self.end
+        for digest, codec, payload, length in chunks:
+            places.append(Location(self.number, at, len(payload), length))
+            parts += [_RECORD.pack(_RECORD_MAGIC, codec, len(payload), length, digest), payload]
+            at = record_end(places[-1])
+        self._write([b"".join(parts)])
+        return places
 
     def _write(self, parts: list[Bytes]) -> None:
         size = sum(map(len, parts))
@@ -136,15 +159,30 @@ class PackReader:
     def read(self, digest: bytes, location: Location) -> tuple[int, bytes]:
         """Return codec and payload of a chunk, having checked that its record is the one looked for."""
         try:
-            data = os.pread(self._fd, _RECORD.size + location.stored, location.offset)
+            if location.stored < _LARGE:
+                data = os.pread(self._fd, _RECORD.size + location.stored, location.offset)
+                found = find_record(data, 0, digest, location)
+            else:
+                found = self._read_large(digest, location)
         except OSError as error:  # a bad sector
             raise self.damage(location.offset) from error
-        expected = (_RECORD_MAGIC, location.stored, location.length, digest)
-        if len(data) == _RECORD.size + location.stored:
-            magic, codec, stored, length, found = _RECORD.unpack_from(data)
-            if (magic, stored, length, found) == expected:
-                return codec, data[_RECORD.size :]
-        raise self.damage(location.offset)
+        if found is None:
+            raise self.damage(location.offset)
+        return found
+
+    def _read_large(self, digest: bytes, location: Location) -> tuple[int, bytes] | None:
+        """Do the same with two reads: cutting the payload out would copy it, which takes longer than the second."""
+        head = os.pread(self._fd, _RECORD.size, location.offset)
+        codec = _codec_of(head, 0, digest, location) if len(head) == _RECORD.size else None
+        payload = os.pread(self._fd, location.stored, location.offset + _RECORD.size)
+        return None if codec is None or len(payload) < location.stored else (codec, payload)
+
+    def read_span(self, offset: int, end: int) -> bytes:
+        """Return the bytes between two offsets, fewer if the pack ends before; nothing where they can't be read."""
+        try:
+            return os.pread(self._fd, end - offset, offset)
+        except OSError:  # a bad sector: whoever needs it reads it alone, and is told
+            return b""
 
     def damage(self, offset: int) -> errors.Corrupt:
         """Return the error for a record that is not what it should be."""
@@ -171,6 +209,22 @@ class PackReader:
             offset = end
 
 
+def find_record(data: bytes, at: int, digest: bytes, location: Location) -> tuple[int, bytes] | None:
+    """Return codec and payload of the record that begins at `at`; None if it is not the one looked for, or torn."""
+    end = at + _RECORD.size + location.stored
+    if end > len(data):
+        return None
+    codec = _codec_of(data, at, digest, location)
+    return None if codec is None else (codec, data[at + _RECORD.size : end])
+
+
+def _codec_of(data: bytes, at: int, digest: bytes, location: Location) -> int | None:
+    """Return the codec of the record whose head is at `at`; None if it is not the one looked for."""
+    magic, codec, stored, length, found = _RECORD.unpack_from(data, at)
+    is_it = (magic, stored, length, found) == (_RECORD_MAGIC, location.stored, location.length, digest)
+    return codec if is_it else None
+
+
 def split_pack(data: bytes) -> Iterator[tuple[bytes, int, int, bytes]] | None:
     """Return (hash, codec, length, payload) of each record of a pack in memory, None if it is no row of records."""
     if data[: len(MAGIC)] != MAGIC:
@@ -186,6 +240,54 @@ def split_pack(data: bytes) -> Iterator[tuple[bytes, int, int, bytes]] | None:
             return None
         heads.append((digest, codec, length, start, at))
     return ((digest, codec, length, data[start:end]) for digest, codec, length, start, end in heads)
+
+
+class Head(NamedTuple):
+    """The head of a record as found in a pack: where it begins, and from where to where its payload goes.
+
+    The payload of one that is not whole ends where the next record begins, or the file.
+    """
+
+    digest: bytes
+    offset: int
+    start: int
+    end: int
+    length: int
+    is_whole: bool
+
+
+def heads(fd: int, size: int) -> Iterator[Head]:
+    """Yield the head of every record of an open pack, also of those behind one that is torn or damaged."""
+    offset = len(MAGIC)
+    while offset + _RECORD.size <= size:
+        magic, _, stored, length, digest = _RECORD.unpack(os.pread(fd, _RECORD.size, offset))
+        start = offset + _RECORD.size
+        end = start + stored
+        if magic == _RECORD_MAGIC and end <= size:
+            yield Head(digest, offset, start, end, length, is_whole=True)
+        else:
+            end = _next_record(fd, start if magic == _RECORD_MAGIC else offset + 1, size)
+            if magic == _RECORD_MAGIC:
+                yield Head(digest, offset, start, end, length, is_whole=False)
+        offset = end
+
+
+def _next_record(fd: int, start: int, size: int) -> int:
+    """Return where the next record seems to begin, the size of the file if none does."""
+    while start < size:
+        block = os.pread(fd, 1 << 20, start)
+        found = block.find(_RECORD_MAGIC)
+        if found >= 0:
+            return start + found
+        if len(block) < 1 << 20:
+            break
+        start += len(block) - len(_RECORD_MAGIC) + 1
+    return size
+
+
+def wiped_head(head: Head) -> bytes:
+    """Return the head of a record whose payload was overwritten."""
+    return _RECORD.pack(_RECORD_MAGIC, WIPED, head.end - head.start, head.length, head.digest)
 
 
 def record_end(location: Location) -> int:

@@ -11,22 +11,23 @@ Read next: content.py (who asks), chunker.py (the cut).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 
-from pachlet.storage.chunker import MAX_SIZE, first_chunk, split
+from pachlet.storage.chunker import MAX_SIZE, first_chunk
 from pachlet.storage.chunks import ChunkStore, ChunkWriter
+from pachlet.storage.cutting import put_cut
 from pachlet.storage.hashing import Bytes
+from pachlet.storage.source import Source
 
 _GIVE_UP = 16
 """After so many new chunks in a row the rest is taken for new."""
 
 
 def put_like(
-    store: ChunkStore, writer: ChunkWriter, blocks: Iterable[bytes], before: Sequence[tuple[bytes, int]]
+    store: ChunkStore, writer: ChunkWriter, source: Source, before: Sequence[tuple[bytes, int]]
 ) -> Iterator[tuple[bytes, int]]:
-    """Store the bytes in `blocks`, probably like those in the chunks `before`; yield hash and length of each chunk."""
-    source = _Source(blocks)
+    """Store the bytes of a source, probably like those in the chunks `before`; yield hash and length of each chunk."""
     # What ends the old file may have been cut by its end.
     known = before[:-1]
     place = {digest: number for number, (digest, _) in enumerate(known)}
@@ -42,11 +43,11 @@ def put_like(
         digest = writer.put(chunk)
         yield digest, len(chunk)
         at, strange = (place[digest] + 1, 0) if digest in place else (len(known), strange + 1)
-    yield from writer.put_all(split(source))
+    yield from put_cut(writer, source)
 
 
 def _put_known(
-    store: ChunkStore, writer: ChunkWriter, source: _Source, known: Sequence[tuple[bytes, int]]
+    store: ChunkStore, writer: ChunkWriter, source: Source, known: Sequence[tuple[bytes, int]]
 ) -> Iterator[tuple[bytes, int]]:
     """Yield chunks for as long as they are the known ones; what is not is given back to the source."""
     pool, coming = store.pool(), iter(known)
@@ -67,38 +68,3 @@ def _put_known(
             source.give_back(data)
             return
         yield digest, len(data)
-
-
-class _Source:
-    """Bytes that come in blocks, to be taken in other lengths, and given back."""
-
-    def __init__(self, blocks: Iterable[bytes]) -> None:
-        self._blocks = iter(blocks)
-        self._held: deque[memoryview] = deque()
-
-    def take(self, length: int) -> Bytes:
-        """Return the next bytes, fewer than asked for only at the end."""
-        parts: list[memoryview] = []
-        while length:
-            if not self._held:
-                block = next(self._blocks, None)
-                if block is None:
-                    break
-                self._held.append(memoryview(block))
-            part = self._held.popleft()
-            if len(part) > length:
-                self._held.appendleft(part[length:])
-                part = part[:length]
-            parts.append(part)
-            length -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def give_back(self, data: Bytes) -> None:
-        """Have bytes come next."""
-        if data:
-            self._held.appendleft(memoryview(data))
-
-    def __iter__(self) -> Iterator[Bytes]:
-        while self._held:
-            yield self._held.popleft()
-        yield from self._blocks

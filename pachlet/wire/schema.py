@@ -59,6 +59,11 @@ def services() -> tuple[Service, ...]:
     return tuple(sorted(found, key=lambda service: service.full_name))
 
 
+def method(service: str, name: str) -> Method:
+    """One RPC, by its service's full name and its own; a client that makes few calls makes few classes."""
+    return _method(_pool().FindServiceByName(service).methods_by_name[name])
+
+
 def enum_value(full_name: str, name: str) -> int:
     """The number of an enum's value; KeyError if the enum has no such name."""
     number: int = _pool().FindEnumTypeByName(full_name).values_by_name[name].number

@@ -16,7 +16,7 @@ import pwd
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from pachlet.errors import InvalidArgument
@@ -193,18 +193,21 @@ class Place:
         return added if self.sandboxed else {key: self._outside(value) for key, value in added.items()}
 
     def write_env_file(self, environ: Mapping[str, str]) -> None:
-        """Write /pfs/.env, which a process that serves many datums loads for each of them."""
-        lines = [f"{key}={_quote(value)}\n" for key, value in self.datum_environ(environ).items()]
+        """Write /pfs/.env, which a process that serves many datums loads for each of them; `datum_environ` makes it."""
+        lines = [f"{key}={_quote(value)}\n" for key, value in environ.items()]
         content = "".join(lines).encode()
         descriptor = os.open(f"{self.pfs}/{ENV_FILE}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        with open(descriptor, "wb", buffering=0) as file:
-            file.write(content)
-            file.truncate()  # at the end: ext4 writes a file out at once that was emptied first
+        try:
+            os.write(descriptor, content)
+            os.truncate(descriptor, len(content))  # ext4 writes a file out at once that was emptied first
+        finally:
+            os.close(descriptor)
 
     def _outside(self, value: str) -> str:
         return f"{self.pfs}{value[4:]}" if value == "/pfs" or value.startswith("/pfs/") else value
 
 
+@lru_cache(maxsize=256)  # most variables of a datum are those of the datum before
 def _quote(value: str) -> str:
     """Quote a value as dotenv readers understand it, where that is needed."""
     if _PLAIN.fullmatch(value):

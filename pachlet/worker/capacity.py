@@ -15,11 +15,19 @@ from pathlib import Path
 
 from pachlet.worker.cgroup_tree import own_groups
 
+_RESERVE = 1 << 30
+"""Bytes of memory that all steps together leave to the server and the rest of the machine."""
+
 
 @functools.cache
 def machine_memory() -> int:
     """Return how many bytes of memory this machine has for us, swap left out."""
     return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_limits()])
+
+
+def memory_for_steps() -> int:
+    """Return how many bytes of it all steps together may use."""
+    return machine_memory() - min(_RESERVE, machine_memory() // 10)
 
 
 def _limits() -> Iterator[int]:

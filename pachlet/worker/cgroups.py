@@ -15,14 +15,12 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from pachlet.worker.capacity import machine_memory
+from pachlet.worker.capacity import memory_for_steps
 from pachlet.worker.cgroup_tree import Place, own_groups
 from pachlet.worker.interface import Limits
 
 CONTROLLERS = ("memory", "pids", "cpu")
 _PERIOD = 100_000
-_RESERVE = 1 << 30
-"""Bytes of memory that all steps together leave to the server and the rest of the machine."""
 
 
 class Groups:
@@ -34,7 +32,7 @@ class Groups:
         self.version = version
         self._count = 0
         if "memory" in bases:
-            _write(bases["memory"], _names(version)["memory"], str(_for_steps()))
+            _write(bases["memory"], _names(version)["memory"], str(memory_for_steps()))
 
     def __contains__(self, controller: object) -> bool:
         return controller in self.bases
@@ -250,11 +248,6 @@ def _made(folder: Path) -> Path | None:
             folder.rmdir()
         return None
     return folder
-
-
-def _for_steps() -> int:
-    """Return how much memory all steps together may use."""
-    return machine_memory() - min(_RESERVE, machine_memory() // 10)
 
 
 def _names(version: str) -> dict[str, str]:

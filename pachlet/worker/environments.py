@@ -14,19 +14,19 @@ import fcntl
 import hashlib
 import json
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from pachlet.errors import FailedPrecondition, Unavailable
-from pachlet.worker.interpreters import Interpreter, find_interpreter, find_uv
+from pachlet.worker.installing import Installer, OutOfReach, is_of_network
+from pachlet.worker.interpreters import Interpreter, find_uv, known_interpreter
 
 _COMPLETE = "pachlet-environment.json"
 _OUTPUT_LINES = 8
-_NETWORK = ("error sending request", "failed to fetch", "dns error", "timed out", "certificate")
-"""Signs in uv's output that it could not reach the index."""
+_LOOK = 0.2  # seconds between two looks at an environment that another makes
 
 
 @dataclass(frozen=True)
@@ -46,24 +46,30 @@ class Environment:
 
 
 def make_environment(
-    minor: str, requirements: Sequence[Path], envs: Path, say: Callable[[str], None]
+    minor: str,
+    requirements: Sequence[Path],
+    envs: Path,
+    say: Callable[[str], None],
+    installer: Installer | None = None,
 ) -> Environment:
     """Return the environment for `requirements` on Python `minor`, making it under `envs` if it is not there.
 
     Atomic, and safe between processes: one makes it while the others wait.
 
     Raises:
-        Unavailable: it can't be made now (no package index, no interpreter).
+        Unavailable: it can't be made now (no package index, no interpreter), or the installer was halted.
         FailedPrecondition: the requirements can't be met (a hash that does not match, versions that clash).
     """
-    interpreter = find_interpreter(minor)
+    installer = installer or Installer()
+    interpreter = installer.persist(lambda: known_interpreter(minor, envs, installer.run), say)
     folder = envs / _name(interpreter, requirements)
     envs.mkdir(parents=True, exist_ok=True)
     # Made in its final place, because scripts and bytecode carry the path; the marker says that it is whole.
-    with only_one(envs / f"{folder.name}.lock"):
+    with only_one(envs / f"{folder.name}.lock", installer) as lock:
         if not (folder / _COMPLETE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            _make(interpreter, requirements, folder, say)
+            if folder.exists():
+                shutil.rmtree(folder)
+            _Making(installer, lock, say).make(interpreter, requirements, folder)
         packages = json.loads((folder / _COMPLETE).read_text())
     return Environment(folder, interpreter, tuple(packages))
 
@@ -76,28 +82,78 @@ def _name(interpreter: Interpreter, requirements: Sequence[Path]) -> str:
 
 
 @contextmanager
-def only_one(lock: Path) -> Iterator[None]:
-    """Keep all others out, of this process and of others, while the block runs."""
+def only_one(lock: Path, installer: Installer | None = None) -> Iterator[int]:
+    """Keep all others out, of this process and of others, while the block runs.
+
+    A program that gets the descriptor keeps them out for as long as it runs, even if we are killed. With an installer,
+    the wait for another ends when that is halted.
+    """
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        if installer is None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        else:
+            while not _is_taken(file):
+                installer.wait(_LOOK)
+        yield file.fileno()
 
 
-def _make(
-    interpreter: Interpreter, requirements: Sequence[Path], folder: Path, say: Callable[[str], None]
-) -> None:
-    say(f"making an environment with Python {interpreter.version} in {folder}")
-    _uv("venv", "--python", str(interpreter.executable), str(folder))
-    python = str(folder / "bin" / "python")
-    if requirements:
-        say(f"installing {len(pinned(requirements))} pinned requirements")
-        files = [word for path in requirements for word in ("--requirements", str(path))]
-        _uv("pip", "install", "--python", python, "--require-hashes", "--compile-bytecode", *files)
-    listed = json.loads(_uv("pip", "list", "--python", python, "--format", "json"))
-    packages = sorted(f"{package['name']}=={package['version']}" for package in listed)
-    marker = folder / f"{_COMPLETE}.new"
-    marker.write_text(json.dumps(packages, indent=1))
-    marker.rename(folder / _COMPLETE)
+def _is_taken(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class _Making:
+    """One environment while it is made."""
+
+    def __init__(self, installer: Installer, lock: int, say: Callable[[str], None]) -> None:
+        self._installer = installer
+        self._lock = lock
+        self._say = say
+
+    def make(self, interpreter: Interpreter, requirements: Sequence[Path], folder: Path) -> None:
+        """Make it in its folder, which is not there."""
+        self._say(f"making an environment with Python {interpreter.version} in {folder}")
+        self._uv("venv", "--python", str(interpreter.executable), str(folder))
+        python = str(folder / "bin" / "python")
+        if requirements:
+            self._say(f"installing {len(pinned(requirements))} pinned requirements")
+            files = [word for path in requirements for word in ("--requirements", str(path))]
+            words = ["pip", "install", "--python", python, "--require-hashes", "--compile-bytecode", *files]
+            self._installer.persist(lambda: self._uv(*words), self._say)
+        listed = json.loads(self._uv("pip", "list", "--python", python, "--format", "json"))
+        packages = sorted(f"{package['name']}=={package['version']}" for package in listed)
+        marker = folder / f"{_COMPLETE}.new"
+        marker.write_text(json.dumps(packages, indent=1))
+        marker.rename(folder / _COMPLETE)
+
+    def _uv(self, *words: str) -> str:
+        """Run uv and return its output.
+
+        It gets our own environment variables (the certificates, the index) and trusts the system's certificates,
+        so that it reaches whatever index the user's machine reaches; from `/` it finds no project's settings. It
+        ends with us, and whatever is left of it has the lock: nobody clears a folder into which it writes.
+        """
+        done = self._installer.run([find_uv(), "--system-certs", *words], self._lock)
+        if done.returncode == 0:
+            return done.stdout
+        what = f"uv {' '.join(words[:2])}"
+        if done.returncode < 0:
+            raise Unavailable(
+                f"{what} was ended by signal {-done.returncode}",
+                hint="run it again; if that comes back, look at the machine's memory",
+            )
+        tail = [line.strip() for line in done.stderr.splitlines() if line.strip()][-_OUTPUT_LINES:]
+        problem = f"{what} failed:\n" + "\n".join(f"  {line}" for line in tail)
+        if is_of_network(done.stderr):
+            raise OutOfReach(
+                problem, hint="is a package index within reach? uv's settings are used, such as UV_INDEX_URL"
+            )
+        if words[:2] != ("pip", "install"):
+            raise Unavailable(problem, hint="no pin is at fault: look at the disk's space, then run it again")
+        raise FailedPrecondition(problem, hint="check the pins and hashes in the image's requirements.txt")
 
 
 def pinned(requirements: Sequence[Path]) -> list[str]:
@@ -108,22 +164,3 @@ def pinned(requirements: Sequence[Path]) -> list[str]:
             if "==" in line and not line.lstrip().startswith(("#", "-")):
                 found.add(line.split(";")[0].split()[0])
     return sorted(found)
-
-
-def _uv(*words: str) -> str:
-    """Run uv and return its output.
-
-    It gets our own environment variables (the certificates, the index) and trusts the system's certificates,
-    so that it reaches whatever index the user's machine reaches; from `/` it finds no project's settings.
-    """
-    command = [find_uv(), "--system-certs", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
-    if done.returncode == 0:
-        return done.stdout
-    tail = [line.strip() for line in done.stderr.splitlines() if line.strip()][-_OUTPUT_LINES:]
-    problem = f"uv {' '.join(words[:2])} failed:\n" + "\n".join(f"  {line}" for line in tail)
-    if any(sign in done.stderr.lower() for sign in _NETWORK):
-        raise Unavailable(
-            problem, hint="is a package index within reach? uv's settings are used, such as UV_INDEX_URL"
-        )
-    raise FailedPrecondition(problem, hint="check the pins and hashes in the image's requirements.txt")

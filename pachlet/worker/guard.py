@@ -26,6 +26,7 @@ from typing import Any, NoReturn
 from pachlet.worker import sandbox
 from pachlet.worker.passing import receive
 from pachlet.worker.steps import Step, Steps, kill_all_others
+from pachlet.worker.syscalls import take_away
 
 _MESSAGE = 1 << 16
 
@@ -50,7 +51,6 @@ def guard(
         os.setsid()
         if request["root"]:
             sandbox.die_with_parent(signal.SIGKILL)
-            sandbox.forget_keys()
             if request["server_port"]:
                 sandbox.open_low_ports()
             sandbox.enter(sandbox.Root(**request["root"]), owner, secrets["files"])
@@ -63,6 +63,7 @@ def guard(
         environ = {**secrets["environ"], "PPS_WORKER_GRPC_PORT": port, "PACHLET_DATUMS_PORT": port}
         if request["root"]:
             sandbox.renounce_for_children()
+            take_away()
         if inlet is not None:
             _start_connector(inlet, [line.fileno()])
         _serve(request, line, steps, environ)

@@ -23,13 +23,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pachlet.errors import InvalidArgument, NotFound
+from pachlet.errors import FailedPrecondition, InvalidArgument, NotFound
 from pachlet.worker.dockerfile import Instruction, read_dockerfile
 from pachlet.worker.git import git_state
 from pachlet.worker.host import host_image
 from pachlet.worker.interface import Image
 
-_OURS = re.compile(r"pachlet/([a-z0-9][a-z0-9._-]*)(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
+_OURS = re.compile(r"pachlet/([a-z0-9][a-z0-9._-]*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]*))?")
+TAG_DIGITS = 16
+"""How many digits of a digest make a tag that says what is in an image."""
+_CONTENT_TAG = re.compile(rf"[0-9a-f]{{{TAG_DIGITS}}}")
 _PYTHON = re.compile(
     r"(?:docker\.io/library/|library/)?python:(3\.\d+)(?:\.\d+)?(?:-[a-z0-9.-]+)?(?:@sha256:[0-9a-f]{64})?"
 )
@@ -91,6 +94,7 @@ def code_digest(reference: str, code_root: Path) -> Image:
     Raises:
         NotFound: it is `pachlet/NAME` and there is no images/NAME.
         InvalidArgument: its Dockerfile, or that of one of its bases, can't be understood.
+        FailedPrecondition: its tag is that of other code.
     """
     if not reference.startswith("pachlet/"):
         return host_image(reference)
@@ -101,9 +105,11 @@ def code_digest(reference: str, code_root: Path) -> Image:
     ]
     pins = hashlib.sha256(b"\0".join(sources[path].read_bytes() for path in recipe.requirements))
     dockerfiles = [code_root / name for name in recipe.dockerfiles]
+    digest = recipe.digest(files)
+    _check_tag(reference, digest)
     return Image(
         reference=reference,
-        digest=recipe.digest(files),
+        digest=digest,
         kind="code",
         provenance={
             "runner": "process",
@@ -114,6 +120,30 @@ def code_digest(reference: str, code_root: Path) -> Image:
             **git_state(code_root, [*sources.values(), *dockerfiles]),
         },
     )
+
+
+def content_tag(image: Image) -> str:
+    """Return the name of our image as its code is now: the tag says what is in it."""
+    return _tagged(image.reference, image.digest)
+
+
+def _tagged(reference: str, digest: str) -> str:
+    return f"{reference.partition(':')[0]}:{digest.removeprefix('sha256:')[:TAG_DIGITS]}"
+
+
+def has_content_tag(reference: str) -> bool:
+    """Tell whether a name of ours has a tag that says what is in the image."""
+    return _CONTENT_TAG.fullmatch(reference.partition(":")[2]) is not None
+
+
+def _check_tag(reference: str, digest: str) -> None:
+    now = _tagged(reference, digest)
+    if reference != now and has_content_tag(reference):
+        name = reference.partition(":")[0].removeprefix("pachlet/")
+        raise FailedPrecondition(
+            f"{reference} is other code than images/{name} holds now, which is {now}",
+            hint="`update pipeline --build` takes the code as it is; a name without a tag follows it",
+        )
 
 
 def read_recipe(reference: str, code_root: Path) -> tuple[Recipe, dict[str, Path]]:

@@ -42,7 +42,7 @@ class Limits:
     cpu: float | None = None
     """Processors."""
     disk: int | None = None
-    """Bytes that the attempt has in /pfs/out and /tmp."""
+    """Bytes that the attempt has in /pfs/out and /tmp, and in a container elsewhere."""
     processes: int = DEFAULT_PROCESSES
 
 
@@ -242,12 +242,18 @@ class Runner(Protocol):
             FailedPrecondition: without a sandbox there is no `inner` network.
         """
 
+    def way_to_server(self, server: str, network: Reach) -> str:
+        """Return the `host:port` where a step with that network reaches the server at `server`."""
+
     @property
     def description(self) -> str:
         """Which runner this is, in words."""
 
     def means(self) -> Mapping[str, str]:
         """Say by what means each limit (memory, cpu, processes, disk) is kept here, for people to read."""
+
+    def halt(self) -> None:
+        """End whatever `prepare` is at, for good: it raises Unavailable. Returns at once; `close` comes later."""
 
     def close(self) -> None:
         """End every session's processes."""

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import functools
 import json
+import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pachlet.errors import Unavailable
+from pachlet.worker.installing import Installer, OutOfReach, is_of_network
+
+Install = Callable[[list[str]], subprocess.CompletedProcess[str]]
+"""Runs a program that installs, to its end."""
 
 _ASK = (
     "import json, platform, sys; print(json.dumps([sys._base_executable, sys.base_prefix, "
@@ -44,8 +49,43 @@ def find_uv() -> str:
 
 
 @functools.cache
-def find_interpreter(minor: str) -> Interpreter:
-    """Return an interpreter of version `minor` (like 3.11), downloading one if there is none.
+def known_interpreter(minor: str, folder: Path, install: Install | None = None) -> Interpreter:
+    """Return what `find_interpreter` does; a folder keeps who answered last, until that program changes.
+
+    To ask takes a tenth of a second where a version manager's shims are on the path, and each new server's first job
+    would wait for it. So an environment also stays the one it is when another interpreter is installed beside this one.
+    """
+    place = folder / f"python{minor}.json"
+    try:
+        told = json.loads(place.read_text())
+        found = Interpreter(Path(told["executable"]), Path(told["prefix"]), *told["rest"])
+        if told["mark"] == _mark(found.executable):
+            return found
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # it is new, or gone
+    found = find_interpreter(minor, install)
+    told = {
+        "executable": str(found.executable),
+        "prefix": str(found.prefix),
+        "rest": [found.version, found.machine, found.implementation],
+        "mark": _mark(found.executable),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    new = place.with_name(f"{place.name}.{secrets.token_hex(4)}")  # jobs that begin together ask together
+    new.write_text(json.dumps(told))
+    new.rename(place)
+    return found
+
+
+def _mark(program: Path) -> list[int]:
+    """Return what is different once a program was replaced."""
+    status = program.stat()
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+@functools.cache
+def find_interpreter(minor: str, install: Install | None = None) -> Interpreter:
+    """Return an interpreter of version `minor` (like 3.11), downloading one if there is none; `install` runs that.
 
     Raises:
         Unavailable: there is none and none can be had.
@@ -54,10 +94,11 @@ def find_interpreter(minor: str) -> Interpreter:
         if (found := _ask(candidate)) and found.version.startswith(f"{minor}."):
             return found
     command = [find_uv(), "python", "install", "--no-bin", minor]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = (install or Installer().run)(command)
     if done.returncode == 0 and (found := _ask(_uv_find(minor))):
         return found
-    raise Unavailable(
+    kind = OutOfReach if is_of_network(done.stderr) else Unavailable
+    raise kind(
         f"there is no Python {minor} on this machine and none can be downloaded: {last_line(done.stderr)}",
         hint=f"install python{minor} with the system's package manager, or with uv python install {minor}",
     )

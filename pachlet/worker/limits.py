@@ -12,6 +12,8 @@ from pachlet.spec.quantity import show_bytes
 from pachlet.worker.cgroups import Groups
 from pachlet.worker.interface import Limits
 
+SAMPLING = "watchdog (processes are looked at every 0.05 s)"
+
 
 def out_of_memory(limits: Limits, peak: int | None) -> str:
     """Return the reason of an attempt of which the kernel ended a process because memory ran out."""
@@ -40,10 +42,9 @@ def file_too_large(limit: int) -> str:
 def means(groups: Groups | None) -> Mapping[str, str]:
     """Say how each limit is kept."""
     by = f"cgroup {groups.version}" if groups else ""
-    sampling = "watchdog (processes are looked at every 0.05 s)"
-    processes = sampling if os.geteuid() == 0 else "RLIMIT_NPROC and watchdog"  # which root is exempt from
+    processes = SAMPLING if os.geteuid() == 0 else "RLIMIT_NPROC and watchdog"  # which root is exempt from
     return {
-        "memory": by if groups and "memory" in groups else sampling,
+        "memory": by if groups and "memory" in groups else SAMPLING,
         "cpu": by if groups and "cpu" in groups else "affinity to so many processors",
         "processes": by if groups and "pids" in groups else processes,
         "disk": "RLIMIT_FSIZE and watchdog (folders are walked a tenth of the time)",

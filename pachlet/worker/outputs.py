@@ -25,6 +25,9 @@ Locate = Callable[[str], Path | None]
 """Session.locate."""
 
 _MOST_LINKS = 40
+_MOST_AGAIN = 100_000
+"""How many entries may be found again in folders that links lead to: a dozen folders of links to each other would
+make a million of one file."""
 _KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFSOCK: "a socket",
@@ -78,11 +81,13 @@ class _Finder:
         self._inputs = inputs
 
     def walk(self, out: Path) -> Iterator[tuple[str, Output]]:
+        self._seen, self._again = set[str](), 0
         todo = [_Folder(out, "/pfs/out", "/", ())]
         while todo:
             folder = todo.pop()
             with os.scandir(folder.place) as entries:
                 found = list(entries)
+            self._count(folder, len(found))
             for entry in found:
                 shown = folder.shown + entry.name
                 _check_name(shown)
@@ -91,6 +96,17 @@ class _Finder:
                     todo.append(below)
                 else:
                     yield shown, below
+
+    def _count(self, folder: _Folder, entries: int) -> None:
+        if folder.real not in self._seen:
+            self._seen.add(folder.real)
+            return
+        self._again += entries
+        if self._again > _MOST_AGAIN:
+            raise Refused(
+                f"/pfs/out{folder.shown} and other links lead to folders that others lead to, and more than"
+                f" {_MOST_AGAIN:,} files are found again by them; write them once"
+            )
 
     def _look(self, folder: _Folder, entry: os.DirEntry[str], shown: str) -> Output | _Folder:
         real, place, above = f"{folder.real}/{entry.name}", Path(entry.path), folder.above

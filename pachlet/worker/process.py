@@ -22,7 +22,8 @@ from pachlet.worker.environments import make_environment, only_one
 from pachlet.worker.hardware import machine_facts
 from pachlet.worker.host import PATH
 from pachlet.worker.images import Recipe, code_digest
-from pachlet.worker.interface import Image, Prepared, Reach, Session, Transform
+from pachlet.worker.installing import Installer, logged
+from pachlet.worker.interface import SERVER_PORT, Image, Prepared, Reach, Session, Transform
 from pachlet.worker.launching import Launcher, Walls
 from pachlet.worker.limits import means
 from pachlet.worker.machine import make_root
@@ -44,19 +45,24 @@ class ProcessRunner:
         sandbox: bool = True,
         groups: bool = True,
         require_images: bool = False,
+        is_probed: bool = False,
     ) -> None:
         """Run code of `code_root` in environments made under `envs`.
 
         Without `sandbox`, behave as on a machine that allows no mount namespace; without `groups`, as on one
         that has no control groups for us. With `require_images` nothing stands in for an image that can't be had.
+        `is_probed`: another runner has seen that this machine allows a sandbox, which is then not tried again.
         """
         self._require_images = require_images
         self._use_groups = groups
         self._code_root = code_root.resolve()
         self._envs = envs.resolve()
         self._lock = threading.Lock()
+        self._installer = Installer()
         self._launcher_now: Launcher | None = None
-        self._probed: str | None = None if sandbox else "the server was told to make no sandbox"
+        self._probed: str | None = "" if is_probed else None
+        if not sandbox:
+            self._probed = "the server was told to make no sandbox"
 
     def resolve(self, reference: str) -> Image:
         image = code_digest(reference, self._code_root)
@@ -77,7 +83,8 @@ class ProcessRunner:
             facts = {**image.provenance, **self._facts(sandbox)}
             return Prepared(image, facts, files, env={}, working_dir="/", python=None, environment=None)
         pins = [files / path.lstrip("/") for path in recipe.requirements]
-        made = make_environment(recipe.python, pins, self._envs, say)
+        with logged(image.reference, "environment", say) as tell:
+            made = make_environment(recipe.python, pins, self._envs, tell, self._installer)
         facts = {
             **image.provenance,
             **self._facts(sandbox),
@@ -122,6 +129,9 @@ class ProcessRunner:
         )
         return ProcessSession(place, self._launcher)
 
+    def way_to_server(self, server: str, network: Reach) -> str:
+        return f"127.0.0.1:{SERVER_PORT}" if network == "inner" else server
+
     @property
     def description(self) -> str:
         return f"process ({'no sandbox: ' + self.probe() if self.probe() else 'namespaces'})"
@@ -154,6 +164,9 @@ class ProcessRunner:
         ending = process.watch(lambda line: None, timeout=None)
         assert ending is not None, "without `wake` a process is watched to its end"
         return ending.problem
+
+    def halt(self) -> None:
+        self._installer.halt()
 
     def close(self) -> None:
         with self._lock:

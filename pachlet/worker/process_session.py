@@ -32,7 +32,7 @@ class ProcessSession(AttemptSession):
 
     def attach(self, cmd: Sequence[str], environ: Mapping[str, str], stdio: tuple[int, int, int]) -> Outcome:
         """Run another command than the transform's on the datum that lies in `pfs`, on the caller's own descriptors."""
-        self._place.write_env_file(environ)
+        self._place.write_env_file(self._place.datum_environ(environ))
         self._stdio = stdio
         try:
             with self._attempt():

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import selectors
+import select
 import socket
 import struct
 import termios
@@ -80,14 +80,19 @@ class Process:
         self._killed_for = ""
         self._report: dict[str, Any] = {}
         self._rest = {out: b"", err: b""}
-        self._selector = selectors.DefaultSelector()
-        for source in (cell.line, cell.control, out, err):
-            self._selector.register(source, selectors.EVENT_READ)
-        if cell.listener is not None:
-            self._selector.register(cell.listener, selectors.EVENT_READ)
+        # What it has to do with are plain numbers: what `selectors` makes of each turn costs more than the turn.
+        self._poll = select.epoll()
+        self._line, self._control = cell.line.fileno(), cell.control.fileno()
+        self._is_heard = True  # until the end of the line
+        self._listener = -1 if cell.listener is None else cell.listener.fileno()
+        for source in (self._line, self._control, out, err):
+            self._poll.register(source, select.EPOLLIN)
+        if self._listener >= 0:
+            self._poll.register(self._listener, select.EPOLLIN)
+        self._wake: int | None = None  # what is registered besides
         self._alarm = self._group.alarm if self._group else -1
         if self._alarm >= 0:
-            self._selector.register(self._alarm, selectors.EVENT_READ)
+            self._poll.register(self._alarm, select.EPOLLIN)
 
     def kill(self, reason: str) -> None:
         """End the process and all its descendants; the first reason counts. Returns at once."""
@@ -107,17 +112,22 @@ class Process:
         """
         if self._ended is not None:
             return self._ended
-        if wake is not None:
-            self._selector.register(wake, selectors.EVENT_READ)
+        self._watch_for(wake)
         try:
             return self._watch(log, timeout, wake)
         except BaseException:
             self.kill("its output could not be passed on")
+            self._watch_for(None)
             self._watch(lambda line: None, None, None)
             raise
-        finally:
-            if wake is not None and self._ended is None:
-                self._selector.unregister(wake)
+
+    def _watch_for(self, wake: int | None) -> None:
+        if wake != self._wake:
+            if self._wake is not None:
+                self._poll.unregister(self._wake)
+            if wake is not None:
+                self._poll.register(wake, select.EPOLLIN)
+            self._wake = wake
 
     def _watch(self, log: Log, timeout: float | None, wake: int | None) -> Ending | None:
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -126,33 +136,33 @@ class Process:
             if self._looks_left:
                 left = _SOON if left is None else min(left, _SOON)
                 self._check_memory()
-            ready = [key.fileobj for key, _ in self._selector.select(left)]
+            ready = [source for source, _ in self._poll.poll(left)]
             # On every turn: a step that prints without a pause always has something ready.
             if deadline is not None and time.monotonic() >= deadline:
                 self.kill(f"timed out after {timeout:g} seconds")
                 deadline = None
             if wake in ready:
-                self._read_all(log)
+                self._read_all(log, ready)
                 return None
             for source in ready:
                 if source in self._rest:
                     self._read(source, log)
-            if self._cell.listener in ready:
+            if self._listener in ready:
                 self._let_in()
             if self._alarm in ready:
                 os.eventfd_read(self._alarm)
                 self._looks_left = _LOOKS
             if self._is_over(ready):
-                self._read_all(log)
+                self._read_all(log, list(self._rest))
                 return self._end()
 
-    def _is_over(self, ready: list[Any]) -> bool:
+    def _is_over(self, ready: list[int]) -> bool:
         """Hear what the guard has to say; tell whether every process of the attempt is gone."""
-        cell = self._cell
-        if cell.line in ready and not self._hear():
-            self._selector.unregister(cell.line)
-        if cell.control in ready:
-            while cell.line in self._selector.get_map() and self._hear():
+        if self._line in ready and not self._hear():
+            self._poll.unregister(self._line)
+            self._is_heard = False
+        if self._control in ready:
+            while self._is_heard and self._hear():
                 if "over" in self._report:
                     break
             return True
@@ -169,7 +179,8 @@ class Process:
             self._doors.server(self._server_door)
         elif descriptors:
             self._cell.listener = socket.socket(fileno=descriptors[0])
-            self._selector.register(self._cell.listener, selectors.EVENT_READ)
+            self._listener = self._cell.listener.fileno()
+            self._poll.register(self._listener, select.EPOLLIN)
         self._report = {**report, **self._report}  # what was said first counts
         return True
 
@@ -187,16 +198,17 @@ class Process:
     def _let_in(self) -> None:
         assert self._cell.listener is not None
         self._door_was_used = True
-        self._selector.unregister(self._cell.listener)
+        self._poll.unregister(self._listener)
+        self._listener = -1
         self._doors.worker(self._cell.listener)
 
-    def _read_all(self, log: Log) -> None:
-        """Pass on what was printed until now, also a line that has no end yet.
+    def _read_all(self, log: Log, ready: list[int]) -> None:
+        """Pass on what was printed until now, also a line that has no end yet; nothing is where it is not `ready`.
 
         What is printed meanwhile is left: a step may never stop.
         """
         for source in list(self._rest):
-            left = _waiting(source)
+            left = _waiting(source) if source in ready else 0
             while left > 0:
                 left -= self._read(source, log, left)
             if self._rest.get(source):
@@ -218,13 +230,13 @@ class Process:
 
     def _close(self, source: int) -> None:
         del self._rest[source]
-        self._selector.unregister(source)
+        self._poll.unregister(source)
         os.close(source)
 
     def _end(self) -> Ending:
         for source in list(self._rest):
             self._close(source)
-        self._selector.close()
+        self._poll.close()
         if self._server_door is not None:
             with contextlib.suppress(OSError):  # the door's thread may have met its end first
                 self._server_door.shutdown(socket.SHUT_RDWR)

@@ -33,14 +33,16 @@ _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 _MNT_DETACH = 2
 _ATTR_RDONLY, _ATTR_NOSUID, _ATTR_NODEV = 1, 2, 4
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
-_SYS_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}
 _SYS_MOUNT_SETATTR = 442  # the same on every architecture; glibc has a wrapper only since 2.36
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER = 1, 4, 24, 36
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 38, 47, 4
 _LAST_CAPABILITY = 63
 _CAP_HEADER = struct.pack("Ii", 0x20080522, 0)
-_KEYCTL_JOIN_SESSION_KEYRING, _KEYCTL_CLEAR = 1, 7
-_KEY_SPEC_USER_KEYRING, _KEY_SPEC_USER_SESSION_KEYRING = -4, -5
+HIDDEN = (
+    "iomem kcore keys kmsg kpagecgroup kpagecount kpageflags latency_stats sched_debug slabinfo timer_list timer_stats "
+    "vmallocinfo"
+)
+"""Files of /proc that tell of the kernel or of every process of the machine. A server of root's runs steps as root."""
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -84,6 +86,9 @@ def enter(root: Root, owner: tuple[int, int], secrets: Mapping[str, bytes]) -> N
     for source, target in root.binds:
         _mount(source, root.at + target, None, _MS_BIND | _MS_REC)
     _mount("proc", root.at + "/proc", "proc", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
+    for name in HIDDEN.split():
+        if os.path.exists(f"{root.at}/proc/{name}"):
+            _mount("/dev/null", f"{root.at}/proc/{name}", None, _MS_BIND)
     # No user namespaces inside: they would give back, within them, the privileges that are dropped below.
     _write(root.at + "/proc/sys/user/max_user_namespaces", "0")
     _set_attributes(root.at, _ATTR_RDONLY | _ATTR_NOSUID)
@@ -123,22 +128,12 @@ def _show_secrets(at: str, secrets: Mapping[str, bytes]) -> None:
 def renew(root: Root) -> None:
     """Take from the next step what the one before may have left in the kernel; no process of it is there any more.
 
-    Files in memory, what processes share by System V's and POSIX' names, and keys.
+    Files in memory, and what processes share by System V's and POSIX' names.
     """
-    forget_keys()
     _check(_libc.unshare(CLONE_NEWIPC), "unshare of IPC")
     for folder in root.in_memory:
         _check(_libc.umount2(_bytes(folder), _MNT_DETACH), f"umount of {folder}")
     _show_memory(root, "")
-
-
-def forget_keys() -> None:
-    """Leave the keyring that the server's processes share, for a new one that is empty; empty the user's own."""
-    number = ctypes.c_long(_SYS_KEYCTL.get(os.uname().machine, -1))
-    _libc.syscall(number, ctypes.c_int(_KEYCTL_JOIN_SESSION_KEYRING), None)
-    # The user's are those of the user namespace, so this is for when it is there and a step was in it.
-    for keyring in (_KEY_SPEC_USER_KEYRING, _KEY_SPEC_USER_SESSION_KEYRING):
-        _libc.syscall(number, ctypes.c_int(_KEYCTL_CLEAR), ctypes.c_int(keyring))
 
 
 def raise_loopback() -> None:

@@ -16,8 +16,8 @@ import fcntl
 import os
 import stat
 import struct
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from pachlet.errors import Refused
 
@@ -27,6 +27,8 @@ _FS_IOC_GETFLAGS, _FS_IOC_SETFLAGS, _TOP_OF_HIERARCHIES = 0x80086601, 0x40086602
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_open_at = _libc.syscall
+_open_at.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t)
 
 
 def spread(folder: Path) -> None:
@@ -67,8 +69,10 @@ def remove(path: Path) -> None:
 
 def _empty(top: int, keep: str) -> None:
     """Empty a folder, whatever the depth: each folder in it is taken to its top before it is looked into."""
+    todo = _clear_files(top, top, keep, "")
+    if not todo:
+        return
     aside = f".{os.urandom(8).hex()}-"  # a name that the step can't have given
-    todo = _clear_files(top, top, keep, aside)
     made = 0
     while todo:
         name = todo.pop()
@@ -121,12 +125,39 @@ def open_up(folder: Path) -> None:
                 _let_us(below, 0o700)
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> FileIO:
     """Open a file that a step wrote for reading, whatever its permissions are.
 
     Raises:
         Refused: it is no file any more, or a link is in its path: a step that still runs put it there.
     """
+    descriptor, _ = _open_readable(path)
+    return open(descriptor, "rb", buffering=0)
+
+
+def read_file(path: Path, at_most: int) -> bytes | None:
+    """Return what is in a file that a step wrote; None if it is more than so many bytes.
+
+    Raises:
+        Refused: as `open_file` does.
+        OSError: the disk fails.
+    """
+    descriptor, size = _open_readable(path)
+    try:
+        if size > at_most:
+            return None
+        found = data = os.read(descriptor, size + 1)
+        # A read that is short need not be the last; and one that brings more is of a file that somebody still writes.
+        while data and len(found) != size and len(found) <= at_most:
+            data = os.read(descriptor, at_most + 1 - len(found))
+            found += data
+    finally:
+        os.close(descriptor)
+    return found if len(found) <= at_most else None
+
+
+def _open_readable(path: Path) -> tuple[int, int]:
+    """Open a file that a step wrote; return its descriptor and size."""
     try:
         try:
             descriptor = _open_plainly(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -139,22 +170,17 @@ def open_file(path: Path) -> BinaryIO:
             descriptor = _open_plainly(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as problem:
         raise _changed(path, problem.strerror or "") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise _changed(path, "it is no file any more")
-    return open(descriptor, "rb")
+    return descriptor, status.st_size
 
 
 def _open_plainly(path: Path, flags: int) -> int:
     """Open a path that has no link in it."""
     how = struct.pack("QQQ", flags, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
-    descriptor = _libc.syscall(
-        ctypes.c_long(_SYS_OPENAT2),
-        ctypes.c_int(_AT_FDCWD),
-        ctypes.c_char_p(os.fsencode(path)),
-        ctypes.c_char_p(how),
-        ctypes.c_size_t(len(how)),
-    )
+    descriptor = _open_at(_SYS_OPENAT2, _AT_FDCWD, os.fsencode(path), how, len(how))
     if descriptor >= 0:
         return int(descriptor)
     problem = ctypes.get_errno()

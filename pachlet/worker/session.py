@@ -109,11 +109,11 @@ class AttemptSession(ABC):
         # else a process that stays may hold files in /tmp, and write to both at any time
 
     def run(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
-        transform = self._place.transform
-        self._place.write_env_file(environ)
+        transform, added = self._place.transform, self._place.datum_environ(environ)
+        self._place.write_env_file(added)
         with self._attempt():
             if transform.datum_batching:
-                return self._run_next(environ, log, timeout)
+                return self._run_next(added, log, timeout)
             return self._run_once(transform.cmd, transform.stdin, environ, log, timeout)
 
     def run_err_cmd(self, environ: Mapping[str, str], log: Log, timeout: float | None = None) -> Outcome:
@@ -181,8 +181,8 @@ class AttemptSession(ABC):
         assert ending is not None, "without `wake` a process is watched to its end"
         return self._judge(ending)
 
-    def _run_next(self, environ: Mapping[str, str], log: Log, timeout: float | None) -> Outcome:
-        """Hand the datum to the process that stays, starting it if there is none."""
+    def _run_next(self, added: Mapping[str, str], log: Log, timeout: float | None) -> Outcome:
+        """Hand the datum to the process that stays, starting it if there is none; `added` is its environment."""
         started = time.monotonic()
         try:
             batch = self._batch or self._start_batch()
@@ -193,15 +193,15 @@ class AttemptSession(ABC):
             self._meter.begin()
         if self._batch is None:
             self._batch = batch
-            if (ending := process.watch(log, timeout, handover.wake)) is not None:
+            # the first call has no datum behind it, so no error either
+            if isinstance(ending := _question(process, handover, log, timeout), Ending):
                 return self._give_up(ending)
-            handover.take()  # the first call has no datum behind it, so no error either
-        handover.give([f"{key}={value}" for key, value in self._place.datum_environ(environ).items()])
-        if (ending := process.watch(log, timeout, handover.wake)) is not None:
-            return self._give_up(ending)
+        handover.give([f"{key}={value}" for key, value in added.items()])
+        if isinstance(error := _question(process, handover, log, timeout), Ending):
+            return self._give_up(error)
         seconds = time.monotonic() - started
         peak = self._meter.peak() if self._meter else None
-        if error := handover.take():
+        if error:
             self._end_batch(log)
             return Outcome(False, error, None, seconds, peak)
         return Outcome(True, "", None, seconds, peak)
@@ -209,7 +209,7 @@ class AttemptSession(ABC):
     def _start_batch(self) -> _Batch:
         transform = self._place.transform
         handover = Handover()
-        door = Door(handover.next_datum, self._place.folder)
+        door = Door(handover.next_datum, self._place.folder, handover.adopt)
         try:
             return _Batch(self._start(transform.cmd, transform.stdin, {}, door), handover, door)
         except BaseException:
@@ -273,6 +273,15 @@ class AttemptSession(ABC):
             reason = f"exit status {ending.code}"
         has_begun = not ending.problem or ending.code not in (_NOT_FOUND, _NOT_RUNNABLE)
         return Outcome(not reason, reason, code, ending.seconds, ending.peak_memory, has_begun)
+
+
+def _question(process: Attempt, handover: Handover, log: Log, timeout: float | None) -> Ending | str:
+    """Watch until the process asks for a datum; return the error that it reports of the last one, or how it ended."""
+    while True:
+        if (ending := process.watch(log, timeout, handover.wake)) is not None:
+            return ending
+        if (error := handover.take()) is not None:
+            return error
 
 
 def _failed(reason: str) -> Outcome:

@@ -34,6 +34,8 @@ _DESCRIPTORS_EACH = 16
 """A session has six descriptors open; with so many at most for each, there are enough for everything else."""
 SCALED_DOWN_SECONDS = 2.0
 """The same, for one that is to go when there is nothing to do."""
+_LOOK_SECONDS = 1.0
+"""How often at most to look how much memory is free: that costs as much as making a folder."""
 _LEAST_FREE = 0.1
 """So much of the machine's memory is free while unused sessions are kept."""
 
@@ -50,6 +52,7 @@ class Warm:
     stays: bool
     has_code: bool
     """Whether a process of the user's stays in it."""
+    era: int
     unused_since: float = 0.0
 
 
@@ -81,6 +84,8 @@ class Sessions:
         self._idle: list[Warm] = []  # the least recently used first
         self._numbers: dict[Hashable, set[int]] = {}
         self._made = 0
+        self._looked = float("-inf")
+        self._era = 0
 
     def take(
         self, key: Hashable, stays: bool, open: Callable[[int, Path], Session], *, has_code: bool = False
@@ -100,15 +105,23 @@ class Sessions:
             number = next(each for each in range(len(taken) + 1) if each not in taken)
             taken.add(number)
             self._made += 1
+            era = self._era
             folder = self.folder / str(self._made)
-        if _is_short_of_memory():
-            self.close_idle(0.0)
+        self._make_room()
         try:
             session = open(number, folder)
         except BaseException:
             self._forget(key, number)
             raise
-        return Warm(key, number, session, Layout(session.pfs), stays, has_code)
+        return Warm(key, number, session, Layout(session.pfs), stays, has_code, era)
+
+    def _make_room(self) -> None:
+        now = self._now()
+        if now - self._looked >= _LOOK_SECONDS:
+            self._looked = now
+            if _is_short_of_memory():
+                self._looked = float("-inf")
+                self.close_idle(0.0)
 
     def put_back(self, warm: Warm) -> None:
         """Keep a session for the next who needs it."""
@@ -116,6 +129,9 @@ class Sessions:
         with self._lock:
             self._idle.append(warm)
             surplus = self._surplus()
+            if warm.era != self._era and warm not in surplus:
+                self._idle.remove(warm)
+                surplus.append(warm)
         self._close(surplus)
 
     def _surplus(self) -> list[Warm]:
@@ -126,6 +142,13 @@ class Sessions:
         oldest = self._idle[: max(0, len(self._idle) - self._most_idle)]
         del self._idle[: len(oldest)]
         return surplus + oldest
+
+    def renew(self) -> None:
+        """Let nobody find what lies in the sessions of now: unused ones are closed, others as they are put back."""
+        with self._lock:
+            self._era += 1
+            old, self._idle = self._idle, []
+        self._close(old)
 
     def drop(self, warm: Warm) -> None:
         """Close a session that is not fit to be used again."""

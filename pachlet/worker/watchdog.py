@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 INTERVAL = 0.05
+_ENTRY = 512
+"""What an entry takes at least, so that files without anything in them have an end, too."""
 _WALKING = 10
 """How many times the duration of a walk has to pass before the next."""
 
@@ -52,14 +54,17 @@ class Watchdog:
         folders: list[str],
         volume: bool,
         only_below: int | None,
+        spared: int = 0,
     ) -> None:
         """Look at all processes in /proc, or only at those that descend from the process `only_below`.
 
-        What is in `folders` counts as disk, and as memory too if that is where they lie (`volume`).
+        What is in `folders` counts as disk, all but the first `spared` bytes, and as memory too if that is where they
+        lie (`volume`).
         """
         self._memory, self._processes, self._disk = memory, processes, disk
         self._folders, self._volume = folders, volume
         self._only_below = only_below
+        self._spared = spared
         self._next_walk = 0.0
         self.peak = 0
 
@@ -68,7 +73,7 @@ class Watchdog:
         processes = list(self._ours())
         held = _held_in("/dev/shm") if self._only_below is None else 0
         if self._volume:
-            held += sum(map(_size_below, self._folders))
+            held += sum(map(size_below, self._folders))
         used = held + sum(each.memory for each in processes)
         if self._memory is not None and used > self._memory:
             used = held + sum(map(_shared_once, processes))
@@ -80,8 +85,9 @@ class Watchdog:
             return Excess("processes", self._processes, threads)
         if self._disk is not None and time.monotonic() >= self._next_walk:
             started = time.monotonic()
-            on_disk = sum(map(_size_below, self._folders)) + _deleted(processes, self._folders[0])
+            on_disk = sum(map(size_below, self._folders)) + _deleted(processes, self._folders[0])
             self._next_walk = time.monotonic() + _WALKING * (time.monotonic() - started)
+            on_disk -= self._spared
             if on_disk > self._disk:
                 return Excess("disk", self._disk, on_disk)
         return None
@@ -132,14 +138,14 @@ def _held_in(folder: str) -> int:
     return (found.f_blocks - found.f_bfree) * found.f_frsize
 
 
-def _size_below(folder: str) -> int:
+def size_below(folder: str) -> int:
     """Return the bytes that all below a folder take on disk, each file once."""
     total, seen, todo = 0, set[int](), [folder]
     while todo:
         with contextlib.suppress(OSError):  # it was removed while we looked
             for path, found in _entries(todo.pop()):
                 if found.st_nlink == 1 or found.st_ino not in seen:
-                    total += found.st_blocks * 512
+                    total += max(found.st_blocks * 512, _ENTRY)
                 seen.add(found.st_ino)
                 if stat.S_ISDIR(found.st_mode):
                     todo.append(path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,11 @@ class Worker:
             prepared = self._head.prepare(lease, lambda line: None)
             warm = self._open(lease, prepared)
             holding.use(warm.session)
+            ran = what_ran(prepared, lease.work)
             for task in lease.tasks:
                 if holding.is_void or (task is not lease.tasks[0] and self._head.should_yield(lease)):
                     break
-                DatumRun(self._head, lease, task, prepared, warm, holding).run()
+                DatumRun(self._head, lease, task, ran, warm, holding).run()
         except LeaseLost:
             holding.cancel("the lease is void")
         except Exception as error:
@@ -77,11 +79,21 @@ class Worker:
         )
 
     def _part_with(self, warm: Warm, *, is_fit: bool) -> None:
-        if is_fit:
-            warm.layout.rest()
+        if is_fit and _is_cleared(warm):
             self._sessions.put_back(warm)
         else:
             self._sessions.drop(warm)
+
+
+def _is_cleared(warm: Warm) -> bool:
+    """Remove what a lease left; tell whether that was possible, while a process that stays may go on writing."""
+    try:
+        warm.session.clear(keep_inputs=True)
+        warm.layout.rest()
+    except OSError as error:
+        log.info("a worker's folder can't be cleared, so it gets another one: %s", error)
+        return False
+    return True
 
 
 class Holding:
@@ -156,12 +168,12 @@ class DatumRun:
     """One datum in a worker's hands."""
 
     def __init__(
-        self, head: Head, lease: Lease, task: Task, prepared: Prepared, warm: Warm, holding: Holding
+        self, head: Head, lease: Lease, task: Task, ran: Mapping[str, Any], warm: Warm, holding: Holding
     ) -> None:
         self._head = head
         self._lease = lease
         self._task = task
-        self._prepared = prepared
+        self._ran = ran
         self._session = warm.session
         self._layout = warm.layout
         self._holding = holding
@@ -196,7 +208,7 @@ class DatumRun:
             state=state,
             reason=reason,
             tries=attempt,
-            provenance=what_ran(self._prepared, self._lease.work),
+            provenance=self._ran,
             seconds=self._spent.seconds,
             download_bytes=self._spent.download_bytes,
             peak_memory=self._spent.peak_memory,
@@ -206,7 +218,6 @@ class DatumRun:
         except Refused as problem:  # the step, which may still run, took away what it had written
             result = replace(result, state="failed", reason=problem.message)
             self._head.settle(self._lease, self._task, result, [])
-        self._session.clear(keep_inputs=True)
 
     def _attempt(self) -> tuple[Outcome, list[tuple[str, Output]]]:
         """Run the user's code once, on fresh inputs; return what it wrote, too."""

@@ -6,8 +6,7 @@ scale per frame, taken from the newest day: nothing is measured against a price 
 in dollars (an epsilon of 0.05 means the same for Bitcoin and for Dogecoin), and the newest frame ends on the
 last known price.
 
-Read next: forecast.py (how a one-step model becomes a path), walkforward.py (which frames may train which
-model).
+Read next: feature_groups.py (what may stand beside a frame), forecast.py (how a one-step model becomes a path).
 """
 
 from __future__ import annotations
@@ -38,15 +37,3 @@ def frames(series: Series, lags: int, at: Indexes) -> Array:
         return np.empty((0, lags))
     windows = sliding_window_view(series.ret, lags)[at - lags + 1]
     return np.clip(windows / series.vol[at, None], -LIMIT, LIMIT)
-
-
-def training_rows(series: Series, lags: int, end: int) -> tuple[Array, Array]:
-    """Make the frames and targets that are known at the close of day `end`: no target lies after it.
-
-    A filled day is neither origin nor target: nobody would have forecast from it, and its return is invented.
-    """
-    at = origins(series, lags)
-    at = at[at < end]
-    at = at[series.observed[at] & series.observed[at + 1]]
-    targets = np.clip(series.ret[at + 1] / series.vol[at], -LIMIT, LIMIT)
-    return frames(series, lags, at), targets

@@ -12,6 +12,7 @@ published).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -29,17 +30,27 @@ class Model(Protocol):
         """Return each frame's next log-return in volatilities, whatever the other frames are."""
 
 
-def recurse(model: Model, frames: Array, scale: Array, horizon: int = HORIZON) -> Array:
+def recurse(
+    model: Model,
+    frames: Array,
+    scale: Array,
+    horizon: int = HORIZON,
+    beside: Callable[[int], Array] | None = None,
+) -> Array:
     """Return the log move from the last price at 1..horizon days, one row per frame.
 
-    No single step may exceed LIMIT volatilities, so a path stays finite whatever the model says.
+    `beside(day)` is what the model is shown beside the returns, `day` days after the origin. No single step may exceed
+    LIMIT volatilities, so a path stays finite whatever the model says.
     """
     state = frames.copy()
     move = np.zeros(len(frames))
     path = np.empty((len(frames), horizon))
     for day in range(horizon):
-        step = np.clip(model.predict(state), -LIMIT, LIMIT)
+        more = None if beside is None else beside(day)
+        asked = state if more is None or not more.shape[1] else np.column_stack([state, more])
+        step = np.clip(model.predict(asked), -LIMIT, LIMIT)
         move = move + step * scale
         path[:, day] = move
-        state = np.column_stack([state[:, 1:], step])
+        if state.shape[1]:
+            state = np.column_stack([state[:, 1:], step])
     return path

@@ -18,6 +18,15 @@ from typing import Any
 
 from pachlet.step import BadInput
 
+FOLDS = "crypto.folds/2"
+# What the stages from the back-test on hand to one another; ../../docs/crypto.md says what is in them.
+SCORE = "crypto.score/1"
+TRIAL = "crypto.trial/1"
+REFUSAL = "crypto.refusal/1"
+CHAMPION = "crypto.champion/1"
+PROMOTE = "crypto.promote/1"
+FORECAST = "crypto.forecast/2"
+
 
 def number_text(value: float | None) -> str:
     """Write a number as a CSV cell: empty for null, repr for a float."""
@@ -52,10 +61,15 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]])
 def read_json(path: Path, schema: str) -> dict[str, Any]:
     """Read a JSON object and check that it is of the `schema` that the reader was written for."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse_constant)
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path.name} is not JSON ({error})") from error
     found = content.get("schema") if isinstance(content, dict) else None
     if found != schema:
         raise BadInput(f"{path.name} has schema {found!r}, but this step reads {schema!r}")
     return content
+
+
+def refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python would read."""
+    raise ValueError(f"{name} is no number")

@@ -13,7 +13,7 @@ with m independent residuals the measured ends count m / (m + 9), since a 10 % t
 An old coin's interval is four fifths its own, a ten weeks' coin's less than half. And the intervals of
 later days contain those of earlier days, so the width never shrinks with the horizon.
 
-Read next: walkforward.py (where the residuals come from), predict.py.
+Read next: walkforward.py (where the residuals come from), outcomes.py, predict.py.
 """
 
 from __future__ import annotations
@@ -93,29 +93,26 @@ def newest_tails(residuals: Array, horizon: int) -> tuple[float, float]:
     return tails(sorted(known.tolist()), horizon, float(known_spread(residuals[:, 0])[-1]))
 
 
-def rolling_cover(residuals: Array, horizon: int, at_least: int) -> list[bool | None]:
-    """Say for each origin whether the interval made from the residuals known at that origin held.
+def rolling_tails(residuals: Array, horizon: int, at_least: int) -> Array:
+    """For each origin the interval's ends, in volatilities, made from the residuals known at that origin.
 
-    The residual of the origin `horizon` rows back is the newest whose target has come. None where fewer than
-    `at_least` residuals were known, or where the outcome is not.
+    The residual of the origin `horizon` rows back is the newest whose target has come. NaN where fewer than
+    `at_least` residuals were known.
     """
     ordered: list[float] = []
     window: deque[float] = deque()
-    inside: list[bool | None] = []
     values = residuals[:, horizon - 1].tolist()
     spreads = known_spread(residuals[:, 0]).tolist()
-    for row, residual in enumerate(values):
+    ends = np.full((len(values), 2), np.nan)
+    for row in range(len(values)):
         if row >= horizon and not math.isnan(values[row - horizon]):
             insort(ordered, values[row - horizon])
             window.append(values[row - horizon])
             if len(window) > WINDOW:
                 del ordered[bisect_left(ordered, window.popleft())]
-        if len(ordered) < at_least or math.isnan(residual) or math.isnan(spreads[row]):
-            inside.append(None)
-        else:
-            low, high = tails(ordered, horizon, spreads[row])
-            inside.append(low <= residual <= high)
-    return inside
+        if len(ordered) >= at_least and not math.isnan(spreads[row]):
+            ends[row] = tails(ordered, horizon, spreads[row])
+    return ends
 
 
 def nested(ends: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -39,6 +39,18 @@ tf.config.experimental.enable_op_determinism()
 STOP_SHARE = 0.15
 
 
+class Beginning:
+    """What variables hold now, so that they can be set back to it: weights, moments, step counters, seeds."""
+
+    def __init__(self, variables: list[Any]) -> None:
+        self._variables = variables
+        self._values = [variable.numpy() for variable in variables]
+
+    def set_back(self) -> None:
+        for variable, value in zip(self._variables, self._values, strict=True):
+            variable.assign(value)
+
+
 class Network:
     """A network of one shape with its traced training functions."""
 
@@ -58,20 +70,12 @@ class Network:
         )
         self.optimizer = keras.optimizers.Adam(rate)
         self.optimizer.build(self.model.trainable_variables)
-        self.beginning = [variable.numpy() for variable in self._state()]
+        self.beginning = Beginning([*self.model.variables, *self.optimizer.variables])
         row = tf.TensorSpec((None, lags, 1), tf.float32)
         value = tf.TensorSpec((None,), tf.float32)
         order = tf.TensorSpec((None, None), tf.int32)
         self.epoch = tf.function(self._epoch, input_signature=[row, value, order])
         self.error = tf.function(self._error, input_signature=[row, value])
-
-    def _state(self) -> list[Any]:
-        return [*self.model.variables, *self.optimizer.variables]
-
-    def reset(self) -> None:
-        """Set weights, moments and step counter back to the beginning."""
-        for variable, value in zip(self._state(), self.beginning, strict=True):
-            variable.assign(value)
 
     def _epoch(self, rows: Any, values: Any, order: Any) -> None:
         for batch in order:  # AutoGraph makes this a loop inside the graph
@@ -98,7 +102,7 @@ def network(lags: int, units: int, rate: float, seed: int) -> Network:
 def fit(frames: Array, targets: Array, params: Params) -> Lstm:
     """Train until `patience` epochs bring nothing better on the newest rows, or `epochs` are over."""
     net = network(params["lags"], params["units"], params["rate"], params["seed"])
-    net.reset()
+    net.beginning.set_back()
     rows, values = frames[:, :, None].astype(np.float32), targets.astype(np.float32)
     held = max(1, int(len(rows) * STOP_SHARE))
     rows, values, late_rows, late_values = rows[:-held], values[:-held], rows[-held:], values[-held:]

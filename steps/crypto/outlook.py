@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pachlet.step import BadInput
-from steps.crypto.formats import read_json
+from steps.crypto.formats import FORECAST, read_json
 
 HORIZONS = (1, 10)  # days ahead, of the table and the summary
 HISTORY_DAYS = 180
@@ -85,7 +85,7 @@ def read_coin(entry: Path, inputs: Path) -> Coin:
         return Coin(
             slug, name, "missing", "no_forecast", "the audit passed it, but predict wrote nothing for it"
         )
-    forecast = read_json(path, "crypto.forecast/1")
+    forecast = read_json(path, FORECAST)
     history, filled = read_history(inputs / "standardise" / slug / "series.csv")
     steps = read_steps(forecast["forecast"])
     shown = {step.model for step in steps}
@@ -128,7 +128,7 @@ def read_steps(forecast: list[dict[str, Any]]) -> tuple[Step, ...]:
 
 def shown_scores(steps: tuple[Step, ...], candidates: list[dict[str, Any]]) -> dict[int, float]:
     """Look up, for each horizon of the table, how the shown model did against naive on past days."""
-    scores = {c["model"]: c.get("metrics_valid", {}) for c in candidates}
+    scores = {c["model"]: c.get("scores", {}) for c in candidates}
     found = {}
     for step in steps:
         score = scores.get(step.model, {}).get(str(step.h), {}).get("rel_mae")

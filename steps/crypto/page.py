@@ -1,7 +1,8 @@
 """Write the report's page: one HTML file that needs nothing else to be read.
 
-Each row has its own small drawing inside the page, so that the file can be sent by itself; the plots beside
-it (png/, overview.png) are linked for a closer look. All text from the data is escaped.
+Each row has its own small drawing inside the page, and the sheet of all coins is in it too, so that the file can be
+sent by itself; the plots beside it (png/, overview.png) are linked for a closer look. All text from the data is
+escaped.
 
 Read next: outlook.py (what is shown), report.py (who asks).
 """
@@ -9,6 +10,7 @@ Read next: outlook.py (what is shown), report.py (who asks).
 from __future__ import annotations
 
 import math
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -16,6 +18,7 @@ from typing import Any
 
 from steps.crypto.outlook import HORIZONS, Coin, Step
 from steps.crypto.pricetext import change_text, price_text
+from steps.crypto.wording import reason_words, row_words, rows_copied, rows_unreadable
 
 _WIDTH, _HEIGHT, _DAYS = 112, 30, 60
 
@@ -63,8 +66,15 @@ at the end of its own history, as the published one was, holds the winners: ever
 None of this is advice.</p>"""
 
 
-def render_page(coins: Sequence[Coin], totals: Mapping[str, Any], notices: Sequence[str], label: str) -> str:
-    """Return the whole page."""
+def render_page(
+    coins: Sequence[Coin],
+    totals: Mapping[str, Any],
+    notices: Sequence[str],
+    label: str,
+    sections: Sequence[str] = (),
+    sheet: bytes = b"",
+) -> str:
+    """Return the whole page; `sections` are those on the company, `sheet` the picture of all coins as PNG."""
     shown = [coin for coin in coins if coin.steps]
     others = [coin for coin in coins if not coin.steps]
     title = f"Forecasts for {_count(len(shown), 'coin')}"
@@ -83,10 +93,13 @@ def render_page(coins: Sequence[Coin], totals: Mapping[str, Any], notices: Seque
         parts += ["<h2>Forecasts</h2>", _READING, _forecast_table(shown, origin)]
     if others:
         parts += ["<h2>Coins without a forecast</h2>", _skipped_table(others)]
+    parts += sections
     parts += ["<h2>What ingest found</h2>", _audit_table(totals)]
     if shown:
-        sheet = '<a href="overview.png"><img src="overview.png" alt="Every coin’s recent prices and forecast"></a>'
-        parts += ["<h2>All coins on one sheet</h2>", f"<p>{sheet}</p>"]
+        picture = f"data:image/png;base64,{b64encode(sheet).decode()}"
+        alt = "Every coin’s recent prices and forecast"
+        linked = f'<a href="overview.png"><img src="{picture}" alt="{alt}"></a>'
+        parts += ["<h2>All coins on one sheet</h2>", f"<p>{linked}</p>"]
     return "\n".join([*parts, "</body>\n</html>\n"])
 
 
@@ -97,8 +110,10 @@ def _facts(shown: Sequence[Coin], others: Sequence[Coin], totals: Mapping[str, A
         (len(others), "without a forecast"),
         (beaten, "by another model than naive"),
         (totals["rows_total"], "rows read"),
-        (totals["rows_quarantined"], "rows quarantined"),
+        (rows_unreadable(totals), "unreadable rows left out"),
     ]
+    if copied := rows_copied(totals):
+        facts.append((copied, "rows left out: a copied file"))
     return "".join(
         [
             '<ul class="facts">',
@@ -187,7 +202,7 @@ def sparkline(coin: Coin) -> str:
 def _skipped_table(coins: Sequence[Coin]) -> str:
     head = '<th class="text">Coin</th><th class="text">Reason</th><th class="text">In words</th><th>Last day</th>'
     rows = "\n".join(
-        f'<tr><td class="text coin">{escape(coin.name)}</td><td class="text">{escape(coin.reason)}</td>'
+        f'<tr><td class="text coin">{escape(coin.name)}</td><td class="text">{escape(reason_words(coin.reason))}</td>'
         f'<td class="text wrap">{escape(coin.detail)}</td><td class="day">{escape(coin.origin)}</td></tr>'
         for coin in coins
     )
@@ -198,10 +213,14 @@ def _audit_table(totals: Mapping[str, Any]) -> str:
     counts = [
         ("rows read", totals["rows_total"]),
         ("rows kept", totals["rows_after_quarantine"]),
-        ("rows quarantined", totals["rows_quarantined"]),
-        *((f"repaired: {_words(code)}", n) for code, n in sorted(totals["rows_repaired"].items())),
-        *((f"flagged: {_words(code)}", n) for code, n in sorted(totals["rows_flagged"].items())),
-        *((f"quarantined: {code}", n) for code, n in sorted(totals["rows_quarantined_by_code"].items())),
+        ("rows left out", totals["rows_quarantined"]),
+        *((f"repaired: {row_words(code)}", n) for code, n in sorted(totals["rows_repaired"].items())),
+        *((f"odd, but kept: {row_words(code)}", n) for code, n in sorted(totals["rows_flagged"].items())),
+        *(
+            (f"left out: {row_words(code)}", n)
+            for code, n in sorted(totals["rows_quarantined_by_code"].items())
+        ),
+        *[("left out: rows of a file that is a copy of another", n) for n in [rows_copied(totals)] if n],
         *((f"{file}: {why}", "whole file") for file, why in sorted(totals["files_quarantined"].items())),
     ]
     rows = "\n".join(
@@ -209,10 +228,6 @@ def _audit_table(totals: Mapping[str, Any]) -> str:
         for text, n in counts
     )
     return f'<div class="scroll"><table style="max-width: 640px">\n<tbody>\n{rows}\n</tbody>\n</table></div>'
-
-
-def _words(code: str) -> str:
-    return code.replace("_", " ")
 
 
 def _count(number: int, what: str) -> str:

@@ -3,38 +3,26 @@
 Ten days ahead are a sliver beside half a year, so the close-up is where the models are told apart: each line's
 end carries its name in its colour.
 
-The same numbers give the same bytes: only the fonts that come with matplotlib are used, whatever the machine
-has, and the PNG carries no software version and no time. Nothing touches matplotlib's global figure state, so
-drawing a hundred coins leaves nothing behind.
-
-Read next: outlook.py (what is drawn), report.py (who asks).
+Read next: outlook.py (what is drawn), canvas.py (what on), report.py (who asks).
 """
 
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from statistics import mean
 
-# Where a step runs there is no home folder for matplotlib to keep its font list in.
-os.environ.setdefault("MPLCONFIGDIR", tempfile.mkdtemp(prefix="matplotlib-"))
-
-import matplotlib
 import matplotlib.dates as mdates
-from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from steps.crypto.canvas import FAINT, GRID, INK, MUTED, save
 from steps.crypto.outlook import Coin, Step
 from steps.crypto.pricetext import price_text, tick_text
 
-INK, MUTED, FAINT, GRID = "#1d2733", "#6b7785", "#b4bdc7", "#e8ecf0"
 HISTORY, BAND, POINT, NOTICE = "#27496d", "#f4a259", "#c8511b", "#a3341b"
 OTHERS = (
     "#12857a",
@@ -47,15 +35,10 @@ OTHERS = (
 
 History = tuple[tuple[date, float], ...]
 
-_BUNDLED = Path(matplotlib.get_data_path()) / "fonts"
 _CLOSE_UP_PAST = 12  # days of the past that the close-up shows
 _LABEL_GAP = 0.056  # of the close-up's height: a line of text
 _LONGEST_NAME = 14  # characters of a model's name that fit beside the close-up
 _LOG_FROM = 4.0  # a range this wide is drawn on a log scale, or its early days are a flat line
-
-font_manager.fontManager.ttflist = [
-    font for font in font_manager.fontManager.ttflist if Path(font.fname).is_relative_to(_BUNDLED)
-]
 
 
 def draw_coin(coin: Coin, label: str, path: Path) -> None:
@@ -76,7 +59,7 @@ def draw_coin(coin: Coin, label: str, path: Path) -> None:
     figure.text(0.075, 0.865, _subtitle(coin), fontsize=9.5, color=MUTED)
     if label:
         figure.text(0.985, 0.93, label, fontsize=10, fontweight="bold", color=NOTICE, ha="right")
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_overview(coins: Sequence[Coin], label: str, path: Path) -> None:
@@ -95,7 +78,7 @@ def draw_overview(coins: Sequence[Coin], label: str, path: Path) -> None:
     figure.text(0.35 / width, 1 - 0.4 / height, heading, fontsize=15, fontweight="bold", color=INK)
     if label:
         figure.text(0.35 / width, 1 - 0.64 / height, label, fontsize=10, fontweight="bold", color=NOTICE)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_history(axes: Axes, history: History) -> None:
@@ -246,8 +229,3 @@ def _subtitle(coin: Coin) -> str:
 def shortened(name: str, longest: int) -> str:
     """Cut a name that is too long for its place, and show that it is cut."""
     return name if len(name) <= longest else f"{name[: longest - 1]}…"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    FigureCanvasAgg(figure).print_png(path, metadata={"Software": None})

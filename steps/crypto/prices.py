@@ -157,6 +157,14 @@ def parse_row(number: int, line: str) -> Row:
     return row
 
 
+def day_of_line(line: str) -> date | None:
+    """Return the day that a line is about; None if it can't be told."""
+    try:
+        return _parse_day((split_cells(line) or [""])[0], [])
+    except Refusal:
+        return None
+
+
 def split_cells(line: str) -> list[str]:
     """Split one physical line at its commas, quotes respected; an unreadable line is a Refusal."""
     try:

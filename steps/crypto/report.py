@@ -3,7 +3,7 @@
 Each coin that came in goes out: with its forecast, or with the reason why it has none. Where the prices came
 with a notice (SYNTHETIC.txt), the page, each plot and the summary carry it.
 
-Read next: outlook.py (one coin, read), page.py (index.html), plots.py (the PNGs).
+Read next: outlook.py (one coin, read), page.py and standing.py (index.html), plots.py (the PNGs).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from steps.crypto.formats import number_text, read_json, write_csv, write_json
 from steps.crypto.outlook import HORIZONS, Coin, read_coins
 from steps.crypto.page import render_page
 from steps.crypto.plots import draw_coin, draw_overview
+from steps.crypto.standing import sections
 
 SUMMARY_COLUMNS = (
     "slug",
@@ -36,11 +37,12 @@ def run(inputs: Path, out: Path) -> None:
     forecast = [coin for coin in coins if coin.steps]
     for coin in forecast:
         draw_coin(coin, label, out / "png" / f"{coin.slug}.png")
+    sheet = b""
     if forecast:
         draw_overview(forecast, label, out / "overview.png")
-    (out / "index.html").write_text(
-        render_page(coins, totals, notices, label), encoding="utf-8", newline="\n"
-    )
+        sheet = (out / "overview.png").read_bytes()
+    page = render_page(coins, totals, notices, label, sections(inputs), sheet)
+    (out / "index.html").write_text(page, encoding="utf-8", newline="\n")
     write_json(out / "summary.json", summary(coins, notices, label))
     write_csv(out / "summary.csv", SUMMARY_COLUMNS, (summary_cells(coin) for coin in coins))
 

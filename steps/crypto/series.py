@@ -36,6 +36,8 @@ class Series:
     vol: Array
     # False for a day that was filled forward: it is never scored and never a training target.
     observed: npt.NDArray[np.bool_]
+    # Dollars traded on this day; NaN where the source does not say.
+    volume: Array
     # Of the file's bytes, so that a card says which data made it.
     sha256: str
 
@@ -64,11 +66,12 @@ def read_series(folder: Path) -> Series:
             ret=_column(rows, "ret"),
             vol=_column(rows, "vol30"),
             observed=_column(rows, "obs") > 0,
+            volume=_column(rows, "volume"),
             sha256=hashlib.sha256(data).hexdigest(),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
-            f"{folder.name}/series.csv is not date,log_close,ret,vol30,obs with numbers: {error}"
+            f"{folder.name}/series.csv is not date,log_close,ret,vol30,obs,volume with numbers: {error}"
         ) from error
     if (series.vol <= 0).any():
         raise BadInput(f"{folder.name}/series.csv has a volatility that is not above 0")

@@ -23,7 +23,7 @@ MIN_RETURNS = 10  # before so many returns are seen, a volatility would be a gue
 MIN_VOLATILITY = 1e-4  # a price that never moves (a peg) must not divide by zero
 MIN_SHARE = 0.1  # of the coin's own long-run volatility: a frozen quote is not a calm market
 
-COLUMNS = ("date", "log_close", "ret", "vol30", "obs")
+COLUMNS = ("date", "log_close", "ret", "vol30", "obs", "volume")
 
 
 def run(inputs: Path, out: Path) -> None:
@@ -34,14 +34,17 @@ def run(inputs: Path, out: Path) -> None:
         prices = pd.read_csv(
             inputs / "ingest" / "coins" / f"{slug}.csv", parse_dates=["date"], index_col="date"
         )
-        close = prices["close"].loc[str(coin["segment_start"]) :]
-        series = standardise(close)
-        write_csv(out / slug / "series.csv", COLUMNS, (_cells(day) for day in series.itertuples()))
-        write_json(out / slug / "meta.json", describe(coin, close, series))
+        segment = prices.loc[str(coin["segment_start"]) :]
+        series = standardise(segment["close"], segment["volume"])
+        write_csv(out / slug / "series.csv", COLUMNS, (cells(day) for day in series.itertuples()))
+        write_json(out / slug / "meta.json", describe(coin, segment["close"], series))
 
 
-def standardise(close: pd.Series) -> pd.DataFrame:
-    """Turn closes indexed by day into log_close, ret, vol30 and obs for every day between."""
+def standardise(close: pd.Series, volume: pd.Series | None = None) -> pd.DataFrame:
+    """Turn closes and the dollars traded, indexed by day, into COLUMNS for every day between.
+
+    The volume is as known: NaN where the source says nothing, and on filled days.
+    """
     daily = close.asfreq("D")
     observed = daily.notna()
     log_close = np.log(daily.ffill())
@@ -52,6 +55,7 @@ def standardise(close: pd.Series) -> pd.DataFrame:
             "ret": ret,
             "vol30": known_volatility(ret, observed),
             "obs": observed.astype(int),
+            "volume": np.nan if volume is None else volume.asfreq("D"),
         }
     )
 
@@ -88,9 +92,11 @@ def describe(coin: dict[str, object], close: pd.Series, series: pd.DataFrame) ->
     }
 
 
-def _cells(day: tuple[pd.Timestamp, float, float, float, int]) -> list[str]:
-    date, *numbers, obs = day
-    return [date.date().isoformat(), *(number_text(None if np.isnan(n) else n) for n in numbers), str(obs)]
+def cells(day: tuple[pd.Timestamp, float, float, float, int, float]) -> list[str]:
+    """Write one day of `standardise` as cells of series.csv."""
+    date, log_close, ret, vol, obs, volume = day
+    numbers = [number_text(None if np.isnan(n) else n) for n in (log_close, ret, vol)]
+    return [date.date().isoformat(), *numbers, str(obs), "" if np.isnan(volume) else number_text(volume)]
 
 
 if __name__ == "__main__":

@@ -1,48 +1,20 @@
-"""Train stage of the linear family: ridge regression of the next scaled return on the last ones.
+"""Train stage of the linear family: fits each coin's newest model and stores it with its card.
 
-Regularised, because on daily returns the honest coefficients are small (the lag-one autocorrelation is about
--0.12) and plain least squares on ten lags mostly fits noise. Without an intercept, because that would be a
-drift learnt from one bull market, fed back ten times: it wins in the year that it was learnt from and loses
-in the next quarter.
-
-Read next: training.py, train_svm.py.
+Read next: linear.py (the fit), training.py (what all train stages do).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import joblib
-from sklearn.linear_model import Ridge
-
 from pachlet.step import main
-from steps.crypto.forecast import Model
-from steps.crypto.series import Array
-from steps.crypto.training import Family, Params, train
-
-
-def fit(frames: Array, targets: Array, params: Params) -> Model:
-    # "cholesky" is exact and takes no random start; the default may pick another solver in another version.
-    return Ridge(alpha=params["alpha"], solver="cholesky", fit_intercept=False).fit(frames, targets)  # type: ignore[no-any-return]
-
-
-def save(model: Model, path: Path) -> None:
-    joblib.dump(model, path)
-
-
-LINEAR = Family(
-    name="linear",
-    fields={"lags": int, "alpha": float, "min_rows": int, "refit_every": int},
-    libraries=("joblib", "numpy", "sklearn"),
-    file="model.joblib",
-    fit=fit,
-    save=save,
-    describe=lambda model: {"coefficients": [float(f"{value:.6g}") for value in model.coef_]},  # type: ignore[attr-defined]
-)
+from steps.crypto.linear import LINEAR
+from steps.crypto.rows import chosen_days
+from steps.crypto.training import train
 
 
 def run(inputs: Path, out: Path) -> None:
-    train(LINEAR, inputs, out)
+    train([LINEAR], inputs, out, chosen_days)
 
 
 if __name__ == "__main__":

@@ -1,57 +1,20 @@
-"""Train stage of the svm family: support vector regression (rbf) on frames of scaled returns.
+"""Train stage of the svm family: fits each coin's newest model and stores it with its card.
 
-Inputs and target are in volatilities, so C, epsilon and gamma mean the same for a coin at 3,600 dollars and
-for one at 0.0000003; far from everything seen, an rbf model says "no move", not a price of long ago. Its loss
-is absolute, which is what the scores are.
-
-Read next: training.py, train_lstm.py.
+Read next: svm.py (the fit), training.py (what all train stages do).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import joblib
-from sklearn.svm import SVR
-
 from pachlet.step import main
-from steps.crypto.forecast import Model
-from steps.crypto.series import Array
-from steps.crypto.training import Family, Params, train
-
-
-def fit(frames: Array, targets: Array, params: Params) -> Model:
-    # The newest rows only: the cost of a fit grows with the square of their number.
-    newest = slice(-params["max_rows"], None)
-    model = SVR(kernel="rbf", C=params["C"], epsilon=params["epsilon"], gamma=params["gamma"])
-    return model.fit(frames[newest], targets[newest])  # type: ignore[no-any-return]
-
-
-def save(model: Model, path: Path) -> None:
-    joblib.dump(model, path)
-
-
-SVM = Family(
-    name="svm",
-    fields={
-        "lags": int,
-        "C": float,
-        "epsilon": float,
-        "gamma": float,
-        "max_rows": int,
-        "min_rows": int,
-        "refit_every": int,
-    },
-    libraries=("joblib", "numpy", "sklearn"),
-    file="model.joblib",
-    fit=fit,
-    save=save,
-    describe=lambda model: {"support_vectors": len(model.support_)},  # type: ignore[attr-defined]
-)
+from steps.crypto.rows import chosen_days
+from steps.crypto.svm import SVM
+from steps.crypto.training import train
 
 
 def run(inputs: Path, out: Path) -> None:
-    train(SVM, inputs, out)
+    train([SVM], inputs, out, chosen_days)
 
 
 if __name__ == "__main__":

@@ -64,3 +64,9 @@ def parse_flower(line: str, *, labelled: bool) -> Flower:
     if labelled and not species:
         raise ValueError("the species is missing")
     return Flower(tuple(numbers), species)
+
+
+def write_flowers(path: Path, flowers: list[Flower]) -> None:
+    """Write labelled flowers as `read_flowers` reads them."""
+    lines = [",".join([*map(repr, flower.measurements), flower.species]) for flower in flowers]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")

@@ -26,10 +26,10 @@ def run(inputs: Path, out: Path) -> None:
     (out / "model.txt").write_text(describe(model, flowers), encoding="utf-8", newline="\n")
 
 
-def read_training(folder: Path) -> list[Flower]:
+def read_training(folder: Path, pattern: str = "*") -> list[Flower]:
     """Read all flowers, in the order of the files' names; a line that is none stops the training."""
     flowers: list[Flower] = []
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+    for path in sorted(p for p in folder.rglob(pattern) if p.is_file()):
         found, bad = read_flowers(path, labelled=True)
         if bad:
             more = f" ({len(bad) - 1} more lines like it)" if len(bad) > 1 else ""

@@ -25,9 +25,23 @@ class Clone:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.data_dir = folder / ".pachlet"
-        for part in PARTS:
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        for part in PARTS:  # with the bytecode, which not every shell lets them make
+            half_written = shutil.ignore_patterns("*.pyc.*")  # and gone when it would be copied
+            shutil.copytree(ROOT / part, folder / part, ignore=half_written)
+
+    def keep_models(self, *kept: str) -> None:
+        """Drop all parameter files but these, such as `svm/rbf1`: each is a model that the main job would make."""
+        params = self.folder / "data" / "params"
+        for file in params.rglob("*.json"):
+            if file.relative_to(params).with_suffix("").as_posix() not in kept:
+                file.unlink()
+
+    def few_coins(self) -> Path:
+        """Make up five coins, four of them usable, with few days; return their folder."""
+        coins = self.folder / "few coins"
+        maker = self.folder / "data" / "synthetic_coins.py"
+        subprocess.run([sys.executable, maker, coins, "--coins", "5", "--days", "150"], check=True)
+        return coins
 
     def main_job(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run what `make run` runs, to its end."""
@@ -40,10 +54,14 @@ class Clone:
             check=False,
         )
 
-    def start_main_job(self) -> subprocess.Popen[str]:
+    def start_main_job(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start what `make run` runs."""
         return subprocess.Popen(
-            self.command(), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            self.command(*arguments),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
     def command(self, *arguments: str | Path) -> list[str]:

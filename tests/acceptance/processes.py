@@ -32,6 +32,15 @@ class Watched:
             assert gone, "a process has outlived the one that started it"
 
 
+def wait_for_end(pid: int) -> None:
+    """Return when a process lives no more."""
+    with suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid)
+        gone, _, _ = select.select([handle], [], [], _SECONDS)
+        os.close(handle)
+        assert gone, f"process {pid} still lives"
+
+
 def descendants(pid: int) -> list[int]:
     """Return the processes that a process has started, and those that they have."""
     found, todo = [], [pid]
@@ -58,8 +67,4 @@ def wait_until_none_is_marked(mark: str) -> None:
     """Return when no process with a text in its environment lives any more."""
     while pids := marked(mark):
         for each in pids:
-            with suppress(ProcessLookupError):
-                handle = os.pidfd_open(each)
-                gone, _, _ = select.select([handle], [], [], _SECONDS)
-                os.close(handle)
-                assert gone, f"process {each} has outlived who started it"
+            wait_for_end(each)

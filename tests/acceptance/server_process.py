@@ -8,25 +8,28 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.acceptance.processes import Watched
 
+_SECONDS = 30
 ROOT = Path(__file__).parent.parent.parent
 START = "import sys; from pachlet.cli.main import main; sys.exit(main())"
+STACKS = "import faulthandler, signal; faulthandler.register(signal.SIGUSR1)\n"  # what hangs is asked where
 
 
 class ServerProcess:
     """`pachlet serve` on a data directory and a free port, with two workers unless `more` says otherwise.
 
-    `before` is Python that it runs first.
+    `before` is Python that it runs first; `said` is what it has written to stderr since it served, once it has ended.
     """
 
     def __init__(self, data_dir: Path, *more: str, port: int = 0, before: str = "") -> None:
         command = [
             sys.executable,
             "-c",
-            before + START,
+            STACKS + before + START,
             "serve",
             "--data-dir",
             str(data_dir),
@@ -40,8 +43,9 @@ class ServerProcess:
             text=True,
         )
         assert self.process.stderr is not None
-        said = self.process.stderr.readline()  # it says where it serves as soon as it does
-        self.address = said.removeprefix("pachlet serves on ").partition(",")[0]
+        first = self.process.stderr.readline()  # it says where it serves as soon as it does
+        self.said = ""
+        self.address = first.removeprefix("pachlet serves on ").partition(",")[0]
 
     def kill(self) -> None:
         """Kill it as a power cut would, and see that all that it started dies as well."""
@@ -54,7 +58,14 @@ class ServerProcess:
     def _end(self, number: signal.Signals) -> int:
         with Watched(self.process.pid):
             self.process.send_signal(number)
-            self.process.communicate(timeout=30)
+            try:
+                _, self.said = self.process.communicate(timeout=_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.send_signal(signal.SIGUSR1)
+                with suppress(subprocess.TimeoutExpired):
+                    self.process.communicate(timeout=5)  # as long as it may take to say
+                self.process.kill()
+                raise AssertionError(f"the server does not end:\n{self.process.communicate()[1]}") from None
         return self.process.returncode
 
     def __enter__(self) -> ServerProcess:

@@ -70,6 +70,25 @@ def test_copies_and_deletions_have_an_author_too(typed: Type, connection: Connec
         assert head(connection, "in@copied").metadata["author"] == ME
 
 
+def test_commits_are_found_by_their_author(typed: Type, connection: Connection) -> None:
+    repos.create_repo(connection, "hers")
+    put(connection, "hers@master", {"/a": "1"})
+    typed("edit", "metadata", "commit", "hers@master", "edit", 'author="Ada Lovelace@engine"')
+    hers = head(connection, "hers@master").commit.id
+    put(connection, "hers@master", {"/b": "2"})
+    mine = head(connection, "hers@master").commit.id
+
+    def found(*words: str) -> list[str]:
+        return [line.split()[2] for line in typed("list", "commit", *words).splitlines()[1:]]
+
+    assert found("hers", "--author", "lovelace") == found("--author", "Ada Lovelace@engine") == [hers]
+    assert found("hers", "--author", ME) == [mine]
+    assert found(hers, "--author", "ada") == [hers]
+    assert found(hers, "--author", ME) == found("hers", "--author", "Charles") == []
+    assert found("--author", ME, "-n", "1") == [mine]
+    assert hers not in found("-A", "--author", ME)
+
+
 def test_a_streams_and_a_urls_source(typed: Type, connection: Connection) -> None:
     typed("put", "file", "in@stream:/a", "-f", "-", given=b"a")
     assert head(connection, "in@stream").metadata["source"] == f"{platform.node()}:a stream"

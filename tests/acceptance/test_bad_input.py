@@ -159,6 +159,13 @@ def test_rpcs_that_are_not_there_say_their_name(connection: Connection) -> None:
         assert refused.value.code == "UNIMPLEMENTED"
 
 
+def test_rpc_that_another_stands_for_names_it(connection: Connection) -> None:
+    with pytest.raises(PachletError, match=r"^logs\.API/GetLogs is not implemented by pachlet") as refused:
+        list(connection.call("logs.API", "GetLogs", {}))
+    assert refused.value.code == "UNIMPLEMENTED"
+    assert "pps_v2.API/GetLogs" in refused.value.hint
+
+
 def test_long_names_fit_into_an_answer(connection: Connection) -> None:
     with pytest.raises(PachletError, match=r"^name \(é+ \.\.\. é+\) invalid: only") as refused:
         connection.call(PFS, "CreateRepo", {"repo": {"name": "é" * 50_000}})

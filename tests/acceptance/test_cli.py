@@ -15,12 +15,17 @@ import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pachlet.cli import main
 from pachlet.cli.session import Session
+from pachlet.cli.verbs.stop import stop_server
+from pachlet.client import put_file
+from pachlet.client.running import Running, find_server
 from pachlet.testing import RunningServer
+from tests.acceptance.server_process import ServerProcess
 
 PACHCTL = [sys.executable, "-m", "pachlet.cli.main"]
 
@@ -182,6 +187,73 @@ def test_folders_go_in_and_come_out_unchanged(ok: Type, tree: Path, tmp_path: Pa
     assert [row[1] for row in ok("glob", "file", "images@master^:/**.txt").rows] == ["/a.txt", "/sub/b.txt"]
 
 
+def test_a_put_that_comes_to_nothing_is_told(ok: Type, fail: Type) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master:/f", given=b"1")
+    for more in ((), ("--wait",), ("-v",)):
+        run = fail("put", "file", "images@master:/f/g", *more, given=b"2")
+        assert run.status == 1
+        assert run.out == ""
+        assert run.err.endswith(" failed: file / directory path collision (/f/g)\n")
+    assert ok("put", "file", "images@master:/h", "-v", given=b"3").out == "put /h (1B)\n"
+    ok("start", "commit", "images@master")  # which nobody can wait for
+    assert ok("put", "file", "images@master:/i", "-v", given=b"4").out == "put /i (1B)\n"
+
+
+@pytest.mark.parametrize("mine", ["/good", "/f/bad"])
+def test_a_put_answers_for_its_own_commit_whoever_puts_after_it(
+    ok: Type, fail: Type, monkeypatch: pytest.MonkeyPatch, mine: str
+) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master:/f", given=b"1")
+
+    def put(*arguments: Any, **more: Any) -> str:
+        id = put_file.put_file(*arguments, **more)
+        other = put_file.from_bytes("/f/too" if mine == "/good" else "/fine", b"3")
+        put_file.put_file(arguments[0], arguments[1], [other])
+        return id
+
+    monkeypatch.setattr("pachlet.cli.verbs.put_file.put", put)
+    if mine == "/good":
+        assert ok("put", "file", f"images@master:{mine}", "-v", given=b"2").out == "put /good (1B)\n"
+    else:
+        assert "path collision (/f/bad)" in fail("put", "file", f"images@master:{mine}", given=b"2").err
+
+
+def test_who_waits_for_an_open_commit_is_told_what_closes_it(ok: Type, fail: Type, tmp_path: Path) -> None:
+    ok("create", "repo", "images")
+    ok("create", "repo", "made")
+    ok("create", "branch", "made@master", "-p", "images@master")  # no pipeline finishes its commits
+    first = ok("list", "commit", "made").rows[0][2]
+    ok("put", "file", "images@master:/a", given=b"1")
+    ok("finish", "commit", "made@master")  # which is complete once the one before it is
+    said = f"note: default/made@{first} is open until somebody does `pachctl finish commit default/made@{first}`\n"
+    run = fail("--rpc-timeout", "500ms", "wait", "commit", "made@master")
+    assert run.status == 1
+    assert run.err.startswith(said)
+    ok("finish", "commit", f"made@{first}")
+    assert ok("wait", "commit", "made@master").err == ""
+
+
+def test_repos_of_a_project_that_is_not_there(ok: Type, fail: Type) -> None:
+    assert ok("list", "repo").rows == []
+    run = fail("list", "repo", "--project", "nope")
+    assert (run.status, run.err) == (1, 'project "nope" not found; pachctl create project nope\n')
+
+
+def test_what_a_deletion_leaves_is_told(ok: Type, fail: Type, tree: Path) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master:/", "-r", "-f", str(tree))
+    assert fail("delete", "file", "images@master:/sub").err == (
+        "note: /sub is a folder, and stays; -r deletes it with all that is in it\n"
+    )
+    assert (
+        fail("delete", "file", "images@master:/nope").err == "note: there is no file /nope in images@master\n"
+    )
+    assert ok("get", "file", "images@master:/sub/b.txt").out == "b\n"
+    assert fail("delete", "file", "images@master:/sub/b.txt").err == ""
+
+
 def test_archives_are_unpacked(ok: Type, tree: Path, tmp_path: Path) -> None:
     archive = tmp_path / "x.tar"
     with tarfile.open(archive, "w") as out:
@@ -189,6 +261,21 @@ def test_archives_are_unpacked(ok: Type, tree: Path, tmp_path: Path) -> None:
     ok("create", "repo", "images")
     ok("put", "file", "images@master", "--untar", "-f", str(archive))
     assert ok("get", "file", "images@master:/sub/b.txt").out == "b\n"
+
+
+def test_output_that_finds_no_room_is_told(ok: Type, environ: dict[str, str]) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master:/a", given=b"1")
+    for words in (["list", "file", "images@master"], ["get", "file", "images@master:/a"]):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [*PACHCTL, *words],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **environ},
+                check=False,
+            )
+        assert (done.returncode, done.stderr) == (1, b"cannot write the output: No space left on device\n")
 
 
 def test_failed_get_leaves_nothing_behind(ok: Type, fail: Type, tmp_path: Path) -> None:
@@ -324,6 +411,27 @@ def test_interrupt_ends_a_wait_quietly(ok: Type, environ: dict[str, str]) -> Non
         assert process.stderr.read() == ""
     assert process.returncode == 130
     ok("delete", "pipeline", "copy")
+
+
+def test_who_stops_a_server_is_told_that_he_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def find(data_dir: Path) -> Running | None:
+        found = find_server(data_dir)
+        server.process.send_signal(signal.SIGSTOP)  # it ends once that is said, and no sooner
+        return found
+
+    def hear(line: str) -> None:
+        said.append(line)
+        server.process.send_signal(signal.SIGCONT)
+
+    monkeypatch.setattr("pachlet.cli.verbs.stop.find_server", find)
+    with ServerProcess(tmp_path / "data") as server:
+        assert stop_server(tmp_path / "data", hear, silence=0)
+        server.process.communicate()
+    assert said == [
+        f"waiting for the server (process {server.process.pid}) to end: it finishes what it is writing or building"
+    ]
 
 
 def test_serve_and_stop_are_a_pair(tmp_path: Path) -> None:

@@ -42,6 +42,38 @@ def terminal(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) ->
     return Terminal(server.address, tmp_path_factory.mktemp("home"))
 
 
+def test_list_pipeline_fits_the_terminal_and_is_whole_elsewhere(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 80 columns what pachctl's other columns leave is the start of each input, and no description."""
+    both = {"cross": [pfs_input("in", f"/{name}", name=name) for name in ("a", "b")]}
+    named = {**shell("wide", "true", both), "description": "Does a lot of things."}
+    with Connection(server.address) as connection:
+        create(connection, named)
+    environ = {"PACHD_ADDRESS": server.address, "PACH_CONFIG": str(tmp_path / "config.json")}
+
+    def shown(out: io.StringIO) -> list[str]:
+        assert main.run(Session(environ, out=out, err=io.StringIO()), ["list", "pipeline", "wide"]) == 0
+        return re.sub(r"\x1b\[\d+m", "", out.getvalue()).splitlines()
+
+    monkeypatch.setenv("COLUMNS", "80")
+    header, row = shown(Screen())
+    assert (header.split()[-1], max(len(header), len(row)) <= 80) == ("ALERTS", True)
+    assert "(default/" in row
+    assert "…" in row
+    header, row = shown(io.StringIO())
+    assert header.split()[-1] == "DESCRIPTION"
+    assert "(default/in:/a ⨯ default/in:/b)" in row
+    assert row.endswith("Does a lot of things.")
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.mark.parametrize(
     "name, more, said",
     [
@@ -147,6 +179,30 @@ def test_logs(terminal: Terminal, logged: Any) -> None:
     assert (absent.status, "default/absent: not found" in absent.err) == (1, True)
 
 
+def test_a_datum_is_named_by_its_id_the_beginning_of_it_or_a_file(terminal: Terminal, logged: Any) -> None:
+    job = f"talk@{logged.job.id}"
+    ids = re.findall("[0-9a-f]{64}", terminal.ok("list", "datum", job).out)
+    whole = {id: terminal.ok("inspect", "datum", job, id).out for id in ids}
+    a = next(id for id, shown in whole.items() if shown.rstrip().endswith(":/a"))
+    for name in (a, a[:20], "/a", "a/"):
+        assert terminal.ok("inspect", "datum", job, name).out == whole[a]
+        assert terminal.ok("logs", "-j", job, "--datum", name).out == "/pfs/in/a\nmore\n"
+        assert terminal.ok("logs", "-p", "talk", "--datum", name).out == "/pfs/in/a\nmore\nagain /pfs/in/a\n"
+    quiet = terminal.ok("logs", "-p", "talk", "--datum", "/a", "--since", "1us")
+    assert (quiet.out, quiet.err) == (
+        "",
+        f"datum {a[:12]} has no such line; --worker shows what was done with it\n",
+    )
+    twice = {"cross": [pfs_input("in", name=name) for name in ("one", "two")]}
+    terminal.ok("create", "pipeline", "--wait", given=json.dumps(shell("twice", "true", twice)))
+    for words in ("inspect datum twice@master /a", "logs -p twice --datum /a"):
+        done = terminal.run(*words.split())
+        said = (
+            r"several datums of (default/)?twice@\w{32} have /a: \w{12}, \w{12}, \w{12}; name one by its id"
+        )
+        assert (done.status, bool(re.search(said, done.err))) == (2, True), done.err
+
+
 @pytest.mark.parametrize(
     "words, status, said",
     [
@@ -158,7 +214,12 @@ def test_logs(terminal: Terminal, logged: Any) -> None:
         (f"list job {'4' * 32}", 0, f"no job has the id {'4' * 32}"),
         ("list job --history banana", 2, "error parsing history flag 'banana'"),
         ("list job --state sucess", 2, "finishing, unrunnable; did you mean success?"),
-        ("logs -p talk --datum zzz", 2, "'zzz' is no id of a datum"),
+        ("inspect job talk@nowhere", 1, "nowhere"),
+        ("inspect job talk", 2, "talk@master is that of its newest output"),
+        ("wait job talk@master", 0, ""),
+        ("logs -p talk --datum zzz", 1, " has no datum with zzz; `pachctl list datum "),
+        ("logs -p absent --datum /a", 1, "pipeline default/absent not found"),
+        ("inspect datum talk@master zzz", 1, " has no datum with zzz; `pachctl list datum "),
         (f"logs -p talk --datum {'0' * 64}", 0, f"no line is of datum {'0' * 64}"),
         ("logs -p talk --inputs /nope", 0, "no line is of a datum that read /nope"),
     ],
@@ -190,6 +251,28 @@ def test_whoever_waits_for_the_server_is_told(server: RunningServer, verb: str) 
         typing.join()
     assert statuses == [0]
     assert said.getvalue().startswith(f"waiting for {server.address}, less than a second\n")
+
+
+def test_why_the_last_job_failed_is_in_the_list_of_pipelines(terminal: Terminal) -> None:
+    names = ("sound", "failing", "below")
+    for name, script, repo in zip(names, ("true", "exit 7", "true"), ("in", "in", "failing"), strict=True):
+        terminal.ok("create", "pipeline", given=json.dumps(shell(name, script, pfs_input(repo))))
+    for name in names:
+        terminal.run("wait", "commit", f"{name}@master")
+    (failing,) = [line for line in _said(terminal) if line.startswith("failing: its last job failed: datum ")]
+    assert failing.endswith(" failed: exit status 7")
+    (below,) = [line for line in _said(terminal) if line.startswith("below: ")]
+    why = f"({failing.removeprefix('failing: its last job failed: ')})"
+    said = r"below: unrunnable because the following upstream pipelines failed: default/failing@\w{32} "
+    assert re.sub(said, "", below) == why
+    terminal.ok("update", "pipeline", "--reprocess", given=json.dumps(shell("failing", "true", IN)))
+    for name in names:
+        terminal.run("wait", "commit", f"{name}@master")
+    assert not [line for line in _said(terminal) if "failing" in line and "failed" in line]
+
+
+def _said(terminal: Terminal) -> list[str]:
+    return terminal.ok("list", "pipeline").err.splitlines()
 
 
 def test_what_is_so_of_many_pipelines_is_said_once(terminal: Terminal, tmp_path: Path) -> None:

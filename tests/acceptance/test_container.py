@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from images.build import reference
@@ -28,7 +30,11 @@ from pachlet.client.put_file import FromDisk, from_bytes, put_file
 from pachlet.testing import RunningServer
 from pachlet.worker.containers.building import plan
 from pachlet.worker.containers.engine import Engine
-from tests.acceptance.words import create, job, pfs_input, put, put_id, shell
+from tests.acceptance.server_process import START
+from tests.acceptance.test_debug_datum import Typist
+from tests.acceptance.test_services_run import SERVE, get, service, serving
+from tests.acceptance.test_spouts import printed
+from tests.acceptance.words import create, job, last_job, pfs_input, put, put_id, shell
 
 ROOT = Path(__file__).parents[2]
 FLOWERS = ROOT / "data" / "iris" / "iris.csv"
@@ -114,6 +120,86 @@ def test_an_image_of_any_name_is_what_its_tag_meant_when_the_datum_ran(
         assert "/pfs/out/h" in info.reason
 
 
+ASK = """
+import os, socket, time
+server = os.environ["PACHD_PEER_SERVICE_HOST"], int(os.environ["PACHD_PEER_SERVICE_PORT"])
+with socket.create_connection(server) as asked:
+    asked.sendall(b"PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+    print("the server's frame is of type", asked.recv(9)[3], flush=True)
+time.sleep(600)
+"""
+"""The beginning of a gRPC call: an image need not have a client in it for that."""
+
+
+def test_a_service_and_a_spout_in_containers(container_engine: Engine, tmp_path: Path) -> None:
+    base = "docker.io/library/python:3.11-slim-bookworm"
+    with (
+        testing.server(tmp_path / "data", code=ROOT, runner="container") as server,
+        Connection(server.address) as connection,
+    ):
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/text": "one"})
+        spec = service(port=8080, code=SERVE.replace("80)", "8080)"))
+        spec["transform"]["image"] = base
+        pipelines.create_pipeline(connection, spec)
+        with closing(serving(connection)) as client:
+            assert get(client) == "one"
+        put(connection, "in@master", {"/text": "two"})
+        with closing(serving(connection, times=2)) as client:
+            assert get(client) == "two"
+        pipelines.delete_pipeline(connection, "s")
+        asking = {"image": base, "cmd": ["python3", "-c", ASK]}
+        for network in ("allow", "deny"):
+            said = {"metadata": {"annotations": {"pachlet/network": network}}}
+            spout = {"pipeline": {"name": "s"}, "spout": {}, "transform": asking, **said}
+            pipelines.create_pipeline(connection, spout)
+            printed(connection, "the server's frame is of type 4")
+            pipelines.delete_pipeline(connection, "s")
+
+
+def test_a_spout_in_a_container_reaches_a_server_at_an_address_of_ipv6(
+    container_engine: Engine, tmp_path: Path
+) -> None:
+    asking = {"image": "docker.io/library/python:3.11-slim-bookworm", "cmd": ["python3", "-c", ASK]}
+    said = {"metadata": {"annotations": {"pachlet/network": "allow"}}}
+    with (
+        testing.server(tmp_path / "data", host="::1", code=ROOT, runner="container") as server,
+        Connection(server.address) as connection,
+    ):
+        spout = {"pipeline": {"name": "s"}, "spout": {}, "transform": asking, **said}
+        pipelines.create_pipeline(connection, spout)
+        printed(connection, "the server's frame is of type 4")
+
+
+def test_a_shell_in_a_container_sees_the_datum_and_has_a_terminal(
+    container_engine: Engine, server: RunningServer, connection: Connection
+) -> None:
+    repos.create_repo(connection, "in")
+    put(connection, "in@master", {"/a": "1"})
+    # It ran as a process; on the bench it is looked at in a container of the image that the spec names.
+    image = "docker.io/library/python:3.11-slim-bookworm"
+    spec = shell("look", "cp /pfs/in/* /pfs/out", pfs_input("in"), transform={"image": image})
+    create(connection, spec)
+    words = ["debug", "datum", f"look@{last_job(connection, 'look').job.id}", "/a", "--runner", "container"]
+    command = [sys.executable, "-c", START, *words]
+    environ = {**os.environ, "PACHD_ADDRESS": server.address, "PACH_CONFIG": "/nonexistent"}
+    typed = "cat $in; touch /pfs/in/new; echo it > /pfs/out/x; cat /pfs/out/x; [ -t 0 ] || exit 7\n"
+    done = subprocess.run(command, env=environ, input=typed, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (7, "1it\n"), done.stderr
+    assert "Read-only file system" in done.stderr
+    with Typist(command, environ) as typist:
+        typist.read("# ")
+        typist.type("stty size; sh -c \"echo beg''un; exec sleep 60\"\n")
+        typist.read("begun")
+        typist.type("\x03")
+        typist.read("# ")
+        typist.type("[ -t 0 ] && echo $((40 + 2)); exit 5\n")
+        typist.read("42")
+        assert typist.process.wait(60) == 5
+    label = f"pachlet.server=bench {typist.process.pid}"
+    assert not container_engine.api.containers(all=True, filters={"label": label})
+
+
 def test_each_image_is_built_once_and_after_its_bases() -> None:
     builds = plan([reference("iris-train"), reference("crypto-predict"), reference("iris-infer")], ROOT)
     names = [build.name for build in builds]
@@ -133,11 +219,11 @@ def test_an_image_brings_only_its_own_requirements_not_those_of_its_base() -> No
 
 
 def test_an_unknown_image_is_a_sentence_with_the_nearest_name() -> None:
-    command = [sys.executable, "-m", "images.build", "iris-trian"]
+    command = [sys.executable, "-m", "images.build", "iris-ifer"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "there is no images/iris-trian/Dockerfile" in done.stderr
-    assert "did you mean pachlet/iris-train?" in done.stderr
+    assert "there is no images/iris-ifer/Dockerfile" in done.stderr
+    assert "did you mean pachlet/iris-infer?" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -171,6 +171,42 @@ def test_which_missed_ticks_are_made(
     assert said == ([f"cron input tick: {left} ticks were missed and are left out"] if left else [])
 
 
+@pytest.mark.parametrize("jumps", [[HOUR] * 5, [5 * HOUR]], ids=["hour by hour", "all at once"])
+def test_a_schedule_ends_at_the_time_of_its_annotation(
+    jumps: list[int], connection: Connection, clock: FakeClock
+) -> None:
+    spec = pipeline("@hourly")
+    ending = {**spec, "metadata": {"annotations": {"pachlet/until": "2024-03-01T12:59:59Z"}}}
+    create(connection, ending)
+    for jump in jumps:
+        clock.advance(jump)
+        if clock.now() >= at("2024-03-01 12:00").now():
+            assert ticks(connection, 2) == hours("2024-03-01", 11, 12)
+    assert is_quiet(connection, 2)
+    said = [
+        line.message for line in connection.call(PPS, "GetLogs", {"pipeline": {"name": "p"}, "master": True})
+    ]
+    assert said.count("cron input tick: that was the last tick of its schedule") == 1
+    # An update without an end goes on.
+    pipelines.create_pipeline(connection, pipeline("@hourly", start="2024-03-01T14:30:00Z"), update=True)
+    assert ticks(connection, 4)[3:] == hours("2024-03-01", 15)
+
+
+def test_a_schedule_that_ended_with_ticks_that_are_left_out_has_no_last_one(connection: Connection) -> None:
+    annotations = {"pachlet/catch-up": "none", "pachlet/until": "2024-03-01T09:00:00Z"}
+    spec = {**pipeline("@hourly", start="2024-03-01T07:30:00Z"), "metadata": {"annotations": annotations}}
+    pipelines.create_pipeline(connection, spec)
+    request = {"pipeline": {"name": "p"}, "master": True, "follow": True}
+    said = (line.message for line in connection.call(PPS, "GetLogs", request, timeout=60))
+    assert next(each for each in said if "schedule" in each) == "cron input tick: its schedule has ended"
+
+
+def test_an_end_that_is_no_time_is_refused(connection: Connection) -> None:
+    spec = {**pipeline("@hourly"), "metadata": {"annotations": {"pachlet/until": "tomorrow"}}}
+    with pytest.raises(Refused, match="the annotation pachlet/until is 'tomorrow'"):
+        create(connection, spec)
+
+
 def test_catch_up_that_is_no_word_is_refused(connection: Connection) -> None:
     with pytest.raises(Refused, match="the annotation pachlet/catch-up is 'some'"):
         pipelines.create_pipeline(connection, pipeline("@hourly", catch_up="some"))

@@ -17,6 +17,9 @@ from tests.acceptance.words import PPS, create, last_job, paths, pfs_input, put,
 SCRIPT = "case $in in */bad) exit 1;; esac; cp $in /pfs/out/"
 
 
+STATES = ("SUCCESS", "FAILED")
+
+
 @pytest.fixture
 def done(connection: Connection) -> Connection:
     """A pipeline `p` whose last job kept datum a, made b and failed at bad."""
@@ -41,6 +44,25 @@ def test_datums_have_states(done: Connection) -> None:
     assert states(listed(done, filter={"state": ["FAILED"]})) == {"/bad": "FAILED"}
     assert set(states(listed(done, filter={"state": ["SUCCESS", "SKIPPED"]}))) == {"/a", "/b"}
     assert listed(done, filter={"state": [77]}) == []
+    assert listed(done, filter={"state": ["RECOVERED"]}) == []
+
+
+def test_datums_of_a_state_are_paged_as_all_are(connection: Connection) -> None:
+    repos.create_repo(connection, "in")
+    put(connection, "in@master", {f"/{name}": name for name in ("a", "b", "bad-c", "bad-d", "e")})
+    create(connection, shell("p", "! ls /pfs/in | grep bad && cp /pfs/in/* /pfs/out/", pfs_input("in")))
+    of = {
+        state: [each.datum.id for each in listed(connection, filter={"state": [state]})] for state in STATES
+    }
+    assert {state: len(ids) for state, ids in of.items()} == {"SUCCESS": 3, "FAILED": 2}
+    everything = sorted([*of["SUCCESS"], *of["FAILED"]])
+    assert [each.datum.id for each in listed(connection, filter={"state": list(STATES)})] == everything
+    for state, ids in of.items():
+        wanted = {"filter": {"state": [state]}}
+        assert [each.datum.id for each in listed(connection, number=1, **wanted)] == ids[:1]
+        assert [each.datum.id for each in listed(connection, paginationMarker=ids[0], **wanted)] == ids[1:]
+        last = listed(connection, number=9, reverse=True, **wanted)
+        assert [each.datum.id for each in last] == ids[::-1]
 
 
 def test_datums_are_paged_by_id(done: Connection) -> None:

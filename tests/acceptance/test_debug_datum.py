@@ -209,6 +209,13 @@ def test_spec_is_tried_before_there_is_a_pipeline(
     status, out, err = pachlet(server, "try", str(file), "--datum", "/none")
     assert (status, out) == (1, "")
     assert "default/new would have no datum with /none now" in err
+    # Beside a folder that every datum has, it is the datum's own file that counts.
+    both = {"cross": [pfs_input("in", "/*"), {"pfs": {"repo": "in", "glob": "/", "name": "all"}}]}
+    file.write_text(json.dumps({**spec, "input": both}))
+    status, _, err = pachlet(server, "try", str(file), "--datum", "/b")
+    assert err.endswith("wrote /pfs/out/b\n")
+    status, _, err = pachlet(server, "try", str(file), "--datum", "/none")
+    assert (status, "would have no datum with /none now" in err) == (1, True)
     file.write_text(json.dumps({**spec, "transform": {**spec["transform"], "secrets": [SECRET]}}))
     status, out, err = pachlet(server, "try", str(file))
     assert "the step lacks WORD (--env WORD=VALUE)" in err

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
+import sqlite3
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +24,7 @@ from pachlet.client.storage import check_chunks, collect_garbage, fsck
 from pachlet.pfs import finishing
 from pachlet.pfs.checking import Checker
 from pachlet.pfs.finishing import Finisher
+from pachlet.storage.diffs import Diff
 from pachlet.testing import RunningServer
 from tests.pfs_rooms import Rooms
 
@@ -146,6 +150,28 @@ def test_a_commit_that_there_is_no_space_to_settle_goes_on_when_there_is(
         assert get(connection, "/c") == b"3"
 
 
+def test_a_commit_is_tried_again_whatever_went_wrong_the_last_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finishing, "_TRY_AGAIN", 0.01)
+    troubles = [errors.Unavailable("no space left"), sqlite3.OperationalError("not thought of")]
+    publish, is_done = Finisher._publish, threading.Event()
+
+    def publish_in_the_end(self: Finisher, some: Sequence[Any]) -> None:
+        if some and troubles:
+            raise troubles.pop(0)
+        publish(self, some)
+        is_done.set()
+
+    monkeypatch.setattr(Finisher, "_publish", publish_in_the_end)
+    with testing.server(tmp_path / "data") as server, Connection(server.address) as connection:
+        create_repo(connection, "r")
+        put(connection, "/a", b"1")
+        assert is_done.wait(30)
+        assert commits.wait_commit(connection, "r@master").error == ""
+        assert get(connection, "/a") == b"1"
+
+
 def test_a_disk_that_fills_while_a_commit_is_settled(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,10 +180,10 @@ def test_a_disk_that_fills_while_a_commit_is_settled(
         create_repo(connection, "r")
         settle, filler = Finisher._settle_some, small_disk / "filler"
 
-        def fill_first(self: Finisher, keys: Sequence[int]) -> list[int]:
+        def fill_first(self: Finisher, keys: Sequence[int], staged: dict[int, Diff]) -> list[int]:
             if not filler.exists():
                 fill_up(filler)
-            return settle(self, keys)
+            return settle(self, keys, staged)
 
         with monkeypatch.context() as patch:
             patch.setattr(Finisher, "_settle_some", fill_first)
@@ -258,3 +284,54 @@ def test_a_flipped_bit_in_a_tree_is_told_and_other_commits_are_whole(tmp_path: P
     assert "is damaged" in fault
     assert rooms.read(good) == {"/b": b"b"}
     rooms.close()
+
+
+def test_a_flipped_bit_in_the_database_is_an_error_and_never_other_bytes(tmp_path: Path) -> None:
+    """Half of them in the first bytes of a page, which say where the rest of it is."""
+    rooms = Rooms(tmp_path / "whole")
+    rooms.create_repo("r")
+    made = [rooms.put("r", [(f"/{i}", b"%d" % (i * n)) for i in range(200)]) for n in range(3)]
+    held = [rooms.read(each) for each in made]
+    rooms.close()
+    whole, chance, errors_met = (tmp_path / "whole" / "pachlet.db").read_bytes(), random.Random(20261126), 0
+    for number in range(16):
+        folder = tmp_path / f"{number}"
+        shutil.copytree(tmp_path / "whole", folder)
+        at = chance.randrange(len(whole) // 4096) * 4096 + chance.randrange(100 if number % 2 else 4096)
+        flipped = bytes([whole[at] ^ 1 << chance.randrange(8)])
+        (folder / "pachlet.db").write_bytes(whole[:at] + flipped + whole[at + 1 :])
+        try:
+            rooms = Rooms(folder)
+        except errors.Corrupt:
+            errors_met += 1
+            continue
+        for commit, files in zip(made, held, strict=True):
+            with contextlib.suppress(errors.PachletError):
+                assert rooms.read(commit).items() <= files.items(), at
+        try:
+            errors_met += bool(list(Checker(rooms.database, rooms.store).check()))
+            rooms.put("r", [("/n", b"")])
+        except errors.PachletError:
+            errors_met += 1
+        rooms.close()
+    assert errors_met > 0
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ("description = CAST(x'ff' AS TEXT)", r"pachlet.db is damaged: Could not decode to UTF-8"),
+        ("metadata = '{\"a\": '", r"a row of the database is damaged: its JSON can't be read"),
+    ],
+)
+def test_a_row_that_can_not_be_read_is_told_as_damage(
+    server: RunningServer, connection: Connection, change: str, said: str
+) -> None:
+    create_repo(connection, "r")
+    create_repo(connection, "s")
+    put(connection, "/a", b"1")
+    with contextlib.closing(sqlite3.connect(server.data_dir / "pachlet.db")) as database, database:
+        database.execute(f"UPDATE repos SET {change} WHERE name = 's'")
+    with pytest.raises(errors.Corrupt, match=said):
+        list(connection.call("pfs_v2.API", "ListRepo", {}))
+    assert get(connection, "/a") == b"1"

@@ -145,7 +145,7 @@ def test_commits_that_were_finishing_are_settled_at_the_next_start(
         put(connection, "a@master", {"/1": "x"})
         last_job(connection, "copy")
         with monkeypatch.context() as crash:  # as if the engine were killed right after each FinishCommit
-            crash.setattr(Finisher, "_settle_some", lambda self, keys: [])
+            crash.setattr(Finisher, "_settle_some", lambda self, keys, staged: [])
             commits.start_commit(connection, "a@master")
             put(connection, "a@master", {"/2": "y"})
             commits.finish_commit(connection, "a@master")
@@ -165,7 +165,7 @@ def test_job_whose_commits_were_finishing_succeeds_at_the_next_start(
         repos.create_repo(connection, "a")
         put(connection, "a@master", {"/1": "x"})
         with monkeypatch.context() as crash:
-            crash.setattr(Finisher, "_settle_some", lambda self, keys: [])
+            crash.setattr(Finisher, "_settle_some", lambda self, keys, staged: [])
             pipelines.create_pipeline(connection, shell("copy", "cp /pfs/a/* /pfs/out/", pfs_input("a")))
             job = next(jobs.list_job(connection, "copy")).job
             for _ in connection.call(PPS, "SubscribeJob", {"pipeline": job.pipeline}):

@@ -21,10 +21,22 @@ from pachlet.client.importing.marks import COMMIT, FROM, ORIGIN, deployment_of
 from pachlet.client.projects import create_project, inspect_project
 from pachlet.client.put_file import from_bytes, put_file
 from pachlet.testing import RunningServer
+from tests.acceptance.typed import Terminal
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Iterator[Connection]:
+    """A server that answers what Pachyderm answers, and none of our own RPCs."""
+    with (
+        testing.server(tmp_path / "source", code=tmp_path, stock=True) as running,
+        Connection(running.address) as connection,
+    ):
+        yield connection
+
+
+@pytest.fixture
+def own_source(tmp_path: Path) -> Iterator[Connection]:
+    """A source that is pachlet, and can do what Pachyderm can't."""
     with (
         testing.server(tmp_path / "source", code=tmp_path) as running,
         Connection(running.address) as connection,
@@ -208,7 +220,9 @@ def test_repo_with_other_content_is_left_alone(
         put(each, "a@master", one="1")
     before = [each.commit.id for each in history(connection, "a")]
     assert run_import() == 1
-    assert run_import.err.startswith("repo default/a is there with other content: commit ")
+    assert run_import.err.startswith(
+        "default/a is not copied whole: repo default/a is there with other content: commit "
+    )
     assert run_import.err.count("\n") == 1
     assert [each.commit.id for each in history(connection, "a")] == before
 
@@ -245,6 +259,29 @@ def test_open_commit_is_told_and_comes_later(
     commits.finish_commit(source, f"a@{late.id}")
     assert run_import() == 0
     same(source, connection, "default/a")
+
+
+def test_a_purged_file_stops_its_repo_with_the_tombstone_and_no_other(
+    own_source: Connection, connection: Connection, server: RunningServer, tmp_path: Path
+) -> None:
+    source, run_import = own_source, Import(own_source, server, tmp_path)
+    repos.create_repo(source, "a")
+    put(source, "a@master", before="1")
+    put(source, "a@master", ada="Ada Lovelace, born 1815 in London")
+    delete_file(source, "a@master", ["/ada"])
+    repos.create_repo(source, "b")
+    put(source, "b@master", other="2")
+    type = Terminal(source.address.url, tmp_path)
+    type.ok("purge", "a@master^:/ada", "--reason", "she asked", "--yes")
+    for _ in "12":
+        assert run_import() == 1
+        said = run_import.err.splitlines()[-1]
+        assert said.startswith("default/a is not copied whole: the bytes of this file are gone: default/a@")
+        assert ":/ada was purged on " in said
+        assert "she asked" in said
+        same(source, connection, "default/b")
+        assert content(connection, "a@master") == {"/before": b"1"}  # what was made before it is there
+        assert commits.inspect_commit(connection, "a@master").HasField("finished")
 
 
 def test_projects_metadata_and_triggers_come_along(

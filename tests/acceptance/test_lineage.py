@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import json
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,9 +26,11 @@ from pachlet.client.authorship import author
 from pachlet.client.connection import Connection
 from pachlet.client.lineage.asking import trace
 from pachlet.client.lineage.graph import File, Graph
+from pachlet.client.lineage.openlineage import events, run_id
 from pachlet.client.lineage.text import tree
 from pachlet.client.put_file import from_bytes, put_file
 from pachlet.client.watch import head_of
+from pachlet.clock import in_words
 from pachlet.errors import NotFound, Unimplemented
 from tests.acceptance.words import create, job, pfs_input, put, put_id, shell
 
@@ -210,6 +214,48 @@ def test_the_drawing_answers_what_when_why_and_how(typed: Callable[..., str]) ->
     assert typed("predict@master:/none", status=1).startswith("file /none not found in repo default/predict")
 
 
+@pytest.mark.parametrize("kind", [Connection, Elsewhere])
+def test_when_is_when_each_datum_ran_and_not_before_what_it_read_was_made(
+    tmp_path: Path, kind: type[Connection]
+) -> None:
+    with testing.server(tmp_path) as running, kind(running.address) as connection:
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "a", "/b": "b"})
+        create(connection, shell("copy", "cp /pfs/in/* /pfs/out", pfs_input("in")))
+        create(connection, shell("join", "cat /pfs/copy/* > /pfs/out/all", pfs_input("copy", "/")))
+        id = put_id(connection, "in@master", {"/a": "A", "/b": "B"})
+        jobs = {each: _ran(job(connection, each, id)) for each in ("copy", "join")}
+        graph = trace(connection, f"join@{id}:/all")
+        (join,) = graph.runs_of(graph.root)
+        copies = [each for each in graph.runs if each.pipeline == "copy"]
+        assert [each.job for each in graph.runs] == [id] * 3
+        for each in copies:
+            assert jobs["copy"][0] <= each.started < each.finished <= jobs["copy"][1]
+            assert each.finished <= join.started
+        assert jobs["join"][0] <= join.started < join.finished <= jobs["join"][1]
+        assert len({each.started for each in copies}) == len({each.finished for each in copies}) == 2
+        told = [line.split()[-3].rstrip(",") for line in tree(graph) if "when  " in line]
+        assert sorted(told) == sorted(each.started for each in graph.runs)
+        assert [each["started"] for each in graph.as_data()["runs"]] == [each.started for each in graph.runs]
+        of = {run_id(each): each for each in graph.runs}
+        for event in events(graph, str(running.address)):
+            run = of[event["run"]["runId"]]
+            assert event["eventTime"] == (run.started if event["eventType"] == "START" else run.finished)
+    # As versions wrote them that had no times.
+    with closing(sqlite3.connect(tmp_path / "pachlet.db")) as db, db:
+        db.execute("UPDATE datum_records SET record = json_remove(record, '$.started', '$.finished')")
+    with testing.server(tmp_path) as running, Connection(running.address) as connection:
+        for each in trace(connection, f"join@{id}:/all").runs:
+            found = job(connection, each.pipeline, id)
+            times = found.started.ToJsonString(), found.finished.ToJsonString()
+            assert (each.started, each.finished) == times
+
+
+def _ran(info: Any) -> tuple[str, str]:
+    """Return when a job began and ended, to the nanosecond, so that times compare as texts."""
+    return in_words(info.started.ToNanoseconds()), in_words(info.finished.ToNanoseconds())
+
+
 def test_as_data_and_as_a_picture(typed: Callable[..., str]) -> None:
     found = json.loads(typed("predict@master:/ada.json", "-o", "json"))
     assert found["direction"] == "up"
@@ -257,19 +303,17 @@ EVENT = {  # what OpenLineage 2-0-2 requires of a RunEvent, and of each facet
 
 
 def test_as_events_of_openlineage(typed: Callable[..., str]) -> None:
-    events = [
-        json.loads(line) for line in typed("predict@master:/ada.json", "-o", "openlineage").splitlines()
-    ]
-    for each in events:
+    told = [json.loads(line) for line in typed("predict@master:/ada.json", "-o", "openlineage").splitlines()]
+    for each in told:
         check(each, EVENT)
-    kinds = [(each["eventType"], each["job"]["name"]) for each in events]
+    kinds = [(each["eventType"], each["job"]["name"]) for each in told]
     both = ("START", "COMPLETE")
     assert set(kinds[:4]) == {(kind, f"default/{name}") for kind in both for name in ("clean", "train")}
     assert kinds[4:] == [(kind, "default/predict") for kind in both]
-    assert events[4]["run"]["runId"] == events[5]["run"]["runId"]
-    code = events[-1]["run"]["facets"]["pachlet_code"]
+    assert told[4]["run"]["runId"] == told[5]["run"]["runId"]
+    code = told[-1]["run"]["facets"]["pachlet_code"]
     assert (code["digest"][:7], code["image"], code["version"]) == ("sha256:", "alpine", 1)
-    (wrote,) = events[-1]["outputs"]
+    (wrote,) = told[-1]["outputs"]
     assert wrote["name"] == "default/predict:/ada.json"
-    assert {each["name"] for each in events[-1]["inputs"]} == {"default/clean:/ada.csv", "default/train:/"}
+    assert {each["name"] for each in told[-1]["inputs"]} == {"default/clean:/ada.csv", "default/train:/"}
     assert wrote["facets"]["pachlet_file"]["hash"]

@@ -16,6 +16,7 @@ from pachlet.client.names import commit, file
 from pachlet.client.put_file import LARGE, FromDisk, FromFolder, Put, from_bytes, put_file
 from pachlet.errors import InvalidArgument, NotFound, PachletError, Refused
 from pachlet.testing import RunningServer
+from pachlet.wire import schema
 from tests.acceptance.words import PFS, head, put, tree
 
 A = "a@master"
@@ -144,6 +145,8 @@ def test_gets_bring_back_what_was_put(
     get_folder(repo, f"{A}:/all", got)
     assert disk(got) == expected | {"other": b"other"}
     assert (tmp_path / "victim").read_text() == "victim"
+    assert get_folder(repo, f"{A}:/all/larger", tmp_path / "one") == 1
+    assert disk(tmp_path / "one") == {"larger": expected["larger"]}
     get_folder(repo, f"{A}:/all/la*", tmp_path / "some")
     assert sorted(disk(tmp_path / "some")) == ["all/large", "all/larger"]
     assert download_file(repo, f"{A}:/all/larger", tmp_path / "file", offset=7) == 10 * LARGE - 7
@@ -157,13 +160,27 @@ def test_the_server_does_it(
     repo: Connection, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "d" / "b & c?#%").unlink()
-    monkeypatch.setattr("pachlet.client.put_file.read_blocks", None)  # the client reads nothing
+    monkeypatch.setattr("pachlet.client.put_file.Blocks", None)  # the client reads nothing
     told: list[int] = []
     put_file(repo, A, [FromFolder("/", folder), FromDisk("/x", folder / "large")], advance=told.append)
     assert get_bytes(repo, f"{A}:/x") == (folder / "large").read_bytes()
     monkeypatch.setattr("pachlet.client.get_file._unpack", None)
     get_folder(repo, f"{A}:/", tmp_path / "got")
     assert (tmp_path / "got" / "x").stat().st_size == LARGE
+
+
+def test_many_files_come_back_whatever_is_among_them(repo: Connection, tmp_path: Path) -> None:
+    """Small files are read and written many at a time."""
+    wanted = {f"d{number % 7}/f{number}": b"%d" % number for number in range(600)}
+    wanted |= {"d3/same": wanted["d1/f1"], "d3/empty": b"", "d4/large": os.urandom(LARGE), "first": b"1"}
+    put_file(repo, A, [from_bytes(f"/{path}", content) for path, content in wanted.items()])
+    told: list[int] = []
+    assert get_folder(repo, f"{A}:/", tmp_path / "new", advance=told.append) == len(wanted)
+    assert sum(told) == sum(map(len, wanted.values()))
+    (tmp_path / "there" / "d5").mkdir(parents=True)
+    assert get_folder(repo, f"{A}:/", tmp_path / "there") == len(wanted)
+    assert disk(tmp_path / "new") == disk(tmp_path / "there") == wanted
+    assert not list(tmp_path.rglob(".get-*"))
 
 
 # Failures leave nothing.
@@ -229,6 +246,15 @@ def test_get_that_fails_leaves_nothing(repo: Connection, server: RunningServer, 
     assert (tmp_path / "b").read_text() == "before"
 
 
+def test_get_of_what_is_not_there_is_told_at_once(
+    repo: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was transferred, so the stream that tells how far it is has no end to wait for."""
+    monkeypatch.setattr(local_files, "_TIMEOUT", 3600.0)
+    with pytest.raises(NotFound):
+        download_file(repo, "r@master:/nope", tmp_path / "x", advance=lambda count: None)
+
+
 def test_place_that_can_t_be_written_is_named(repo: Connection, tmp_path: Path) -> None:
     put(repo, A, {"/d/x": "1"})
     (tmp_path / "file").touch()
@@ -238,6 +264,27 @@ def test_place_that_can_t_be_written_is_named(repo: Connection, tmp_path: Path) 
     with pytest.raises(PachletError, match=r"cannot write .*/there/x: Is a directory"):
         get_folder(repo, f"{A}:/d", tmp_path / "there")
     assert [each.name for each in (tmp_path / "there").iterdir()] == ["x"]
+    put(repo, A, {f"/many/{number:03}": str(number) for number in range(600)})
+    (tmp_path / "these" / "300").mkdir(parents=True)
+    with pytest.raises(PachletError, match=r"cannot write .*/these/300: Is a directory"):
+        get_folder(repo, f"{A}:/many", tmp_path / "these")
+    got = disk(tmp_path / "these")
+    assert got == {name: name.lstrip("0").encode() or b"0" for name in got}
+
+
+def test_disk_that_is_full_is_told_however_the_bytes_come(
+    repo: Connection, tmp_path: Path, streamed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(repo, A, {"/x": "1"})
+
+    def full(handle: int, mode: str) -> Any:
+        os.close(handle)
+        return open("/dev/full", mode, buffering=0)
+
+    monkeypatch.setattr("os.fdopen", full)
+    with pytest.raises(PachletError, match=r"^cannot write .*/x: No space left on device$"):
+        download_file(repo, f"{A}:/x", tmp_path / "x")
+    assert list(tmp_path.glob("*x*")) == []
 
 
 def test_device_is_written_to_and_stays(repo: Connection) -> None:
@@ -357,19 +404,15 @@ def test_other_servers_get_the_bytes(repo: Connection, folder: Path, monkeypatch
     for address in ("pach.example.org:30650", "127.0.0.1:1"):
         with Connection(address) as elsewhere:
             assert ask_for_pass(elsewhere) is None
+    challenge = schema.method("pachlet.v1.LocalFiles", "Challenge")
     monkeypatch.setattr(local_files, "SERVICE", "pjs.API")
-    monkeypatch.setattr("pachlet.client.connection._methods", methods_with_challenge())
+    monkeypatch.setattr(
+        "pachlet.client.connection._method",
+        lambda service, name: challenge if service == "pjs.API" else schema.method(service, name),
+    )
     assert ask_for_pass(repo) is None
     put_file(repo, A, [FromFolder("/", folder)])
     assert get_bytes(repo, f"{A}:/d/e/deep") == b"deep"
-
-
-def methods_with_challenge() -> Any:
-    from pachlet.client.connection import _methods
-
-    known = dict(_methods())
-    known["pjs.API", "Challenge"] = known["pachlet.v1.LocalFiles", "Challenge"]
-    return lambda: known
 
 
 def test_umask_of_another_kind_is_kept(

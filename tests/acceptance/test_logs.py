@@ -13,6 +13,7 @@ import pytest
 from pachlet import testing
 from pachlet.client import pipelines, repos
 from pachlet.client.connection import Connection
+from pachlet.client.storage import collect_garbage
 from pachlet.clock import FakeClock
 from pachlet.errors import InvalidArgument, NotFound, PachletError
 from tests.acceptance.words import PPS, create, last_job, pfs_input, put, shell
@@ -167,6 +168,18 @@ def test_p4321_lines_are_the_same_after_update_stop_and_restart(tmp_path: Path) 
     with testing.server(tmp_path) as server, Connection(server.address) as connection:
         assert logs(connection, job=info.job) == before
         assert logs(connection, job=info.job, follow=True) == before
+        collect_garbage(connection, lambda step: None, dry_run=False, grace=None, slack_percent=0)
+        assert logs(connection, job=info.job) == before
+        newest = last_job(connection, "p").job
+        of_newest = logs(connection, job=newest)
+        connection.call(PPS, "DeleteJob", {"job": info.job})  # they go with their job, and with nothing else
+        with pytest.raises(NotFound, match="could not get job information for"):
+            logs(connection, job=info.job)
+        day = {"seconds": 24 * 3600}
+        assert {each.job_id for each in logs(connection, pipeline={"name": "p"}, since=day)} & {
+            info.job.id
+        } == set()
+        assert logs(connection, job=newest) == of_newest != []
 
 
 def test_servers_own_log_is_kept_in_memory(repo: Connection, caplog: pytest.LogCaptureFixture) -> None:

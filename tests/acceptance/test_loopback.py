@@ -30,9 +30,9 @@ def test_what_is_no_host_is_told(tmp_path: Path, host: str) -> None:
         Server(tmp_path, host=host, port=0, workers=1, code=tmp_path, envs=tmp_path)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.2", "::1", "[::1]"])
 def test_this_machine_may_be_named_in_several_ways(tmp_path: Path, host: str) -> None:
     server = Server(tmp_path / "data", host=host, port=0, workers=1, code=tmp_path, envs=tmp_path)
     server.start()
     server.stop()
-    assert server.address.startswith(f"{host}:")
+    assert server.address.startswith({"::1": "[::1]"}.get(host, host) + ":")

@@ -113,6 +113,19 @@ def test_files_that_overlap_in_a_group_are_there_once(two: Connection) -> None:
     assert views(two, overlapping) == [everything]
 
 
+def test_a_step_takes_one_of_two_roads_by_the_folder_that_it_writes_into(two: Connection) -> None:
+    """A branch: who reads the other folder has no datum, and nothing of it runs."""
+    route = "cd /pfs/a; mkdir /pfs/out/buy; cp *.csv /pfs/out/buy; ls *.wild && mkdir /pfs/out/hold; true"
+    create(two, shell("router", route, pfs_input("a", "/")))
+    done = {
+        name: ended(
+            create(two, shell(name, "cp /pfs/router/*/* /pfs/out", pfs_input("router", f"/{name}/*")))
+        )
+        for name in ("buy", "hold")
+    }
+    assert done == {"buy": ("SUCCESS", 3, 0, 0, 3), "hold": ("SUCCESS", 0, 0, 0, 0)}
+
+
 def test_inputs_nest(two: Connection) -> None:
     nested = {"cross": [pfs_input("a", "/2*"), {"union": [pfs_input("b", "/1*"), pfs_input("b", "/2*")]}]}
     assert views(two, nested) == [["a/2_x.csv:a2", "b/1.txt:b1"], ["a/2_x.csv:a2", "b/2.txt:b2"]]

@@ -140,12 +140,17 @@ def test_failed_datum_fails_its_job_and_what_is_downstream_and_both_recover(repo
     (datum,) = [each for each in repo.call("pps_v2.API", "ListDatum", {"job": failed.job}) if each.state == 1]
     assert failed.reason == f"datum {datum.datum.id} failed: exit status 3"
     assert commits.wait_commit(repo, f"check@{id}").error == failed.reason
-    for name, upstream in (("next", "default/check"), ("last", "default/next")):
+    why = (
+        "unrunnable because the following upstream pipelines failed: default/check{} (" + failed.reason + ")"
+    )
+    for name, more in (
+        ("next", ""),
+        ("last", ", default/next"),
+    ):  # the first cause, then what it lacks itself
         info = job(repo, name, id)
-        assert ended(info)[0] == "UNRUNNABLE"
-        assert info.reason == f"unrunnable because the following upstream pipelines failed: {upstream}"
+        assert (ended(info)[0], info.reason) == ("UNRUNNABLE", why.format("") + more)
     new = create(repo, shell("new", COPY, pfs_input("check", name="in")))
-    assert ended(new)[0] == "UNRUNNABLE"
+    assert (ended(new)[0], new.reason) == ("UNRUNNABLE", why.format(f"@{id}"))
     assert pipelines.inspect_pipeline(repo, "new").reason == new.reason
     assert tree(repo, "check@master") == {"/a": "good", "/b": "good"}  # what it was built on
     put(repo, "in@master", {"/b": "better"})
@@ -160,6 +165,8 @@ def test_two_datums_that_write_one_path_fail_the_job_and_the_next_one_is_clean(r
     info = create(repo, shell("clash", "cat /pfs/in/* >/pfs/out/same", IN))
     assert ended(info)[0] == "FAILURE"
     assert info.reason.startswith("duplicate path output by different datums (/same from ")
+    datums = [each.datum.id for each in repo.call("pps_v2.API", "ListDatum", {"job": info.job})]
+    assert len([each for each in datums if each in info.reason]) == 2
     assert commits.wait_commit(repo, "clash.meta@master").error == info.reason
     modify(repo, "in@master", delete("/a"))
     assert ended(last_job(repo, "clash")) == ("SUCCESS", 1, 0, 0, 1)

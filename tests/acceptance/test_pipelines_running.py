@@ -16,6 +16,8 @@ from pachlet.clock import FakeClock
 from pachlet.wire import schema
 from pachlet.worker.process import ProcessRunner
 from tests.acceptance.batching_step import batching_step
+from tests.acceptance.processes import descendants, wait_for_end
+from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.words import create, ended, job, last_job, pfs_input, put, put_id, shell, tree
 
 ROOT = Path(__file__).parent.parent.parent
@@ -67,6 +69,33 @@ def test_the_time_of_a_job_goes_on_while_the_server_is_down(tmp_path: Path, cloc
     with testing.server(tmp_path / "data", clock=clock) as server, Connection(server.address) as connection:
         info = last_job(connection, "slow")
         assert (ended(info)[0], info.reason) == ("KILLED", "job timed out")
+
+
+def test_a_job_whose_packages_are_installed_says_so(
+    repo: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said, installed = threading.Event(), threading.Event()
+    prepare = ProcessRunner.prepare
+
+    def install(self: Any, image: Any, snapshot: Any, say: Any) -> Any:
+        say("installing 14 pinned requirements")
+        said.set()
+        assert installed.wait(60)
+        return prepare(self, image, snapshot, say)
+
+    monkeypatch.setattr(ProcessRunner, "prepare", install)
+    put(repo, "in@master", {"/a": "1"})
+    pipelines.create_pipeline(repo, shell("one", "true", IN))
+    try:
+        assert said.wait(60)
+        info = jobs.inspect_job(repo, f"one@{newest(repo, 'one').id}")
+    finally:
+        installed.set()
+    assert (ended(info)[0], info.reason) == ("RUNNING", "installing 14 pinned requirements")
+    info = last_job(repo, "one")
+    assert (ended(info)[0], info.reason) == ("SUCCESS", "")
+    lines = repo.call("pps_v2.API", "GetLogs", {"pipeline": {"name": "one"}, "master": True})
+    assert "installing 14 pinned requirements" in [each.message for each in lines]
 
 
 def test_a_quick_job_meets_no_time_limit(repo: Connection, clock: FakeClock) -> None:
@@ -228,3 +257,15 @@ def test_a_batching_process_is_kept_for_the_next_job(tmp_path: Path, monkeypatch
         assert len(set(texts.values())) == 1
         create(connection, spec, update=True, reprocess=True)
         assert set(tree(connection, "batch@master").values()).isdisjoint(texts.values())
+
+
+def test_an_idle_pipeline_that_autoscales_holds_no_process(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data") as server, Connection(server.address) as connection:
+        repos.create_repo(connection, "in")
+        put(connection, "in@master", {"/a": "1"})
+        before = set(descendants(server.process.pid))
+        create(connection, shell("scaled", "true", pfs_input("in"), autoscaling=True))
+        while left := set(descendants(server.process.pid)) - before:
+            wait_for_end(left.pop())
+        create(connection, shell("warm", "true", pfs_input("in")))
+        assert set(descendants(server.process.pid)) - before  # what the next job is spared to start

@@ -93,13 +93,14 @@ class Gate:
 
     SCRIPT = 'exec 3<>/dev/tcp/127.0.0.1/{port}; echo $in >&3; read -r line <&3; echo "$line" >/pfs/out/$(basename $in)'
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 30) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.listener.settimeout(30)
+        self.listener.settimeout(seconds)
+        self.port = int(self.listener.getsockname()[1])
         self.runs: list[str] = []
 
     def spec(self, **more: Any) -> dict[str, Any]:
-        script = self.SCRIPT.format(port=self.listener.getsockname()[1])
+        script = self.SCRIPT.format(port=self.port)
         allow = {"annotations": {"pachlet/network": "allow"}}
         transform = {"cmd": ["bash"]}
         return shell("p", script, pfs_input("in"), transform=transform, metadata=allow, **more)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +16,10 @@ import pytest
 from pachlet import testing
 from pachlet.api.admission import MOST_WAITING
 from pachlet.client import commits, jobs, pipelines, repos
+from pachlet.client.backup import back_up
 from pachlet.client.connection import Connection
 from pachlet.errors import PachletError, ResourceExhausted
+from pachlet.metadb import mounts
 from pachlet.testing import RunningServer
 from pachlet.wire import schema
 from tests.acceptance.processes import descendants
@@ -42,6 +47,74 @@ def test_data_directory_that_can_not_be_used_is_refused(tmp_path: Path) -> None:
     assert "can't be used" in refusal(tmp_path / "file", "--port", "0")
 
 
+def test_a_backup_is_not_served_from(tmp_path: Path) -> None:
+    with testing.server(tmp_path / "data") as running, Connection(running.address) as connection:
+        back_up(connection, tmp_path / "backup", lambda size: lambda more: None)
+    before = sorted((tmp_path / "backup").iterdir())
+    said = refusal(tmp_path / "backup", "--port", "0")
+    assert f"`pachlet restore {tmp_path / 'backup'} --data-dir NEW`" in said
+    assert sorted((tmp_path / "backup").iterdir()) == before
+
+
+@pytest.mark.parametrize("left", [None, b""], ids=["gone", "empty"])
+def test_packs_without_their_database_are_not_taken_for_garbage(tmp_path: Path, left: bytes | None) -> None:
+    with testing.server(tmp_path / "data") as running, Connection(running.address) as connection:
+        repos.create_repo(connection, "a")
+        put(connection, "a@master", {"/f": "1"})
+    database = tmp_path / "data" / "pachlet.db"
+    kept = database.rename(tmp_path / "kept.db")
+    if left is not None:
+        database.write_bytes(left)
+    said = refusal(tmp_path / "data", "--port", "0")
+    assert "the database that says which, pachlet.db, is gone" in said
+    kept.replace(database)
+    with testing.server(tmp_path / "data") as running, Connection(running.address) as connection:
+        assert tree(connection, "a@master") == {"/f": "1"}
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs"])
+def test_data_directory_on_a_network_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    shared = tmp_path / "a share"
+    shared.mkdir()
+    point = str(shared).replace(" ", "\\040")
+    said = f"22 1 0:1 / / rw - ext4 /dev/vda rw\n23 22 0:9 / {point} rw,relatime shared:1 - {kind} host:/share rw\n"
+    (tmp_path / "mountinfo").write_bytes(said.encode() + b"24 22 0:2 / /caf\xe9\x85 rw - ext4 /dev/vdb rw\n")
+    monkeypatch.setattr(mounts, "_MOUNTS", tmp_path / "mountinfo")
+    with (
+        pytest.raises(PachletError, match=rf"is on a network file system \({kind}\)"),
+        testing.server(shared / "data"),
+    ):
+        pass
+    assert not (shared / "data").exists()
+    with testing.server(tmp_path / "data"):
+        pass
+
+
+def test_data_directory_whose_links_lead_in_a_circle_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to("data")
+    with (
+        pytest.raises(PachletError, match=r"data can.t be used: "),
+        testing.server(tmp_path / "data"),
+    ):
+        pass
+
+
+def test_data_directory_that_can_not_be_locked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (
+        pytest.raises(PachletError, match=r"lock can't be locked \(No locks available\)"),
+        testing.server(tmp_path / "data"),
+    ):
+        pass
+
+
 def test_data_of_a_newer_pachlet_is_refused(tmp_path: Path) -> None:
     import sqlite3
 
@@ -65,12 +138,11 @@ def test_a_bug_of_the_server_is_told_with_its_traceback_on_stderr(tmp_path: Path
             pytest.raises(PachletError, match="its log says where"),
         ):
             list(repos.list_repo(connection))
-        running.process.terminate()
-        _, said = running.process.communicate(timeout=30)
-    assert "ERROR pachlet.api.handlers: pfs_v2.API/ListRepo failed; this is a bug of pachlet" in said
-    assert "in broken" in said
-    assert "ZeroDivisionError: of this test" in said
-    assert "INFO" not in said
+        running.terminate()
+    assert "ERROR pachlet.api.handlers: pfs_v2.API/ListRepo failed; this is a bug of pachlet" in running.said
+    assert "in broken" in running.said
+    assert "ZeroDivisionError: of this test" in running.said
+    assert "INFO" not in running.said
 
 
 def test_server_ends_at_once_although_a_job_runs_and_clients_wait(tmp_path: Path) -> None:

@@ -135,6 +135,16 @@ def test_a_link_that_leads_to_no_file_fails_the_datum_with_its_name(
     assert said in refused(connection, script)
 
 
+def test_links_that_multiply_a_file_without_end_fail_the_datum(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pachlet.worker.outputs._MOST_AGAIN", 100)
+    level = "mkdir $n; for k in 1 2; do ln -s ../$((n - 1)) $n/$k; done"
+    fold = f"mkdir 0; echo 1 > 0/f; for n in $(seq {{most}}); do {level}; done"
+    assert "more than 100 files are found again" in refused(connection, fold.format(most=40))
+    assert len(run(connection, fold.format(most=4))) == 1 + 2 + 4 + 8 + 16
+
+
 # Other things
 
 

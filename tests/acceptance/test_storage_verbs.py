@@ -135,6 +135,12 @@ def test_a_backup_is_taken_while_serving_and_restored(
         assert "a backup of another data directory" in refused.err
 
 
+def test_a_backup_to_where_no_folder_can_be_is_told(type: Type) -> None:
+    done = type("backup", "/proc/backup")
+    said = "cannot write to /proc/backup: No such file or directory; choose another folder\n"
+    assert (done.status, done.err) == (1, said)
+
+
 def test_a_second_backup_sends_only_what_is_new(type: Type, tmp_path: Path, server: RunningServer) -> None:
     assert type("create", "repo", "r").status == 0
     put(type, "r@master:/a", noise(1, 5_000_000))

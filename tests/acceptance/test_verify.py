@@ -23,6 +23,7 @@ from pachlet.client.connection import Connection
 from pachlet.client.names import commit
 from pachlet.client.watch import head_of
 from pachlet.testing import RunningServer
+from pipelines.verify import results
 from tests.acceptance.batching_step import batching_step
 from tests.acceptance.words import PFS, PPS, create, last_job, pfs_input, put, shell, tree
 
@@ -180,6 +181,22 @@ def test_other_surroundings_failures_and_recoveries(connection: Connection) -> N
     assert "word" in lines[0]
 
 
+def test_inputs_that_are_pipes_or_names_are_so_again(connection: Connection) -> None:
+    """What a step finds of a lazy input and of empty files is what it found in its job."""
+    repos.create_repo(connection, "in")
+    put(connection, "in@master", {"/a": "alpha\n" * 50_000, "/b": "beta\n"})
+    script = "test -p /pfs/in/a && cp /pfs/in/a /pfs/out/a; stat -c %F /pfs/in/* > /pfs/out/kinds"
+    create(connection, shell("lazy", script, pfs_input("in", "/", lazy=True)))
+    create(
+        connection, shell("names", "wc -c /pfs/in/* > /pfs/out/sizes", pfs_input("in", "/", empty_files=True))
+    )
+    for name, paths in (("lazy", ["/a", "/kinds"]), ("names", ["/sizes"])):
+        last_job(connection, name)
+        assert list(tree(connection, f"{name}@master")) == paths
+        status, lines = verify(connection, f"{name}@master")
+        assert (status, lines[-1]) == (0, f"verified {len(paths)} of {len(paths)} files identical"), lines
+
+
 def test_what_has_nothing_to_verify_and_what_is_gone(connection: Connection) -> None:
     repos.create_repo(connection, "in")
     put(connection, "in@master", {"/a": "1"})
@@ -299,3 +316,21 @@ def test_batching_step_and_a_server_without_workers(tmp_path: Path, monkeypatch:
         status, lines = verify(connection, "batch@master")
         assert status == 1
         assert "this server has no workers of its own" in lines[0]
+
+
+def test_make_verify_is_about_what_the_main_job_made(tmp_path: Path) -> None:
+    """A pipeline of a user's own in its project, and one of its names in another project, are none of it."""
+    with (
+        testing.server(tmp_path) as server,
+        Connection(server.address) as default,
+        Connection(server.address, project="crypto") as crypto,
+    ):
+        assert results(server.address) == []
+        crypto.call(PFS, "CreateProject", {"project": {"name": "crypto"}})
+        repos.create_repo(crypto, "in")
+        put(crypto, "in@master", {"/a": "1"})
+        read = pfs_input("in", project="crypto")
+        made = create(crypto, shell("report", "true", read))
+        create(crypto, shell("mine", "true", read))
+        create(default, shell("report", "true", read))
+        assert results(server.address) == [f"crypto/report@{made.job.id}"]

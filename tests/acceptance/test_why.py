@@ -15,6 +15,7 @@ from pachlet.client import jobs, pipelines, repos
 from pachlet.client.connection import Connection
 from pachlet.client.why import Why, why
 from pachlet.errors import NotFound, Unimplemented, Usage
+from pachlet.remote.datum import datum_of_job
 from pachlet.testing import RunningServer
 from tests.acceptance.words import create, delete, last_job, modify, pfs_input, put, shell
 
@@ -44,6 +45,16 @@ def test_first_job_has_nothing_to_keep(repo: Connection) -> None:
     assert found.sentences == (
         "It ran: no earlier job of default/p ended well, so there was nothing to keep.",
     )
+
+
+def test_folder_has_only_the_files_that_are_in_it(repo: Connection) -> None:
+    create(repo, shell("p", "true", pfs_input("in", "/")))
+    job = f"p@{last_job(repo, 'p').job.id}"
+    assert why(repo, job, "/a").datum == datum_of_job(repo, job, "/b").id
+    with pytest.raises(NotFound, match=r"has a datum with /nope"):
+        why(repo, job, "/nope")
+    with pytest.raises(NotFound, match=r"has no datum with /nope"):
+        datum_of_job(repo, job, "/nope")
 
 
 def test_kept_new_changed_and_gone(repo: Connection) -> None:
@@ -172,6 +183,8 @@ def test_command_prints_sentences_or_data(server: RunningServer, repo: Connectio
         return out.getvalue()
 
     said = typed("why", f"p@{id}", "/a")
+    assert typed("why", "p@master", "/a") == said
+    assert "no earlier job of default/p ended well" in typed("why", "p@master^", "/a")
     assert f"of default/p@{id}: success" in said
     assert "/a of in changed: 1 to 2 bytes" in said
     assert json.loads(typed("why", f"p@{id}", "/b", "-o", "json"))["state"] == "SKIPPED"

@@ -225,6 +225,7 @@ NEVER_OMITTED: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
     (PPS, "InspectPipeline", {"pipeline": {"name": "p"}, "details": True},
      ("pipeline.project", "spec_commit.repo.project", "details.transform", "details.input.pfs",
       "details.created_at")),
+    (PPS, "ListPipeline", {}, ("details.transform", "details.created_at")),  # unlike in 2.7, without being asked
     (PPS, "ListPipeline", {"details": True}, ("pipeline.project", "spec_commit.repo.project", "details.transform")),
     (PPS, "InspectJob", {"job": {"pipeline": {"name": "p"}, "id": ""}, "details": True},
      ("job.pipeline.project", "output_commit.repo.project", "stats.download_time", "stats.process_time",
@@ -280,6 +281,15 @@ def test_times_have_seconds_and_nanoseconds(ask: Any) -> None:
     for each in (info.started, info.finishing, info.finished):
         assert each.seconds > 0
         assert each.nanos > 0
+
+
+def test_an_empty_piece_of_a_file_is_not_its_end(filled: RunningServer, ask: Any) -> None:
+    client = ask(GO)
+    client.call(PFS, "CreateRepo", {"repo": {"name": "pieces", "type": "user"}})
+    target = {"repo": {"name": "pieces", "type": "user"}, "id": "master"}
+    pieces = [{"add_file": {"path": "/f", "raw": {"value": each}}} for each in (b"one ", b"", b"two")]
+    client.send(PFS, "ModifyFile", [{"set_commit": target}, *pieces])
+    assert client.call(PFS, "GetFile", {"file": {"commit": target, "path": "/f"}}).value == b"one two"
 
 
 def test_messages_of_up_to_20_mib_both_ways(filled: RunningServer, ask: Any) -> None:

@@ -10,7 +10,7 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pachlet.client import commits, jobs, pipelines
+from pachlet.client import commits, datums, jobs, logs, pipelines
 from pachlet.client.connection import Connection
 from pachlet.client.names import branch, commit, file
 from pachlet.client.put_file import from_bytes, put_file
@@ -111,3 +111,14 @@ def ended(info: Any) -> tuple[str, int, int, int, int]:
     """Return how a job ended: its state, then its datums processed, skipped, failed and in total."""
     state = jobs.state_of(info).removeprefix("JOB_")
     return state, info.data_processed, info.data_skipped, info.data_failed, info.data_total
+
+
+def recorded(connection: Connection, pipeline: str, count: int) -> list[str]:
+    """Return the ids of the datums that a pipeline's first job has recorded, once there are so many."""
+    info = next(iter(jobs.subscribe_job(connection, pipeline)))
+    name = f"{pipeline}@{info.job.id}"
+    for _ in logs.get_logs(connection, job=name, follow=True):
+        found = [each.datum.id for each in datums.list_datum(connection, name)]
+        if len(found) >= count:
+            return found
+    raise AssertionError(f"{pipeline} ended with fewer than {count} datums")

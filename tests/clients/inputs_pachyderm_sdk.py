@@ -39,6 +39,7 @@ kinds = {
     "grouped": pps.Input(group=[leaf("a", "/(*)_*", group_by="$1"), leaf("b", "/(*)", group_by="$1")]),
     "nested": pps.Input(cross=[leaf("b"), pps.Input(union=[leaf("a", "/1*"), leaf("a", "/2*")])]),
     "names_only": leaf("a", empty_files=True),
+    "lazy": leaf("a", lazy=True),
     "with_model": pps.Input(cross=[leaf("a"), leaf("model", "/", **quiet)]),
     "triggered": leaf("a", trigger=pfs.Trigger(commits=1)),
     "ticking": pps.Input(cron=pps.CronInput(name="tick", spec="@never")),
@@ -51,7 +52,7 @@ for name, input in kinds.items():
         transform=pps.Transform(
             image="alpine",
             cmd=["sh"],
-            stdin=["cat $(find /pfs -type f ! -path '/pfs/out/*' ! -name .env) >/pfs/out/$PACH_DATUM_ID"],
+            stdin=["cat $(find /pfs ! -type d ! -path '/pfs/out/*' ! -name .env) >/pfs/out/$PACH_DATUM_ID"],
         ),
     )
 client.pps.run_cron(pipeline=pps.Pipeline(name="ticking", project=default))

@@ -37,6 +37,7 @@ kinds = {
     "grouped": pps_proto.Input(group=[leaf("a", "/(*)_*", group_by="$1"), leaf("b", "/(*)", group_by="$1")]),
     "nested": pps_proto.Input(cross=[leaf("b"), pps_proto.Input(union=[leaf("a", "/1*"), leaf("a", "/2*")])]),
     "names_only": leaf("a", empty_files=True),
+    "lazy": leaf("a", lazy=True),
     "triggered": leaf("a", trigger=pfs_pb2.Trigger(commits=1)),
     "ticking": pps_proto.Input(cron=pps_proto.CronInput(name="tick", spec="@never")),
 }
@@ -46,7 +47,7 @@ for name, input in kinds.items():
         transform=pps_proto.Transform(
             image="alpine",
             cmd=["sh"],
-            stdin=["cat $(find /pfs -type f ! -path '/pfs/out/*' ! -name .env) >/pfs/out/$PACH_DATUM_ID"],
+            stdin=["cat $(find /pfs ! -type d ! -path '/pfs/out/*' ! -name .env) >/pfs/out/$PACH_DATUM_ID"],
         ),
         input=input,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ def run(client: str, program: str, server: RunningServer, *arguments: str) -> di
     if not python.exists():
         pytest.skip(f"{client} is not installed in .venvs; `make test` installs it")
     command = [python, HERE / program, server.address, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    environ = os.environ | {"PYTHONPATH": str(HERE.parent.parent)} if client == "crypto_ml" else None
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environ)
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
     return seen

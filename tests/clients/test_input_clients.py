@@ -18,6 +18,7 @@ TEXTS = {
     "grouped": ["a1_x a1_y b1", "a2_x", "b3"],
     "nested": [f"{a} {b}" for a in A for b in B],
     "names_only": ["", "", ""],
+    "lazy": A,
     "with_model": [f"{a} modelw" for a in A],
     "triggered": [],
     "ticking": [""],

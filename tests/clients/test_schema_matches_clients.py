@@ -161,6 +161,33 @@ def test_pachyderm_sdk(ours: Facts) -> None:
     assert differences(folded_ours(ours), folded_sdk(theirs)) == set()
 
 
+# What our schema has beside pachyderm-sdk's, which is that of a server 2.12.2 message for message.
+OF_OTHERS = (
+    "message protobuf ",
+    "enum protobuf ",
+    "message pachlet ",
+    "rpc /pachlet.v1.",
+    "rpc /grpc.health.v1.",
+)
+BEYOND_THE_SDK = {
+    # What python-pachyderm puts into a batch transaction.
+    "field transaction transactionrequest 9 is missing",
+    # In every server, and used by no client.
+    "rpc /proxy.API/Listen is missing",
+    "message proxy listenrequest is missing",
+    "message proxy listenresponse is missing",
+    "message grpc healthv1healthcheckrequest is missing",
+    "message grpc healthv1healthcheckresponse is missing",
+    "enum grpc healthv1healthcheckresponseservingstatus is missing",
+}
+
+
+def test_nothing_is_added_to_pachyderms_own_messages(ours: Facts) -> None:
+    theirs = client_facts("pachyderm-sdk", "facts_pachyderm_sdk.py")
+    beyond = differences(folded_sdk(theirs), folded_ours(ours))
+    assert {each for each in beyond if not each.startswith(OF_OTHERS)} == BEYOND_THE_SDK
+
+
 # The SDK's generator loses packages' versions, dots, underscores and capitals: both sides are folded alike.
 
 

@@ -331,8 +331,9 @@ def test_a_timeout_ends_a_step_that_prints_without_pause(open_session):
         assert len(lines) < 3000, "it was not ended"
         pause.wait(0.001)  # so that the pipe is always full
 
-    assert session.run({}, be_slow, 0.1).reason == "timed out after 0.1 seconds"
-    assert set(lines[:-1]) == {"0" * 1000}  # the last one was cut by the end
+    assert session.run({}, be_slow, 0.3).reason == "timed out after 0.3 seconds"
+    # The last one was cut by the end; on a very busy machine it is the only one, if the step has begun at all.
+    assert set(lines[:-1]) <= {"0" * 1000}
 
 
 def test_a_very_long_line_is_passed_on_in_pieces(sh):

@@ -58,12 +58,12 @@ BY_GRPC = ("env", "-u", "PACHLET_DATUMS_PORT", "python", "shout.py")
 both_ways = pytest.mark.parametrize("cmd", [IN_LINES, BY_GRPC], ids=["in-lines", "by-grpc"])
 
 
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessRunner]:
-    code = tmp_path_factory.mktemp("code")
+def write_code(code: Path, *, installs: str = "", **more: str) -> Path:
+    """Write the code of the image pachlet/shout; `installs` are lines of its Dockerfile, `more` more files."""
     for name, text in {
         "images/shout/Dockerfile": (
             "FROM python:3.11-slim-bookworm\n"
+            f"{installs}"
             "COPY pachlet/step.py /app/pachlet/step.py\n"
             "COPY shout.py /app/shout.py\n"
             "WORKDIR /app\n"
@@ -71,9 +71,16 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessRunner]:
         ),
         "shout.py": STEP,
         "pachlet/step.py": (ROOT / "pachlet" / "step.py").read_text(),
+        **more,
     }.items():
         (code / name).parent.mkdir(parents=True, exist_ok=True)
         (code / name).write_text(text)
+    return code
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessRunner]:
+    code = write_code(tmp_path_factory.mktemp("code"))
     runner = ProcessRunner(code, tmp_path_factory.mktemp("envs"))
     if reason := runner.probe():
         pytest.skip(f"no sandbox on this machine: {reason}")

@@ -7,16 +7,21 @@ Read next: test_runner.py (the suite), tests/container_engine.py.
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pachlet.errors import FailedPrecondition
-from pachlet.worker.containers.engine import Engine
+from pachlet.worker.containers.engine import Engine, find_engine
 from pachlet.worker.containers.runner import ContainerRunner
+from pachlet.worker.installing import INSTALLS
 from pachlet.worker.interface import Limits, Prepared, Secrets, Transform
 from tests.contracts.test_runner import (  # noqa: F401
     LOCKER,
@@ -53,10 +58,9 @@ from tests.contracts.test_runner import (  # noqa: F401
 
 @pytest.fixture(scope="module")
 def runner(code: Path, container_engine: Engine) -> Iterator[ContainerRunner]:  # noqa: F811
-    runner = ContainerRunner(code, "contract tests", container_engine)
+    runner = ContainerRunner(code, f"contracts {os.getpid()}", container_engine)  # the engine is shared
     yield runner
-    for each in container_engine.api.containers(all=True):
-        container_engine.api.remove_container(each["Id"], force=True)
+    runner._remove_left_over()
 
 
 def test_inputs_can_not_be_changed(open_session):  # noqa: F811
@@ -158,6 +162,51 @@ def test_a_step_does_not_outlive_a_killed_server(container_engine, tmp_path):
     subprocess.run(["timeout", "30", "flock", str(lock), "true"], check=True)
 
 
+@pytest.fixture
+def unclosed() -> Iterator[None]:
+    """Docker's client library leaves a socket unclosed where nobody listens; it is let go of here, and not later."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        yield
+        gc.collect()
+
+
+def test_a_service_of_ours_that_is_killed_is_started_again(unclosed, container_engine, code, tmp_path):  # noqa: F811
+    engine = find_engine("podman")
+    assert engine.service is not None
+    runner = ContainerRunner(code, f"killed service {os.getpid()}", engine)
+    image = "docker.io/library/python:3.11-slim-bookworm"
+    ready = runner.prepare(runner.resolve(image), tmp_path / "snapshot", print)
+    script = "[ ! -e /pfs/in/slow ] || { echo up; exec sleep 1000; }"
+    session = runner.open(ready, Transform(image, cmd=("sh", "-c", script)), tmp_path / "session", {})
+    assert session.run({}, print).ok
+    killed = engine.service.pid
+    os.kill(killed, signal.SIGKILL)  # between two attempts
+    while engine.service.pid == killed:  # or what is said to it next is still taken
+        engine.service.pause(0.01)
+    assert session.run({}, print).ok
+    (session.pfs / "in").mkdir()
+    (session.pfs / "in" / "slow").touch()
+
+    def kill_service(line: str) -> None:
+        assert line == "up"
+        os.kill(engine.service.pid, signal.SIGKILL)
+
+    outcome = session.run({}, kill_service, 60)
+    assert not outcome.ok
+    assert outcome.reason == "the container was ended from outside, or the service of its engine was"
+    (session.pfs / "in" / "slow").unlink()
+    assert session.run({}, print).ok
+    mine = {"label": [f"pachlet.server={runner._owner}"]}
+    running = container_engine.api.containers(filters=mine)
+    assert len(running) == 1, running  # the one whose end was not seen runs no more
+    session.close()
+    assert container_engine.api.containers(filters=mine) == []
+    runner.close()
+    assert container_engine.api.containers(all=True, filters=mine) == []
+    assert not engine.service.is_up
+
+
 def test_what_a_killed_server_left_is_removed_by_the_next_of_its_kind(container_engine, code):  # noqa: F811
     for owner in ("one", "two"):
         container_engine.api.create_container(
@@ -206,11 +255,13 @@ def test_a_change_of_code_is_another_image_and_the_same_code_is_built_once(
     runner: ContainerRunner,
     code: Path,  # noqa: F811
     tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ):
     said: list[str] = []
-    runner.prepare(runner.resolve("pachlet/copy"), tmp_path / "one", said.append)
+    runner.prepare(runner.resolve("pachlet/copy"), tmp_path / "one", lambda line: None)
     runner.prepare(runner.resolve("pachlet/copy"), tmp_path / "two", said.append)
-    assert said == []  # the suite has built it
+    assert said == []
+    caplog.set_level("INFO", INSTALLS)
     step = code / "steps" / "copy.py"
     text = step.read_text()
     try:
@@ -219,3 +270,6 @@ def test_a_change_of_code_is_another_image_and_the_same_code_is_built_once(
     finally:
         step.write_text(text)
     assert [line.split(":")[0] for line in said] == ["building pachlet/copy"]  # its base is there already
+    told = [each.getMessage() for each in caplog.records if each.name == INSTALLS]
+    assert told[0].startswith("image pachlet/copy: building pachlet/copy")
+    assert told[1].startswith("image pachlet/copy has its image in podman, made in ")

@@ -14,7 +14,6 @@ PYTHON = "/usr/bin/python3"
 CALLS = """
 import ctypes, os, resource, signal, sys
 libc = ctypes.CDLL(None, use_errno=True)
-add_key, keyctl = {"x86_64": (248, 250), "aarch64": (217, 219)}.get(os.uname().machine, (-1, -1))
 def number(*each):
     return tuple(ctypes.c_long(n) if isinstance(n, int) else n for n in each)
 """
@@ -32,11 +31,6 @@ LEAVE_AND_LOOK = {
         "-1",
     ),
     "a queue with a key": ("assert libc.msgget(77, 0o1600) >= 0", "print(libc.msgget(77, 0))", "-1"),
-    "a key of the user's keyring": (
-        "libc.syscall(*number(add_key, b'user', b'mine', b'secret', 6, -4))",
-        "print(libc.syscall(*number(keyctl, 10, -4, b'user', b'mine', 0)))",
-        "-1",
-    ),
     "processes": (
         "os.fork() or (os.setsid(), signal.pause())",
         "print([each for each in os.listdir('/proc') if each.isdigit() and int(each) not in (1, os.getpid())])",

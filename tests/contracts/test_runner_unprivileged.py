@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.other_user import run_as
+
 ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 
@@ -51,10 +53,7 @@ def run_as_nobody(script: str) -> list[object]:
         for path in [Path(folder), *Path(folder).rglob("*")]:
             path.chmod(0o777)
         done = subprocess.run(
-            [python, "-W", "error", "-c", SCRIPT, f"{folder}/session", script],
-            user=NOBODY,
-            group=NOBODY,
-            extra_groups=[],
+            [*run_as(NOBODY), python, "-W", "error", "-c", SCRIPT, f"{folder}/session", script],
             cwd=code,
             env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,

@@ -27,7 +27,11 @@ def declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lists = [project["project"]["dependencies"], project["build-system"]["requires"]]
     lists += [*project["dependency-groups"].values(), *project["project"]["optional-dependencies"].values()]
-    sources = [*ROOT.glob("images/*/requirements.in"), *ROOT.glob("tests/clients/*.in")]
+    sources = [
+        *ROOT.glob("images/*/requirements.in"),
+        *ROOT.glob("tests/clients/*.in"),
+        *ROOT.glob("crypto_ml/*.in"),
+    ]
     lists += [path.read_text().splitlines() for path in sources]
     return {name for each in lists for name in named(each)}
 

@@ -1,24 +1,22 @@
 """Every command of the README runs, in a copy of the repository, and prints what the README shows.
 
 What is changed on the way: the server's port, which is any free one here, and the commands that need the internet,
-which have a stand-in. `make test` is not run in itself; that it is CI's is checked.
+which have a stand-in. `make test` is not run in itself; that it is CI's is checked. `make verify` makes all again:
+outside of the soak the LSTM's models and the report are; ../acceptance/test_main_job.py verifies all of a small job.
 
-Read next: console.py.
+Read next: console.py, copies.py.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from pachlet.cli.verbs.stop import stop_server
 from tests.docs.console import Command, Shell, blocks, commands
+from tests.docs.copies import environ
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -29,52 +27,29 @@ STAND_INS = {
         "python data/synthetic_coins.py ../crypto-ml/crypto_ml/data/crypto"
     ),
 }
-MADE = (".git", ".venv", ".venvs", ".tools", ".pachlet", ".hypothesis", ".*_cache", "__pycache__")
+QUICKER = {"make verify": "pachlet verify --quiet train-lstm@master report@master --project crypto"}
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Iterator[Path]:
-    """A copy of the repository with the environment that `make` made in the original."""
-    if not (ROOT / ".venv" / "ready").exists():
-        pytest.skip("the environment in .venv was not made by `make`, so `make run` would make one")
-    folder = tmp_path / "clone"
-    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*MADE))
-    (folder / ".venv").symlink_to(ROOT / ".venv")
-    for source in ("pyproject.toml", "uv.lock", ".ci/setup"):
-        os.utime(folder / source, (0, 0))  # older than the environment, which must not be made anew from here
-    yield folder
-    stop_server(folder / ".pachlet")
-
-
-def environ(clone: Path) -> dict[str, str]:
-    """Return a new user's environment: a home of their own, nothing of the make or pytest that runs this."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MAKE", "MFLAGS", "PACH", "PYTEST", "COV"))
-    }
-    return kept | {
-        "PORT": "0",
-        "PACH_CONFIG": str(clone.parent / "config.json"),
-        "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache"),
-    }
-
-
-def test_every_command_of_the_readme_prints_what_it_shows(clone: Path) -> None:
+@pytest.mark.parametrize(
+    "stand_ins",
+    [STAND_INS | QUICKER, pytest.param(STAND_INS, marks=pytest.mark.soak)],
+    ids=["quicker", "whole"],
+)
+def test_every_command_of_the_readme_prints_what_it_shows(clone: Path, stand_ins: dict[str, str]) -> None:
     shell = Shell(clone, environ(clone), SECONDS)
     try:
         for kind, block in blocks(README):
             if kind == "console":
                 for command in commands(block):
-                    check(shell, clone, command)
+                    check(shell, clone, command, stand_ins)
             elif kind == "python":
                 check_program(shell, clone, block)
     finally:
         shell.close()
 
 
-def check(shell: Shell, clone: Path, command: Command) -> None:
-    words = STAND_INS.get(command.words, command.words)
+def check(shell: Shell, clone: Path, command: Command, stand_ins: dict[str, str]) -> None:
+    words = stand_ins.get(command.words, command.words)
     printed, status = shell.run(with_address(words, clone))
     assert status == command.status, f"$ {command.words}\n{printed}"
     shown = Command(command.words, with_address(command.output, clone))

@@ -68,7 +68,10 @@ class Shell:
         text = re.sub(r"(Image: .*@sha256:)[0-9a-f]{64}", r"\1DIGEST", text)
         text = re.sub(r"CREATOR {2,}", "CREATOR ", text)
         text = re.sub(r"(CREATED|FINISHED|STARTED|DURATION) {2,}", r"\1 ", text)  # as wide as the times below
-        return "".join(f"{line.rstrip()}\n" for line in text.replace(self._address, "HOST:PORT").splitlines())
+        text = text.replace(self._address, "HOST:PORT")
+        # Said only where the machine is busy.
+        text = re.sub(r"^waiting for HOST:PORT, .*\n", "", text, flags=re.M)
+        return "".join(f"{line.rstrip()}\n" for line in text.splitlines())
 
     def _letters(self, identifier: str) -> str:
         if identifier not in self._ids:

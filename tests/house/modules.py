@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
-FOLDERS = ("pachlet", "steps", "pipelines", "images", "data", "docs", "benchmarks", "tests")
+FOLDERS = ("pachlet", "steps", "pipelines", "images", "data", "crypto_ml", "docs", "benchmarks", "tests")
 
 
 @dataclass(frozen=True)

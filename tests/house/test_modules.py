@@ -73,6 +73,11 @@ def test_no_test_sleeps() -> None:
     assert not [each.name for each in TESTS if {"time.sleep", "asyncio.sleep"} & set(each.uses())]
 
 
+def test_soak_looks_at_more_examples_of_every_property() -> None:
+    fixed = re.compile(r"max_examples=\d|derandomize")
+    assert not [each.name for each in modules("tests/properties") if fixed.search(each.path.read_text())]
+
+
 def test_engine_knows_no_application() -> None:
     knowing = {each.name: APPLICATIONS & words(each) for each in ENGINE}
     assert not {name: found for name, found in knowing.items() if found}

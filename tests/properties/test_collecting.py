@@ -21,6 +21,7 @@ from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.uploads import Upload
 from pachlet.storage.hashing import chunk_hash
 from pachlet.storage.marking import Marks
+from tests.examples import examples
 from tests.pfs_rooms import Rooms
 
 PACK_SIZE = 6000
@@ -166,5 +167,5 @@ class Collecting(RuleBasedStateMachine):
                 assert self.rooms.read(record) == content
 
 
-Collecting.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+Collecting.TestCase.settings = settings(max_examples=examples(0.25), stateful_step_count=25)
 TestCollecting = Collecting.TestCase

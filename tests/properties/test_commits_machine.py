@@ -18,6 +18,7 @@ from pachlet.client import branches, commits, repos
 from pachlet.client.connection import Connection
 from pachlet.client.names import commit
 from tests.acceptance.words import add, delete, head, modify, tree
+from tests.examples import examples
 
 BRANCHES = st.sampled_from(["master", "other"])
 FILES = st.sampled_from(["/x", "/d/x", "/d/y", "/d/e/x", "/f/x"])
@@ -161,4 +162,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestCommits = Machine.TestCase
-TestCommits.settings = settings(max_examples=15, stateful_step_count=20, deadline=None, derandomize=True)
+TestCommits.settings = settings(max_examples=examples(0.15), stateful_step_count=20)

@@ -16,6 +16,7 @@ from pachlet.spec.parse import parse_specs
 from pachlet.spec.positions import List, Node, Object, SpecError, Value
 from pachlet.spec.problems import Findings
 from pachlet.spec.validate import validate_pipeline
+from tests.examples import examples
 
 FILENAMES = st.sampled_from(["a.json", "a.yaml", "-"])
 GOOD = """{
@@ -62,14 +63,14 @@ def test_any_text(text: str | bytes, filename: str) -> None:
     one_line(text, filename)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(st.text("{}[]\"':,-\\/#&*!|>%@`nul\t\n\r 1.eE+a\ufeff\x00\x85\u2028", max_size=30), FILENAMES)
 def test_any_punctuation(text: str, filename: str) -> None:
     judge(text, filename)
     one_line(text, filename)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(st.integers(0, len(GOOD)), st.integers(0, 6), st.text("{}[]\"':,\\ -#\n1u", max_size=3), FILENAMES)
 def test_any_slip_in_a_good_spec(at: int, gone: int, put: str, filename: str) -> None:
     text = GOOD[:at] + put + GOOD[at + gone :]
@@ -118,7 +119,7 @@ def objects(draw: st.DrawFn, name: str = SPEC, depth: int = 0) -> Any:
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5), deadline=None)
 @given(objects() | VALUES)
 def test_any_value(value: Any) -> None:
     judge(json.dumps(value), "a.json")

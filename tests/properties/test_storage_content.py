@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+import select
 import tempfile
+from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
 from fastcdc import fastcdc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pachlet.storage import recutting
+from pachlet.storage import cutter, cutting, recutting
 from pachlet.storage.chunker import AVERAGE_SIZE, MAX_SIZE, MIN_SIZE, split
 from pachlet.storage.chunks import ChunkStore, Location
 from pachlet.storage.content import (
@@ -21,6 +25,7 @@ from pachlet.storage.content import (
     write_content,
     write_content_like,
 )
+from tests.examples import examples
 
 
 class Index(dict[bytes, Location]):
@@ -59,7 +64,7 @@ def test_chunks_do_not_depend_on_blocks(whole: bytes, ends: list[int]) -> None:
     assert list(split(cut(whole, ends))) == chunks
 
 
-@settings(max_examples=20)
+@settings(max_examples=examples(0.2))
 @given(data(least=9 * MIB), places)
 def test_chunks_are_those_of_cutting_all_at_once(whole: bytes, ends: list[int]) -> None:
     at_once = fastcdc(whole, MIN_SIZE, AVERAGE_SIZE, MAX_SIZE)
@@ -72,6 +77,21 @@ def test_cutting_restarts_at_any_boundary(whole: bytes, end: int) -> None:
     head = list(split([whole[: end % (len(whole) + 1)]]))
     kept = head[:-1]
     assert kept + list(split([whole[sum(map(len, kept)) :]])) == chunks
+
+
+@given(data(), st.integers(0, 12 * MIB), st.binary(min_size=1, max_size=2000))
+def test_an_insert_moves_cuts_and_makes_no_others_than_around_it(
+    whole: bytes, place: int, insert: bytes
+) -> None:
+    place %= len(whole) + 1
+    moved = len(insert)
+    before = set(accumulate(map(len, split([whole]))))
+    after = set(accumulate(map(len, split([whole[:place], insert, whole[place:]]))))
+    assert {cut for cut in before if cut < place} == {cut for cut in after if cut < place}
+    # From the first cut on that is where one was, all are where they were.
+    if met := [cut for cut in after if cut >= place + moved and cut - moved in before]:
+        same = min(met)
+        assert {cut for cut in after if cut >= same} == {cut + moved for cut in before if cut + moved >= same}
 
 
 @given(data(), places, st.data())
@@ -115,3 +135,26 @@ def test_comparing_with_what_was_there_changes_nothing(
             made = write_content_like(store, writer, cut(longer, ends), before)
             assert made == write_content(store.writer(), [longer])
         store.close()
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChunkStore]:
+    """A store whose cutter is at work, with small segments."""
+    store = ChunkStore(tmp_path_factory.mktemp("packs"), Index(), threads=2)
+    with patch.object(cutter, "SEGMENT", MAX_SIZE + MIB), store.cutter() as process:
+        assert process is not None
+        select.select([process._answers], [], [])
+    yield store
+    store.close()
+
+
+@settings(max_examples=examples(0.2))
+@given(whole=data(least=1, most=24 * MIB), ends=places)
+def test_cutting_in_another_process_changes_nothing(
+    started: ChunkStore, whole: bytes, ends: list[int]
+) -> None:
+    lengths, writer = [len(chunk) for chunk in split([whole])], started.writer()
+    with patch.object(cutting, "LARGE", 0), patch.object(cutter, "cut_lengths", None):
+        content = write_content(writer, cut(whole, ends))
+    assert [length for _, length in content.chunks] == lengths
+    assert b"".join(read_content(started, content)) == whole

@@ -15,6 +15,7 @@ from pachlet.storage.content import read_content, write_content
 from pachlet.storage.diffs import leave_out_idle
 from pachlet.storage.fileset import Diff, FileSet, apply_diffs, diff_filesets
 from pachlet.storage.tree import MemoryNodes, Tree
+from tests.examples import examples
 
 Model = dict[tuple[str, str], bytes]
 
@@ -106,7 +107,7 @@ def walked(model: Model, folder: str) -> list[str]:
     ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5), deadline=None)
 @given(batches=batches, together=st.booleans())
 def test_a_file_set_is_what_its_operations_lead_to(
     store: ChunkStore, batches: list[list[tuple]], together: bool
@@ -133,7 +134,7 @@ def test_a_file_set_is_what_its_operations_lead_to(
     assert build(store, at_once, together=True)[1].tree.root == files.tree.root
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5), deadline=None)
 @given(old=batches, new=batches, folder=folders, shallow=st.booleans())
 def test_diff_filesets_is_what_two_walks_differ_in(
     store: ChunkStore, old: list[list[tuple]], new: list[list[tuple]], folder: str, shallow: bool
@@ -161,7 +162,7 @@ def test_diff_filesets_is_what_two_walks_differ_in(
     assert list(diff_filesets(after, after, folder, shallow=shallow)) == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5), deadline=None)
 @given(old=batches, new=batches)
 def test_validate_finds_every_clash(
     store: ChunkStore, old: list[list[tuple]], new: list[list[tuple]]
@@ -177,7 +178,7 @@ def test_validate_finds_every_clash(
         assert (files.validate(before) is None) == (problem is None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(batches=batches)
 def test_reading_without_a_writer_shows_the_same_bytes(store: ChunkStore, batches: list[list[tuple]]) -> None:
     writer = store.writer()

@@ -88,6 +88,10 @@ def check_tree(batches: list, span: tuple[bytes, bytes | None]) -> None:
     )
     for key in [*list(model)[:20], b"", b"/", b"/00003", b"/99999"]:
         assert tree.get(key) == model.get(key)
+    for kept in (3, 1, 0):  # a tree that shrinks loses its upper levels
+        few = dict(sorted(model.items())[:kept])
+        gone: list[tuple[bytes, bytes | None]] = [(key, None) for key in sorted(model) if key not in few]
+        assert tree.apply(gone).root == build(few).root
 
 
 @given(edits, edits, ranges, fan_outs)

@@ -1,14 +1,16 @@
-"""What is killed in test_kills_jobs.py: five pipelines, a user who does not leave them alone, and what must be true.
+"""What is killed in test_kills_jobs.py: seven pipelines, a user who does not leave them alone, and what must be true.
 
 `clean` tries again and again, since its code fails now and then, and recovers what is bad. `second` reads what it
 wrote, so the two are a chain. `strict` fails with what is bad, and `after`, which reads it, can't run then. `sets`
-takes several datums at a time. Nothing that any of them writes depends on when it ran, or how often.
+takes several datums at a time. Nothing that any of them writes depends on when it ran, or how often. `desk` is a
+service that answers with a file of its input, and `feed` a spout that writes a commit every second.
 
 Read next: test_kills_jobs.py.
 """
 
 from __future__ import annotations
 
+import http.client
 import random
 import sqlite3
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pachlet.client import files, jobs, pipelines, repos
+from pachlet.client import commits, files, jobs, pipelines, repos
 from pachlet.client.connection import Connection
 from pachlet.errors import PachletError
 from tests.acceptance.words import pfs_input, put, shell, tree
@@ -28,6 +30,20 @@ COPY = 'cp "$in" /pfs/out/'
 FLAKY = f"case $in in */bad*) exit 1;; esac; sleep 0.02; [ $((RANDOM % 8)) -gt 0 ] || exit 7; {COPY}"
 STRICT = f"sleep 0.02; case $in in */bad*) exit 1;; esac; {COPY}"
 FORGIVE = "case $in in */bad*) exit 0;; esac; exit 1"
+FEED = "while :; do date > /tmp/f; pachctl put file feed@master:/f -f /tmp/f; sleep 1; done"
+DESK = """
+import http.server
+text = open("/pfs/in/a").read().encode()
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(text)
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("0.0.0.0", 80), Handler).serve_forever()
+"""
+STANDING = ("desk", "feed")
 REASONS = {
     "FAILURE": "datum ",
     "UNRUNNABLE": "unrunnable because the following upstream pipelines failed: default/",
@@ -50,7 +66,11 @@ def specs(mark: str) -> dict[str, dict[str, Any]]:
         shell("after", 'cp "$strict" /pfs/out/', pfs_input("strict"), transform=bash),
         shell("sets", COPY, pfs_input("in"), transform=bash, datum_set_spec={"number": 3}),
     ]
-    return {each["pipeline"]["name"]: {**each, "datum_tries": 8 if each is made[0] else 2} for each in made}
+    found = {each["pipeline"]["name"]: {**each, "datum_tries": 8 if each is made[0] else 2} for each in made}
+    serving = {"image": "debian:12", "cmd": ["python3", "-c", DESK], "env": {"MARK": mark}}
+    desk = {"pipeline": {"name": "desk"}, "transform": serving, "input": pfs_input("in", "/")}
+    feed = shell("feed", FEED, transform=bash, spout={})
+    return {**found, "desk": {**desk, "service": {"internal_port": 80}}, "feed": feed}
 
 
 def expected(name: str, read: Mapping[str, str]) -> dict[str, str]:
@@ -76,13 +96,18 @@ def begin(connection: Connection, mark: str) -> None:
 
 def disturb(connection: Connection, chance: random.Random, mark: str) -> None:
     """Do one thing that a user may do at any time."""
+    if chance.random() < 0.15:
+        disturb_standing(connection, chance, mark)
+        return
     name = chance.choice(list(SOURCE))
     what = chance.choices(("put", "delete", "update", "stop job", "stop", "restart"), (12, 1, 2, 2, 1, 2))[0]
     if what == "put":
         some = chance.sample(NAMES, chance.randint(1, 4))
         put(connection, "in@master", {f"/{each}": f"{each} {chance.random()}" for each in some})
     elif what == "delete":
-        files.delete_file(connection, "in@master", [f"/{chance.choice(NAMES)}"])
+        files.delete_file(
+            connection, "in@master", [f"/{chance.choice(NAMES[1:])}"]
+        )  # `desk` serves the first
     elif what == "update":
         pipelines.create_pipeline(connection, specs(mark)[name], update=True, reprocess=chance.random() < 0.5)
     elif what == "stop":
@@ -94,6 +119,16 @@ def disturb(connection: Connection, chance: random.Random, mark: str) -> None:
                 jobs.stop_job(connection, f"{name}@{info.job.id}", reason=STOPPED)
             elif not jobs.is_terminal(info):
                 connection.call("pps_v2.API", "RestartDatum", {"job": info.job, "data_filters": []})
+
+
+def disturb_standing(connection: Connection, chance: random.Random, mark: str) -> None:
+    """Do what a user may do at any time with a pipeline whose process stands."""
+    name = chance.choice(STANDING)
+    if chance.random() < 0.5:
+        pipelines.create_pipeline(connection, specs(mark)[name], update=True)
+    else:
+        pipelines.stop_pipeline(connection, name)
+        pipelines.start_pipeline(connection, name)
 
 
 @dataclass
@@ -129,9 +164,41 @@ def read_told(data_dir: Path) -> Told:
         )
         told.begun = {(key, id): times for key, id, times in begun}
         ((told.unfinished,),) = database.execute(
-            "SELECT count(*) FROM jobs WHERE state NOT IN ('success', 'failure', 'killed', 'unrunnable')"
+            "SELECT count(*) FROM jobs j JOIN pipelines p ON p.key = j.pipeline WHERE p.name <> 'desk' "
+            "AND j.state NOT IN ('success', 'failure', 'killed', 'unrunnable')"
         )
     return told
+
+
+def check_standing(connection: Connection, seconds: float) -> None:
+    """Wait until the service answers with the newest input and the spout writes again."""
+    for name in STANDING:  # its user may have died between stopping and starting it
+        pipelines.start_pipeline(connection, name)
+    expected, port = tree(connection, "in@master")["/a"], 0
+    lines = connection.call(
+        "pps_v2.API", "GetLogs", {"pipeline": {"name": "desk"}, "follow": True}, timeout=seconds
+    )
+    for _ in lines:
+        port = pipelines.inspect_pipeline(connection, "desk").details.service.external_port
+        if port and _answer(port) == expected:
+            break
+    else:
+        raise AssertionError(f"the service does not answer with {expected}")
+    newest = next(iter(commits.list_commit(connection, repo="feed", all=True)), None)
+    request = {"repo": {"name": "feed", "type": "user"}, "branch": "master", "state": 4, "origin_kind": 1}
+    written = connection.call("pfs_v2.API", "SubscribeCommit", request, timeout=seconds)
+    assert any(newest is None or each.commit.id != newest.commit.id for each in written)
+
+
+def _answer(port: int) -> str:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        client.request("GET", "/")
+        return client.getresponse().read().decode()
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        client.close()
 
 
 def check_all_ended(connection: Connection, seconds: float) -> dict[str, int]:

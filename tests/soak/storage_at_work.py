@@ -92,7 +92,8 @@ class Worker:
         (folder / DATA / "code").mkdir(exist_ok=True)
         self._open = OpenTransactions(self.rooms.database, self.rooms.transactions, Clock())
         self._open.acts.update(start_commit=self._start_commit)
-        self._service = StorageService(DataDir(folder / DATA), self.rooms.database, self.rooms.store)
+        rooms = self.rooms
+        self._service = StorageService(DataDir(folder / DATA), rooms.database, rooms.store, rooms.purger)
 
     def work(self, model: Model) -> None:
         """Work until killed."""

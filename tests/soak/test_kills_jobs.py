@@ -24,7 +24,7 @@ from pachlet.errors import PachletError
 from tests.acceptance.processes import wait_until_none_is_marked
 from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.worker_process import WorkerProcess
-from tests.soak.jobs_at_work import Told, begin, check_all_ended, disturb, read_told
+from tests.soak.jobs_at_work import Told, begin, check_all_ended, check_standing, disturb, read_told
 
 SECONDS_TO_END = 120.0
 
@@ -56,6 +56,7 @@ class Killing:
                 begin(connection, self.mark)
             if is_last:
                 print("jobs:", check_all_ended(connection, SECONDS_TO_END))
+                check_standing(connection, SECONDS_TO_END)
                 self._end_workers()
                 assert server.terminate() == 0
             else:

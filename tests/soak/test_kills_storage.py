@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from pachlet.pfs.checking import Checker
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.restoring import restore
 from tests.pfs_rooms import Rooms
-from tests.soak.storage_at_work import PACK_SIZE, content
+from tests.soak.storage_at_work import KINDS, PACK_SIZE, content
 from tests.soak.storage_model import BACKUP, DATA, RESTORED, Model, Operation
 
 History = dict[str, list[tuple[dict[str, bytes], bool]]]
@@ -125,10 +126,18 @@ def test_what_a_worker_is_told_does_not_grow_with_the_backups_before() -> None:
     assert Model.decode(model.encode()).encode() == model.encode()
 
 
+def kill_soon(process: int, seconds: float) -> threading.Timer:
+    killer = threading.Timer(seconds, os.kill, (process, signal.SIGKILL))
+    killer.start()
+    return killer
+
+
 @pytest.mark.parametrize("kills", [pytest.param(14, id="sample"), pytest.param(1000, marks=pytest.mark.soak)])
 def test_what_was_acknowledged_survives_any_kill(tmp_path: Path, kills: int) -> None:
+    """Each worker has a kind of operation in which it dies, at a random moment of the time that the last such took."""
     first = int(os.environ.get("PACHLET_SOAK_SEED", "0"))
     model, chance, killed = Model(), random.Random(20261121 + first), Counter[str]()
+    lasted: dict[str, float] = {}
     command = [sys.executable, "-m", "tests.soak.storage_at_work", str(tmp_path)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -139,17 +148,24 @@ def test_what_was_acknowledged_survives_any_kill(tmp_path: Path, kills: int) -> 
             forker.stdin.write(json.dumps([number, model.encode()]) + "\n")
             under_way: Operation | None = None
             killer: threading.Timer | None = None
+            aim, patience, began = chance.choice(list(KINDS)), chance.randrange(4, 20), 0.0
             while (line := forker.stdout.readline()) != "killed\n":
                 assert line not in ("", "failed\n"), f"a worker ended by itself in {under_way}"
                 if line.strip().isdigit():
-                    # Most die at work, some while the data directory is being opened.
-                    killer = threading.Timer(chance.expovariate(6), os.kill, (int(line), signal.SIGKILL))
-                    killer.start()
+                    process = int(line)
+                    if chance.random() < 0.1:  # while the data directory is being opened, or soon after
+                        killer = kill_soon(process, chance.uniform(0, 0.3))
                     continue
                 when, operation = json.loads(line)
                 if when == "begin":
-                    under_way = operation
+                    under_way, began = operation, time.monotonic()
+                    patience -= 1
+                    if killer is None and (operation["kind"] == aim or patience == 0):
+                        killer = kill_soon(
+                            process, chance.uniform(0, 1.2 * lasted.get(operation["kind"], 0.02))
+                        )
                 else:
+                    lasted[operation["kind"]] = time.monotonic() - began
                     model.apply(operation)
                     under_way = None
             assert killer is not None

@@ -6,6 +6,7 @@ Read next: ../../steps/crypto/standardise.py, ../../steps/crypto/split.py (whose
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from steps.crypto import split, standardise
-from steps.crypto.formats import number_text, write_csv, write_json
+from pachlet.config import default_envs
+from pachlet.worker.process import ProcessRunner
+from steps.crypto import backtest, compare, score, split, standardise
+from steps.crypto.formats import FOLDS, write_csv, write_json
 from steps.crypto.series import Array, Series, read_series
+
+ROOT = Path(__file__).parents[2]
 
 AddCoin = Callable[..., Series]
 AddParams = Callable[..., None]
+Judge = Callable[..., None]
 MakeReturns = Callable[..., Array]
 
 
@@ -35,6 +41,19 @@ def returns() -> MakeReturns:
         return values
 
     return make
+
+
+@pytest.fixture(scope="session")
+def image_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of the back-test's image, which has TensorFlow."""
+    runner = ProcessRunner(ROOT, default_envs())
+    try:
+        image = runner.resolve("pachlet/crypto-backtest")
+        prepared = runner.prepare(image, tmp_path_factory.mktemp("image") / "snapshot", print)
+    finally:
+        runner.close()
+    assert prepared.environment is not None
+    return prepared.environment / "bin" / "python"
 
 
 @pytest.fixture
@@ -54,19 +73,12 @@ def add_coin(pfs: Path) -> AddCoin:
         daily = pd.Series(closes, index=pd.date_range("2016-01-01", periods=len(closes), freq="D"))
         frame = standardise.standardise(daily.drop(daily.index[list(missing)]))
         folder = pfs / "standardise" / slug
-        rows = (
-            [
-                day.Index.date().isoformat(),
-                *(number_text(None if np.isnan(v) else v) for v in day[1:4]),
-                str(day.obs),
-            ]
-            for day in frame.itertuples()
-        )
+        rows = (standardise.cells(day) for day in frame.itertuples())
         write_csv(folder / "series.csv", standardise.COLUMNS, rows)
         write_json(
             folder / "meta.json", {"schema": "crypto.series/1", "slug": slug, "name": slug.capitalize()}
         )
-        folds = {"schema": "crypto.folds/1", "slug": slug} | split.folds([day.date() for day in frame.index])
+        folds = {"schema": FOLDS, "slug": slug} | split.folds([day.date() for day in frame.index])
         write_json(pfs / "split" / slug / "folds.json", folds)
         return read_series(folder)
 
@@ -76,10 +88,24 @@ def add_coin(pfs: Path) -> AddCoin:
 @pytest.fixture
 def add_params(pfs: Path) -> AddParams:
     """Put a parameter file: the published one of the family, with changes."""
-    published = Path(__file__).parents[2] / "data" / "params"
+    published = ROOT / "data" / "params"
 
     def add(family: str, pid: str, /, **changes: Any) -> None:
         content = json.loads(next((published / family).glob("*.json")).read_text())
         write_json(pfs / "params" / family / f"{pid}.json", {**content, **changes})
 
     return add
+
+
+@pytest.fixture
+def judge(pfs: Path) -> Judge:
+    """Back-test, score and compare all coins and parameters that were added; the verdicts become the champions."""
+    published = ROOT / "data" / "policy" / "promote.json"
+
+    def run(**policy: Any) -> None:
+        write_json(pfs / "policy" / "promote.json", {**json.loads(published.read_text()), **policy})
+        for stage, out in ((backtest, "backtest"), (score, "score"), (compare, "champions")):
+            shutil.rmtree(pfs / out, ignore_errors=True)
+            stage.run(pfs, pfs / out)
+
+    return run

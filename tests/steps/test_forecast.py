@@ -5,25 +5,28 @@ Read next: ../../steps/crypto/forecast.py, intervals.py and walkforward.py besid
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
-from typing import Any
+from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steps.crypto import choose
-from steps.crypto.features import LIMIT, frames, origins, training_rows
+from steps.crypto.families import FAMILIES
+from steps.crypto.feature_groups import training_rows
+from steps.crypto.features import LIMIT, frames, origins
 from steps.crypto.forecast import HORIZON, recurse
-from steps.crypto.intervals import WINDOW, known_spread, nested, newest_tails, rolling_cover, tails
-from steps.crypto.metrics import relative_error, score
+from steps.crypto.intervals import WINDOW, known_spread, nested, newest_tails, rolling_tails, tails
 from steps.crypto.naive import Naive
 from steps.crypto.series import Array, Series
-from steps.crypto.walkforward import Fold, OutOfSample, judge, read_folds, walk_forward
+from steps.crypto.split import folds as lay
+from steps.crypto.walkforward import Fold, judge, out_of_sample, read_folds, walk_forward
 
-Card = dict[str, Any]
+ROOT = Path(__file__).parents[2]
 
 
 class Says:
@@ -49,6 +52,7 @@ def coin(returns: Array, observed: Array | None = None) -> Series:
         ret=np.concatenate([[np.nan], returns]),
         vol=0.05 + 0.01 * np.sin(np.arange(count)),
         observed=np.ones(count, dtype=bool) if observed is None else observed,
+        volume=np.full(count, np.nan),
         sha256="",
     )
 
@@ -174,13 +178,51 @@ def test_prices_after_an_origin_leave_its_forecast_as_it_was() -> None:
 
 def test_folds_can_be_merged_where_refits_are_dear() -> None:
     series = coin(np.zeros(59))
-    dates = series.dates
-    refits = [
-        {"train_end": dates[start], "test_start": dates[start], "test_end": dates[start + 9]}
-        for start in (10, 20, 30)
+    days = [date.fromisoformat(day) for day in series.dates]
+    first = next(row for row, day in enumerate(days) if day.toordinal() % 20 == 0)
+
+    def found(test_days: int, min_train: int, every: int) -> list[Fold]:
+        plan = {"test_days": test_days, "refit_days": 10, "min_train": min_train}
+        return read_folds(series, lay(days[: first + 40], plan), every)
+
+    a, b, c = first, first + 10, first + 20
+    assert found(39, 1, 1) == [
+        Fold(a, a, a + 9),
+        Fold(b, b, b + 9),
+        Fold(c, c, c + 9),
+        Fold(c + 10, c + 10, c + 19),
     ]
-    assert read_folds(series, {"refits": refits}) == [Fold(10, 10, 19), Fold(20, 20, 29), Fold(30, 30, 39)]
-    assert read_folds(series, {"refits": refits}, 2) == [Fold(10, 10, 29), Fold(30, 30, 39)]
+    assert found(39, 1, 2) == [Fold(a, a, b + 9), Fold(c, c, c + 19)]
+    # The same refit serves what is left of its days when its own day has left the window,
+    assert found(29, 1, 2) == [Fold(a, b, b + 9), Fold(c, c, c + 19)]
+    # and a coin that was too young on that day is first fitted when it can be, in the window or before it.
+    assert found(39, a + 5, 2) == [Fold(a + 4, a + 4, b + 9), Fold(c, c, c + 19)]
+    assert found(29, a + 5, 2) == [Fold(a + 4, b, b + 9), Fold(c, c, c + 19)]
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_growing_by_one_grid_step_after_another_changes_no_forecast_that_is_still_tested(every: int) -> None:
+    content = json.loads((ROOT / "data/params/linear/ridge.json").read_text())
+    params = {**content, "min_rows": 30, "refit_every": every}
+    returns = np.random.default_rng(0).normal(0, 0.05, 720)
+
+    def said(length: int) -> dict[int, list[float]]:
+        series = coin(returns[: length - 1])
+        folds = lay([date.fromisoformat(day) for day in series.dates])
+        rows = out_of_sample(series, folds, params, FAMILIES["linear"])
+        return dict(zip(rows.origins.tolist(), rows.forecast.tolist(), strict=True))
+
+    before, lost = said(360), 0  # from a young coin, of which all is tested, to one of two years
+    for length in range(390, 721, 30):
+        after = said(length)
+        common = before.keys() & after.keys()
+        assert len(common) >= min(len(before), 330)
+        # But for the last bit, which a sum over a larger batch may round otherwise.
+        for origin in common:
+            assert before[origin] == pytest.approx(after[origin], rel=1e-12, abs=1e-15)
+        lost += len(before) - len(common)
+        before = after
+    assert lost > 200
 
 
 @given(st.lists(st.floats(-10, 10), min_size=1, max_size=60), st.integers(1, 10), st.floats(0, 5))
@@ -238,39 +280,54 @@ def test_the_spread_at_an_origin_is_that_of_the_residuals_known_there() -> None:
     assert known_spread(np.full(3, np.nan)).tolist() == pytest.approx([math.nan] * 4, nan_ok=True)
 
 
-def test_rolling_cover_uses_no_residual_before_it_was_known() -> None:
+def held(residuals: Array, horizon: int, at_least: int) -> list[bool | None]:
+    """Say for each origin whether its interval held; None where none was promised or the outcome is unknown."""
+    ends, ahead = rolling_tails(residuals, horizon, at_least), residuals[:, horizon - 1]
+    return [
+        None if np.isnan([low, high, value]).any() else bool(low <= value <= high)
+        for (low, high), value in zip(ends, ahead, strict=True)
+    ]
+
+
+def test_rolling_intervals_use_no_residual_before_it_was_known() -> None:
     # Quiet, then loud: an interval made from what came later would cover the loud days.
     residuals = np.array([0.1, -0.1] * 20 + [5.0, -5.0] * 3)
-    inside = rolling_cover(residuals[:, None], 1, at_least=10)
+    inside = held(residuals[:, None], 1, at_least=10)
     assert inside[:10] == [None] * 10
     assert inside[40:42] == [False, False]
     quiet = np.tile([0.1, -0.1], 23)
-    late = rolling_cover(np.column_stack([quiet, quiet, quiet, residuals]), 4, at_least=10)
+    late = held(np.column_stack([quiet, quiet, quiet, residuals]), 4, at_least=10)
     assert late[:13] == [None] * 13
     assert late[13] is not None
     assert late[40:44] == [False] * 4  # the first loud residual is known four days on
 
 
 @pytest.mark.parametrize("horizon", [1, 10])
-def test_rolling_cover_is_about_80_percent_on_steady_residuals(horizon: int) -> None:
+def test_rolling_intervals_hold_in_about_80_percent_of_steady_days(horizon: int) -> None:
     returns = np.random.default_rng(3).normal(size=6000)
     path = np.concatenate([[0.0], np.cumsum(returns)])
     rows = np.column_stack([path[day : 5900 + day] - path[:5900] for day in range(1, HORIZON + 1)])
-    judged = [within for within in rolling_cover(rows, horizon, at_least=30) if within is not None]
+    judged = [within for within in held(rows, horizon, at_least=30) if within is not None]
     assert sum(judged) / len(judged) == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_newest_interval_is_that_of_the_origin_to_come() -> None:
+    residuals = np.random.default_rng(4).normal(size=(500, 1))
+    later = np.concatenate([residuals, [[np.nan]]])
+    assert rolling_tails(later, 1, 30)[-1].tolist() == pytest.approx(list(newest_tails(residuals, 1)))
 
 
 def test_young_coins_are_covered_as_well_as_old_ones() -> None:
     # Four hundred coins of ten weeks: the interval of the last known day against the ten days after it.
-    held = []
+    within = []
     for seed in range(400):
         path = np.cumsum(np.random.default_rng(seed).standard_t(4, size=80) / math.sqrt(2))
         rows = np.full((70, HORIZON), np.nan)
         for day in range(1, HORIZON + 1):
             rows[: 70 - day, day - 1] = path[day:70] - path[: 70 - day]
         low, high = newest_tails(rows, 10)
-        held.append(low <= path[79] - path[69] <= high)
-    assert 0.74 <= sum(held) / len(held) <= 0.86
+        within.append(low <= path[79] - path[69] <= high)
+    assert 0.74 <= sum(within) / len(within) <= 0.86
 
 
 @given(st.lists(st.tuples(st.floats(-5, 0), st.floats(0, 5)), min_size=1, max_size=10))
@@ -279,88 +336,3 @@ def test_nested_intervals_never_shrink(ends: list[tuple[float, float]]) -> None:
     assert all(low <= a and high >= b for (low, high), (a, b) in zip(result, ends, strict=True))
     widths = [high - low for low, high in result]
     assert widths == sorted(widths)
-
-
-def test_relative_error_is_the_ratio_of_sums_with_a_standard_error_of_blocks() -> None:
-    naive = np.array([1.0, 3.0, 2.0, 2.0])
-    relative, spread = relative_error(naive / 2, naive, block=2)
-    assert (relative, spread) == (0.5, pytest.approx(0.0))
-    relative, spread = relative_error(np.array([1.0, 1.0, 3.0, 3.0]), np.full(4, 2.0), block=2)
-    # Blocks sum to -2 and +2: sqrt(2/1 * 8) / 8.
-    assert (relative, spread) == (1.0, pytest.approx(0.5))
-    assert relative_error(np.ones(3), np.zeros(3), block=2) == (None, None)
-    assert relative_error(np.ones(2), np.ones(2), block=2) == (1.0, None)
-
-
-def test_scores_are_in_price_and_directions_leave_out_days_without_one() -> None:
-    rows = OutOfSample(
-        origins=np.arange(4),
-        forecast=np.log(np.array([[1.1], [0.9], [1.0], [1.1]])),
-        actual=np.log(np.array([[1.2], [1.2], [1.2], [1.0]])),
-        scale=np.full(4, 0.05),
-        price=np.array([100.0, 100.0, 200.0, 100.0]),
-        refits=1,
-    )
-    scores = score(rows, np.ones(4, dtype=bool))["1"]
-    assert scores["n"] == 4
-    assert scores["mae"] == pytest.approx((10 + 30 + 40 + 10) / 4)
-    assert scores["rel_mae"] == pytest.approx(90 / 80)
-    assert (scores["dir"], scores["dir_majority"]) == (0.5, 1.0)
-    assert score(rows, np.array([True, False, False, False]))["1"]["n"] == 1
-    assert score(rows, np.zeros(4, dtype=bool)) == {}
-
-
-def card(family: str, pid: str, day1: float | None, day10: float | None, **scores: float | None) -> Card:
-    rest = {"n": 300, "rel_mae_se": 0.005, **scores}
-    return {
-        "family": family,
-        "pid": pid,
-        "metrics_valid": {"1": {"rel_mae": day1, **rest}, "10": {"rel_mae": day10, **rest}},
-    }
-
-
-NAIVE = card("naive", "last", 1.0, 1.0, rel_mae_se=0.0)
-
-
-def test_a_challenger_must_win_by_more_than_chance_at_one_horizon() -> None:
-    good = card("svm", "good", 0.97, 1.0)
-    better = card("lstm", "better", 1.0, 0.96)
-    lucky = card("linear", "lucky", 0.90, 0.90, rel_mae_se=0.2)
-    assert choose.choose([better, NAIVE, good, lucky]) is better
-    assert choose.choose([NAIVE, good, lucky]) is good
-    assert choose.choose([NAIVE, lucky]) is NAIVE
-    assert choose.choose([NAIVE]) is NAIVE
-    assert choose.choose([card("svm", "b", 0.96, 1.0), NAIVE, better]) is better  # a tie goes by id
-
-
-def test_a_challenger_that_loses_at_the_other_horizon_makes_no_path() -> None:
-    assert choose.choose([NAIVE, card("svm", "x", 0.90, 1.001)]) is NAIVE
-    assert choose.choose([NAIVE, card("svm", "x", 1.001, 0.90)]) is NAIVE
-
-
-def test_the_more_challengers_the_more_each_must_win_by() -> None:
-    # Two standard errors: enough for one of two comparisons, too little for one of six.
-    narrow = [card("svm", pid, 0.98, 1.0, rel_mae_se=0.00995) for pid in "abc"]
-    assert choose.choose([NAIVE, narrow[0]]) is narrow[0]
-    assert choose.choose([NAIVE, *narrow]) is NAIVE
-    assert choose.margin_of(1) == pytest.approx(1.645, abs=1e-3)
-    assert choose.margin_of(6) == pytest.approx(2.394, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    "scores",
-    [
-        {"day1": 0.97, "day10": 0.97, "n": 59},
-        {"day1": None, "day10": 0.97},
-        {"day1": 0.97, "day10": 0.97, "rel_mae_se": None},
-        {"day1": 0.999, "day10": 0.999, "rel_mae_se": 0.0001},
-        {"day1": math.inf, "day10": 0.97},
-    ],
-)
-def test_the_guard_keeps_naive(scores: dict[str, float | None]) -> None:
-    assert choose.choose([NAIVE, card("svm", "x", **scores)]) is NAIVE  # type: ignore[arg-type]
-
-
-def test_a_model_that_was_never_judged_keeps_naive() -> None:
-    unjudged = {**card("svm", "x", 0.9, 0.9), "metrics_valid": {"1": {"n": 300, "rel_mae": 0.9}}}
-    assert choose.choose([NAIVE, unjudged]) is NAIVE

@@ -24,18 +24,20 @@ from steps.crypto.series import Series
 AddCoin = Callable[..., Series]
 AddParams = Callable[..., None]
 MakeReturns = Callable[..., Any]
+Judge = Callable[..., None]
 Predict = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture
-def trained(pfs: Path, add_params: AddParams) -> Callable[[], None]:
-    """Train the families that need no TensorFlow on the coins that were added."""
+def trained(pfs: Path, add_params: AddParams, judge: Judge) -> Callable[[], None]:
+    """Train and judge the families that need no TensorFlow on the coins that were added."""
 
     def train() -> None:
         for family, pid in (("naive", "last"), ("linear", "ridge"), ("svm", "rbf1")):
             add_params(family, pid)
             run = {"naive": train_naive, "linear": train_linear, "svm": train_svm}[family].run
             run(pfs, pfs / f"train-{family}")
+        judge()
 
     return train
 
@@ -56,7 +58,7 @@ def test_forecast_has_ten_dated_days_with_intervals_that_only_grow(
     trained()
     result = forecast()
     assert (result["schema"], result["slug"], result["name"], result["status"]) == (
-        "crypto.forecast/1",
+        "crypto.forecast/2",
         "coin",
         "Coin",
         "ok",
@@ -81,7 +83,7 @@ def test_strong_autocorrelation_is_shown_by_a_challenger_and_naive_stands_beside
     shown = result["forecast"]
     assert shown[0]["model"] in ("linear.ridge", "svm.rbf1")
     (same,) = (each for each in result["candidates"] if each["model"] == shown[0]["model"])
-    assert same["forecast"] == shown  # the whole path is that model's own
+    assert same["forecast"][0]["point"] == shown[0]["point"]
     (naive,) = (each for each in result["candidates"] if each["model"] == "naive.last")
     assert {day["point"] for day in naive["forecast"]} == {result["last"]}
 
@@ -99,6 +101,66 @@ def test_a_random_walk_is_left_to_naive(
         for day in json.loads(path.read_text())["forecast"]
     }
     assert shown == {"naive.last"}
+
+
+def crown(pfs: Path, **champions: str) -> None:
+    """Make these models champions, whatever compare would say: day_1="svm.rbf1"."""
+    h = {key.removeprefix("day_"): {"champion": model} for key, model in champions.items()}
+    write_json(pfs / "champions/champions/coin.json", {"schema": "crypto.champion/1", "slug": "coin", "h": h})
+
+
+def test_each_day_is_the_champions_of_the_next_judged_horizon(
+    pfs: Path, add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict
+) -> None:
+    add_coin("coin", returns(400, phi=-0.4))
+    trained()
+    crown(pfs, day_1="svm.rbf1", day_10="linear.ridge")
+    result = forecast()
+    assert [day["model"] for day in result["forecast"]] == ["svm.rbf1"] + ["linear.ridge"] * 9
+    own = {each["model"]: each["forecast"] for each in result["candidates"]}
+    for day in result["forecast"]:
+        assert day["point"] == own[day["model"]][day["h"] - 1]["point"]
+    # The seam is in the points; the interval goes on growing over it.
+    widths = [day["hi80"] - day["lo80"] for day in result["forecast"]]
+    assert widths == sorted(widths)
+
+
+def test_a_champion_without_a_model_is_stood_in_for_by_naive_and_named(
+    pfs: Path, add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict
+) -> None:
+    add_coin("coin", returns(400))
+    trained()
+    crown(pfs, day_1="svm.gone", day_10="naive.last")
+    result = forecast()
+    assert {day["model"] for day in result["forecast"]} == {"naive.last"}
+    assert result["notice"] == "svm.gone is champion but has no model for this coin"
+
+
+def test_a_coin_that_is_newer_than_the_champions_gets_the_naive_forecast(
+    pfs: Path, add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict
+) -> None:
+    add_coin("coin", returns(400, phi=-0.6))
+    trained()
+    (pfs / "champions/champions/coin.json").unlink()
+    assert {day["model"] for day in forecast()["forecast"]} == {"naive.last"}
+
+
+def test_each_day_names_the_commit_that_its_model_came_in(
+    pfs: Path, add_coin: AddCoin, returns: MakeReturns, trained: Callable[[], None], forecast: Predict,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    add_coin("coin", returns(400))
+    trained()
+    crown(pfs, day_1="svm.rbf1", day_10="naive.last")
+    assert {day["model_commit"] for day in forecast()["forecast"]} == {None}  # outside of a pipeline
+    for name in ("train-svm", "train-naive", "champions"):
+        monkeypatch.setenv(f"{name}_COMMIT", f"commit of {name}")
+    result = forecast()
+    assert [day["model_commit"] for day in result["forecast"][:2]] == [
+        "commit of train-svm",
+        "commit of train-naive",
+    ]
+    assert result["champions_commit"] == "commit of champions"
 
 
 def test_models_are_named_by_the_digests_of_their_files(
@@ -179,6 +241,9 @@ def test_an_lstm_is_used_without_tensorflow(
         "model": {"file": "model.safetensors", "sha256": digest},
     }
     write_json(folder / "card.json", card)
+    score = json.loads((pfs / "score/coin.json").read_text())
+    score["models"]["lstm.small"] = score["models"]["linear.ridge"]
+    write_json(pfs / "score/coin.json", score)
     result = forecast()
     (own,) = (each for each in result["candidates"] if each["model"] == "lstm.small")
     logs = np.log([result["last"], *(day["point"] for day in own["forecast"])])

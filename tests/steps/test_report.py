@@ -5,6 +5,7 @@ Read next: ../../steps/crypto/report.py.
 
 from __future__ import annotations
 
+import base64
 import csv
 import json
 import math
@@ -89,7 +90,7 @@ def put_coin(pfs: Path, slug: str, price: float = 100.0, *, status: str = "ok", 
     put(
         pfs / "predict" / f"{slug}.json",
         {
-            "schema": "crypto.forecast/1",
+            "schema": "crypto.forecast/2",
             "slug": slug,
             "name": slug.title(),
             "origin": ORIGIN.isoformat(),
@@ -100,13 +101,13 @@ def put_coin(pfs: Path, slug: str, price: float = 100.0, *, status: str = "ok", 
                 {
                     "model": "svm.rbf1",
                     "status": "ok",
-                    "metrics_valid": {"1": {"rel_mae": 0.987}},
+                    "scores": {"1": {"rel_mae": 0.987}},
                     "forecast": shown,
                 },
                 {
                     "model": "naive.last",
                     "status": "ok",
-                    "metrics_valid": {},
+                    "scores": {},
                     "forecast": forecast("naive.last", 0),
                 },
                 {"model": "lstm.small", "status": "skipped", "reason": "short_history"},
@@ -151,7 +152,8 @@ def test_every_coin_that_came_in_goes_out(tmp_path: Path) -> None:
     assert sorted(path.stem for path in (out / "png").iterdir()) == ["alpha", "beta"]
     page = (out / "index.html").read_text()
     assert all(
-        name in page for name in ("Alpha", "Beta", "Gamma", "Lost", "Young", "short_history", "no_forecast")
+        name in page
+        for name in ("Alpha", "Beta", "Gamma", "Lost", "Young", "too short a history", "no forecast was")
     )
 
 
@@ -182,8 +184,14 @@ def test_the_one_model_of_a_path_is_named_for_all_its_days(tmp_path: Path) -> No
 
 def test_notice_is_shown_wherever_the_data_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     labels: list[str] = []
-    monkeypatch.setattr(report, "draw_coin", lambda coin, label, path: labels.append(label))
-    monkeypatch.setattr(report, "draw_overview", lambda coins, label, path: labels.append(label))
+
+    def draw(_: object, label: str, path: Path) -> None:
+        labels.append(label)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(report, "draw_coin", draw)
+    monkeypatch.setattr(report, "draw_overview", draw)
     put_audit(tmp_path, notices=(NOTICE,))
     put_coin(tmp_path, "alpha")
     out = run(tmp_path)
@@ -281,8 +289,12 @@ def test_page_stands_alone_and_is_well_formed(tmp_path: Path) -> None:
     tags = Tags()
     tags.feed((out / "index.html").read_text())
     assert tags.open == []
-    assert tags.links == {"png/alpha.png", "overview.png"}
-    assert all((out / link).is_file() for link in tags.links)
+    drawn = {link for link in tags.links if link.startswith("data:image/png;base64,")}
+    assert [base64.b64decode(link.partition(",")[2]) for link in drawn] == [
+        (out / "overview.png").read_bytes()
+    ]
+    assert tags.links - drawn == {"png/alpha.png", "overview.png"}
+    assert all((out / link).is_file() for link in tags.links - drawn)
     page = (out / "index.html").read_text()
     assert "<svg" in page
     assert "Young &lt;b&gt;" in page
@@ -295,11 +307,21 @@ def test_report_without_any_forecast_still_says_why(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["index.html", "summary.csv", "summary.json"]
 
 
-@pytest.mark.parametrize("changes", [{"point": -1.0}, {"hi80": math.inf}, {"lo80": 1e9}])
-def test_forecast_that_is_no_price_is_refused(tmp_path: Path, changes: dict[str, float]) -> None:
+NO_PRICE = r"svm\.rbf1 for 2017-09-23 is no positive price"
+
+
+@pytest.mark.parametrize(
+    "changes,said",
+    [
+        ({"point": -1.0}, NO_PRICE),
+        ({"lo80": 1e9}, NO_PRICE),
+        ({"hi80": math.inf}, r"alpha\.json is not JSON \(Infinity is no number\)"),
+    ],
+)
+def test_forecast_that_is_no_price_is_refused(tmp_path: Path, changes: dict[str, float], said: str) -> None:
     put_audit(tmp_path)
     put_coin(tmp_path, "alpha", **changes)
-    with pytest.raises(BadInput, match=r"svm\.rbf1 for 2017-09-23 is no positive price"):
+    with pytest.raises(BadInput, match=said):
         run(tmp_path)
 
 
@@ -314,3 +336,26 @@ def test_prices_are_written_for_people() -> None:
     ]
     assert [tick_text(p) for p in (5000.0, 0.05, 2e-7)] == ["5,000", "0.05", "2e-07"]
     assert [change_text(c) for c in (0.0123, -0.0123, -0.0001, 0.0)] == ["+1.2 %", "−1.2 %", "0.0 %", "0.0 %"]
+
+
+def test_rows_of_a_copy_are_not_counted_as_bad_ones(tmp_path: Path) -> None:
+    put_audit(tmp_path)
+    path = tmp_path / "audit" / "totals.json"
+    totals = json.loads(path.read_text()) | {"rows_quarantined": 101}
+    totals |= {"rows_repaired": {"marketcap_dash_to_null": 4}, "files_quarantined": {"B.csv": "as A.csv"}}
+    copy = {"slug": "b", "name": "B", "status": "skipped", "last": None, "last_close": None}
+    copy |= {"reason": "duplicate_of:a", "detail": "as A.csv"}
+    put(path, totals)
+    put(tmp_path / "audit" / "rejected.json", {"schema": "crypto.rejected/1", "coins": [copy]})
+    (tmp_path / "out").mkdir()
+    report.run(tmp_path, tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text()
+    assert "<b>1</b><span>unreadable rows left out</span>" in text
+    assert "<b>100</b><span>rows left out: a copied file</span>" in text
+    assert "repaired: a dash for the market cap, taken as unknown" in text
+    assert "left out: too few or too many cells" in text
+    assert "a copy of a</td>" in text
+    assert not re.search("duplicate_of|quarantine|dash to null", text)
+    assert (
+        json.loads((tmp_path / "out" / "summary.json").read_text())["coins"][0]["reason"] == "duplicate_of:a"
+    )

@@ -1,7 +1,7 @@
 """The train stages: what they learn, what they write, and what they refuse.
 
-Keras trains the LSTM only where PACHLET_TEST_TF_PYTHON names an interpreter that has TensorFlow; its forward
-pass, which is what forecasts are made with, is tested everywhere.
+Keras trains the LSTM in the environment of an image, which has TensorFlow; its forward pass, which is what forecasts
+are made with, is ours.
 
 Read next: ../../steps/crypto/training.py, conftest.py (the coins).
 """
@@ -22,15 +22,20 @@ import numpy as np
 import pytest
 
 from pachlet.step import BadInput
-from steps.crypto import train_linear, train_naive, train_svm
+from steps.crypto import train_boosting, train_linear, train_naive, train_svm
+from steps.crypto.cards import CARD, PARAMS
+from steps.crypto.formats import read_json, write_json
 from steps.crypto.lstm_forward import Lstm, load_weights, save_weights
 from steps.crypto.series import Series, read_series
+from steps.crypto.svm import SVM
 
 ROOT = Path(__file__).parents[2]
 RUNS: dict[str, Callable[[Path, Path], None]] = {
     "naive": train_naive.run,
+    "drift": train_naive.run,
     "linear": train_linear.run,
     "svm": train_svm.run,
+    "boosting": train_boosting.run,
 }
 
 AddCoin = Callable[..., Series]
@@ -62,24 +67,6 @@ def test_linear_finds_the_autocorrelation_that_is_there(
     model = joblib.load(tmp_path / "out/coin/linear.few/model.joblib")
     # In volatilities of the origin, which its own return raises: a little below -0.5 in size.
     np.testing.assert_allclose(model.coef_, [0, 0, -0.45], atol=0.12)
-    scores = card_of(tmp_path / "out")["metrics_valid"]["1"]
-    assert scores["rel_mae"] < 0.93
-    assert scores["dir"] > 0.6
-
-
-@families
-def test_nothing_is_found_in_a_random_walk(
-    family: str, pfs: Path, tmp_path: Path, add_coin: AddCoin, add_params: AddParams, returns: MakeReturns
-) -> None:
-    add_coin("coin", returns(900))
-    add_params(family, "one")
-    RUNS[family](pfs, tmp_path / "out")
-    card = card_of(tmp_path / "out")
-    for horizon in ("1", "10"):
-        assert card["metrics_valid"][horizon]["rel_mae"] == pytest.approx(1.0, abs=0.05)
-        # The hold-out is four months: its ten-day errors are a dozen independent ones.
-        assert 0.6 < card["metrics_valid"][horizon]["cover80"] <= 1
-    assert card["metrics_valid"]["1"]["cover80"] == pytest.approx(0.8, abs=0.06)
 
 
 @families
@@ -101,8 +88,6 @@ def test_card_names_model_data_and_what_they_were_made_with(
     assert card["data_sha256"] == series.sha256
     assert card["params"] == json.loads((pfs / "params" / family / "one.json").read_text())
     assert card["lib_versions"]["numpy"] == np.__version__
-    assert set(card["residuals"]) == {str(day) for day in range(1, 11)}
-    assert all(tail["lo"] < 0 < tail["hi"] for tail in card["residuals"].values())
     assert card["train_rows"] > 350
 
 
@@ -121,20 +106,16 @@ def test_same_inputs_give_the_same_bytes_whatever_came_before(
     assert {name: both[name] for name in alone} == alone
 
 
-@pytest.mark.parametrize("family, days", [("linear", 60), ("svm", 60), ("linear", 110), ("svm", 110)])
+@pytest.mark.parametrize("family", ["linear", "svm"])
 def test_short_history_is_an_answer_and_leaves_no_model(
-    family: str, days: int, pfs: Path, tmp_path: Path, add_coin: AddCoin, add_params: AddParams,
-    returns: MakeReturns,
-) -> None:  # fmt: skip
-    add_coin("young", returns(days))
+    family: str, pfs: Path, tmp_path: Path, add_coin: AddCoin, add_params: AddParams, returns: MakeReturns
+) -> None:
+    add_coin("young", returns(60))
     add_params(family, "one")
     RUNS[family](pfs, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out/young" / f"{family}.one").iterdir()] == ["card.json"]
     card = card_of(tmp_path / "out")
-    assert (card["status"], card["reason"]) == (
-        "skipped",
-        "short_history" if days == 60 else "few_residuals",
-    )
+    assert (card["status"], card["reason"]) == ("skipped", "short_history")
 
 
 def test_naive_serves_the_shortest_usable_coin(
@@ -144,17 +125,6 @@ def test_naive_serves_the_shortest_usable_coin(
     add_params("naive", "last")
     train_naive.run(pfs, tmp_path / "out")
     assert card_of(tmp_path / "out")["status"] == "ok"
-
-
-def test_a_coin_without_outcomes_at_some_day_ahead_is_skipped(
-    pfs: Path, tmp_path: Path, add_coin: AddCoin, add_params: AddParams, returns: MakeReturns
-) -> None:
-    # Quoted two days in nine: there is always an outcome one, nine or ten days on, and never one three days on.
-    add_coin("rare", returns(400), missing=[day for day in range(401) if day % 9 > 1])
-    add_params("naive", "last")
-    train_naive.run(pfs, tmp_path / "out")
-    card = card_of(tmp_path / "out")
-    assert (card["status"], card["reason"]) == ("skipped", "few_residuals")
 
 
 def test_every_parameter_file_of_a_datum_gets_a_folder(
@@ -206,13 +176,42 @@ def test_a_missing_parameter_is_refused(
         train_svm.run(pfs, tmp_path / "out")
 
 
+@pytest.mark.parametrize("family", sorted({*RUNS} - {"naive", "drift"}))
+def test_a_model_is_fitted_on_the_rows_that_its_file_names(
+    family: str, pfs: Path, tmp_path: Path, add_coin: AddCoin, add_params: AddParams, returns: MakeReturns
+) -> None:
+    add_coin("coin", returns(300))
+    for pid, rows in (("all", ""), ("half", "age >= 150"), ("none", "price < 0")):
+        add_params(family, pid, rows=rows)
+    RUNS[family](pfs, tmp_path / "out")
+    cards = [
+        read_json(tmp_path / f"out/coin/{family}.{pid}/card.json", CARD) for pid in ("all", "half", "none")
+    ]
+    assert [card["status"] for card in cards] == ["ok", "ok", "skipped"]
+    assert cards[0]["train_rows"] - cards[1]["train_rows"] == 150 - cards[0]["params"]["lags"]
+    assert (cards[2]["train_rows"], cards[2]["reason"]) == (0, "few_rows")
+
+
+def test_all_that_is_wrong_with_a_parameter_file_is_told_at_once(pfs: Path) -> None:
+    path = pfs / "params/svm/one.json"
+    write_json(path, {"schema": PARAMS, "family": "svm", "c": 1.0, "lags": "ten", "epsilon": -1, "seed": 0})
+    with pytest.raises(BadInput) as caught:
+        SVM.read(path)
+    assert str(caught.value) == (
+        "params/svm/one.json: unknown parameters 'c', 'seed';"
+        " known: C, epsilon, features, gamma, lags, max_rows, min_rows, refit_every, rows;"
+        " parameters 'C', 'gamma', 'max_rows', 'min_rows', 'refit_every' are missing;"
+        " 'lags' must be of type int, not 'ten'; 'epsilon' must be at least 0, not -1"
+    )
+
+
 @pytest.mark.parametrize(
     "text, sentence",
     [
-        ("date,log_close,ret,vol30,obs\n", "has no rows"),
-        ("date,close\n2016-01-01,1\n", "is not date,log_close,ret,vol30,obs with numbers"),
-        ("date,log_close,ret,vol30,obs\n2016-01-01,abc,,,1\n", "with numbers: could not convert"),
-        ("date,log_close,ret,vol30,obs\n2016-01-01,1.0,,0.0,1\n", "a volatility that is not above 0"),
+        ("date,log_close,ret,vol30,obs,volume\n", "has no rows"),
+        ("date,close\n2016-01-01,1\n", "is not date,log_close,ret,vol30,obs,volume with numbers"),
+        ("date,log_close,ret,vol30,obs,volume\n2016-01-01,abc,,,1,\n", "with numbers: could not convert"),
+        ("date,log_close,ret,vol30,obs,volume\n2016-01-01,1.0,,0.0,1,\n", "a volatility that is not above 0"),
     ],
 )
 def test_an_unreadable_series_is_refused_with_a_sentence(text: str, sentence: str, tmp_path: Path) -> None:
@@ -223,14 +222,15 @@ def test_an_unreadable_series_is_refused_with_a_sentence(text: str, sentence: st
 
 
 def test_only_the_last_segment_is_read(tmp_path: Path) -> None:
-    rows = ["date,log_close,ret,vol30,obs", "2016-01-01,1.0,,,1", "2016-01-02,1.5,0.5,0.5,1"]
+    rows = ["date,log_close,ret,vol30,obs,volume", "2016-01-01,1.0,,,1,", "2016-01-02,1.5,0.5,0.5,1,9.0"]
     (tmp_path / "series.csv").write_text(
-        "\n".join([*rows, "2016-06-01,3.0,,,1", "2016-06-02,3.5,0.5,0.25,1"])
+        "\n".join([*rows, "2016-06-01,3.0,,,1,", "2016-06-02,3.5,0.5,0.25,1,7.0"])
     )
     series = read_series(tmp_path)
     assert series.dates == ("2016-06-01", "2016-06-02")
     assert series.last_price == pytest.approx(math.exp(3.5))
     assert np.isnan(series.ret[0])
+    assert (np.isnan(series.volume[0]), series.volume[1]) == (True, 7.0)
     assert series.vol[1] == 0.25
 
 
@@ -311,19 +311,16 @@ print("RESULT", json.dumps({"gap": float(np.abs(keras_says - model.predict(frame
 """
 
 
-@pytest.mark.skipif(
-    "PACHLET_TEST_TF_PYTHON" not in os.environ,
-    reason="PACHLET_TEST_TF_PYTHON names no interpreter that has TensorFlow",
-)
 def test_keras_trains_the_same_bytes_in_any_order_and_numpy_agrees_with_it(
-    pfs: Path, tmp_path: Path, add_coin: AddCoin, add_params: AddParams, returns: MakeReturns
-) -> None:
+    pfs: Path, tmp_path: Path, add_coin: AddCoin, add_params: AddParams, returns: MakeReturns,
+    image_python: Path,
+) -> None:  # fmt: skip
     add_coin("steady", returns(250, seed=1))
     add_coin("turning", returns(500, phi=-0.6, seed=2))
     add_params("lstm", "one", lags=5)
     script = tmp_path / "script.py"
     script.write_text(KERAS_SCRIPT)
-    command = [os.environ["PACHLET_TEST_TF_PYTHON"], str(script), str(pfs)]
+    command = [image_python, script, pfs]
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
@@ -335,4 +332,3 @@ def test_keras_trains_the_same_bytes_in_any_order_and_numpy_agrees_with_it(
     # One gradient step, as in the original, is the random beginning; this has learnt what is there.
     assert card["fit"]["gradient_steps"] > 50
     assert card["fit"]["best_epoch"] > 1
-    assert card["metrics_valid"]["1"]["rel_mae"] < 0.95

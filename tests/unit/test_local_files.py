@@ -11,7 +11,7 @@ import pytest
 
 from pachlet import local_files
 from pachlet.errors import Refused
-from pachlet.local_files import BLOCK, check_name, files_below, read_blocks
+from pachlet.local_files import BLOCK, Blocks, check_name, files_below, read_small
 
 
 def below(folder: Path) -> list[str]:
@@ -75,55 +75,83 @@ def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_files_are_read_in_blocks(tmp_path: Path, size: int) -> None:
     content = os.urandom(size)
     (tmp_path / "x").write_bytes(content)
-    blocks = list(read_blocks(str(tmp_path / "x")))
+    blocks = list(Blocks(str(tmp_path / "x")))
     assert b"".join(blocks) == content
     assert all(0 < len(block) <= BLOCK for block in blocks)
+    read, place = Blocks(str(tmp_path / "x")), memoryview(bytearray(BLOCK))
+    assert next(read, b"") == content[:BLOCK]
+    assert bytes(place[: read.read_into(place)]) == content[BLOCK:]
+    assert read.read_into(place) == 0
+
+
+def test_small_files_are_read_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"1234")
+    assert read_small(str(path), 4) == b"1234"
+    assert read_small(str(path), 3) is None
+    path.write_bytes(b"")
+    assert read_small(str(path), 4) is None  # it may be one of the kernel's
+    assert read_small("/proc/self/status", 1 << 20) is None
+    assert read_small("/dev/null", 1 << 20) is None
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Refused, match=r"it is a named pipe, which may never end"):
+        read_small(str(tmp_path / "pipe"), 4)
+    with pytest.raises(Refused, match=r": Is a directory"):
+        read_small(str(tmp_path), 1 << 20)
+    with pytest.raises(Refused, match=r": No such file or directory"):
+        read_small(str(tmp_path / "none"), 4)
 
 
 def test_file_that_grows_while_it_is_read_has_an_end(tmp_path: Path) -> None:
     growing = tmp_path / "x"
     growing.write_bytes(b"x" * (BLOCK + 1))
     got = 0
-    for block in read_blocks(str(growing)):
+    for block in Blocks(str(growing)):
         got += len(block)
         with growing.open("ab") as more:
             more.write(block)
     assert got == BLOCK + 1
+    read, place = Blocks(str(growing)), memoryview(bytearray(2 * BLOCK))
+    assert read.read_into(place[:BLOCK]) == BLOCK
+    with growing.open("ab") as more:
+        more.write(place)
+    assert read.read_into(place) == BLOCK + 2
+    assert read.read_into(place) == 0
 
 
 def test_files_of_the_kernel_have_no_size_but_an_end() -> None:
-    assert b"".join(read_blocks("/proc/self/status")).startswith(b"Name:")
+    assert b"".join(Blocks("/proc/self/status")).startswith(b"Name:")
 
 
 def test_unreadable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Refused, match=r"cannot read .*/none: No such file"):
-        list(read_blocks(str(tmp_path / "none")))
+        list(Blocks(str(tmp_path / "none")))
     with pytest.raises(Refused, match=r": Is a directory"):
-        list(read_blocks(str(tmp_path)))
+        list(Blocks(str(tmp_path)))
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/full"])
 def test_a_device_is_not_read(device: str) -> None:
     with pytest.raises(Refused, match=f"cannot put {device}: it is a device, which may never end"):
-        list(read_blocks(device))
+        list(Blocks(device))
 
 
 def test_nothing_is_read_of_nothing() -> None:
-    assert list(read_blocks("/dev/null")) == []
+    assert list(Blocks("/dev/null")) == []
 
 
 def test_pipes_and_sockets_are_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(Refused, match="it is a named pipe, which may never end"):
-        list(read_blocks(str(tmp_path / "pipe")))
+        list(Blocks(str(tmp_path / "pipe")))
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(tmp_path / "socket"))
         with pytest.raises(Refused, match=r"cannot read .*/socket: No such device or address"):
-            list(read_blocks(str(tmp_path / "socket")))
+            list(Blocks(str(tmp_path / "socket")))
 
 
 def test_a_file_that_does_not_say_how_long_it_is_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert b"MemTotal" in b"".join(read_blocks("/proc/meminfo"))
+    assert b"MemTotal" in b"".join(Blocks("/proc/meminfo"))
     monkeypatch.setattr(local_files, "_MOST_UNSIZED", 100)
     with pytest.raises(Refused, match="cannot read /proc/meminfo: it seems to have no end"):
-        list(read_blocks("/proc/meminfo"))
+        list(Blocks("/proc/meminfo"))

@@ -14,11 +14,11 @@ from itertools import islice
 from pachlet.cli import flags
 from pachlet.cli.output import bar, coloured, show_list, show_one, show_raw, size, wants_raw, when
 from pachlet.cli.session import Session
-from pachlet.cli.verbs.waiting import report, say_kept, wait_for_set
+from pachlet.cli.verbs.waiting import refuse_failed, report, say_kept, wait_for_set
 from pachlet.client import commits, jobs, names
 from pachlet.client.connection import Message
 from pachlet.client.watch import Outcome, head_of, outcome
-from pachlet.errors import NotFound, PachletError, Usage
+from pachlet.errors import NotFound, Usage
 from pachlet.ids import is_commit_id
 from pachlet.paths import USER
 
@@ -76,6 +76,12 @@ def list_commit_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-n", "--number", type=flags.count, default=0, help="the most commits to list")
     parser.add_argument("--all", action="store_true", help="commits of all origins")
     parser.add_argument("-x", "--expand", action="store_true", help="list the commits of each commit set")
+    parser.add_argument(
+        "--author",
+        default="",
+        metavar="WHO",
+        help="commits by whose author holds this, in all repos unless one is named (pachlet's own)",
+    )
     parser.add_argument("--origin", choices=_ORIGINS, type=str.upper, help="commits of one origin")
     flags.add_project(parser)
     flags.add_all_projects(parser)
@@ -85,7 +91,7 @@ def list_commit_arguments(parser: ArgumentParser) -> None:
 def list_commit(session: Session, arguments: Namespace) -> None:
     if arguments.all and arguments.origin:
         raise Usage("cannot specify both --all and --origin")
-    if not arguments.what:
+    if not arguments.what and not arguments.author:
         _list_sets(session, arguments)
     elif is_commit_id(arguments.what):
         for flag in ("since", "all", "origin"):
@@ -94,7 +100,7 @@ def list_commit(session: Session, arguments: Namespace) -> None:
         _show(
             session,
             arguments,
-            _first(arguments, commits.inspect_commitset(session.connection, arguments.what)),
+            _first(arguments, _by(arguments, commits.inspect_commitset(session.connection, arguments.what))),
         )
     else:
         repo, _, to = arguments.what.partition("@")
@@ -103,11 +109,14 @@ def list_commit(session: Session, arguments: Namespace) -> None:
             repo,
             to=to,
             since=arguments.since,
-            number=arguments.number,
+            number=0 if arguments.author else arguments.number,
             all=arguments.all,
             origin=arguments.origin or "ORIGIN_KIND_UNKNOWN",
         )
-        _show(session, arguments, found)
+        if not repo and not arguments.all_projects:
+            here = session.connection.project
+            found = (each for each in found if each.commit.repo.project.name == here)
+        _show(session, arguments, _first(arguments, _by(arguments, found)))
 
 
 wait_commit_status = "0 when the commits are finished, 1 when one of them failed, 2 when the words are off."
@@ -124,11 +133,12 @@ def wait_commit_arguments(parser: ArgumentParser) -> None:
 
 def wait_commit(session: Session, arguments: Namespace) -> int | None:
     if not is_commit_id(arguments.commit) and not arguments.downstream:
+        _say_who_finishes(session, arguments.commit)
         with session.progress.waiting(f"waiting for {arguments.commit}"):
             info = commits.wait_commit(session.connection, arguments.commit)
         _show_one(session, arguments, info)
         say_kept(session, _jobs_of(session, info))
-        _refuse_failed([info])
+        refuse_failed([info])
         return None
     known = is_commit_id(arguments.commit)
     identifier = arguments.commit if known else head_of(session.connection, arguments.commit)
@@ -141,8 +151,20 @@ def wait_commit(session: Session, arguments: Namespace) -> int | None:
         status = report(session, outcomes)
     else:
         say_kept(session, outcomes)
-    _refuse_failed([info for info in infos if info.commit.id == identifier])
+    refuse_failed([info for info in infos if info.commit.id == identifier])
     return status
+
+
+def _say_who_finishes(session: Session, commit: str) -> None:
+    """Say of a commit that no job finishes, its own or the one before it, that somebody has to."""
+    info = commits.inspect_commit(session.connection, commit)
+    while info.HasField("finishing") and not info.HasField("finished") and info.HasField("parent_commit"):
+        info = commits.inspect_commit(session.connection, names.show_commit(info.parent_commit))
+    if not info.HasField("finishing") and not any(
+        each.repo.type == "spec" for each in info.direct_provenance
+    ):
+        shown = names.show_commit(info.commit)
+        session.say(f"note: {shown} is open until somebody does `{session.program} finish commit {shown}`")
 
 
 def _jobs_of(session: Session, info: Message) -> list[Outcome]:
@@ -153,13 +175,6 @@ def _jobs_of(session: Session, info: Message) -> list[Outcome]:
         return [outcome(jobs.inspect_job(session.connection, names.show_commit(info.commit), details=False))]
     except NotFound:
         return []
-
-
-def _refuse_failed(infos: list[Message]) -> None:
-    """Upstream ends with status 0 whatever the commit came to; whoever waits before the next step should notice."""
-    for info in infos:
-        if info.error:
-            raise PachletError(f"commit {info.commit.repo.name}@{info.commit.id} failed: {info.error}")
 
 
 def subscribe_commit_arguments(parser: ArgumentParser) -> None:
@@ -226,6 +241,12 @@ def _first(arguments: Namespace, infos: Iterable[Message]) -> Iterable[Message]:
     return islice(infos, arguments.number) if arguments.number else infos
 
 
+def _by(arguments: Namespace, infos: Iterable[Message]) -> Iterable[Message]:
+    """Leave out commits that the author asked for did not make."""
+    asked = arguments.author.casefold()
+    return (each for each in infos if asked in _author(each).casefold())
+
+
 def _show(session: Session, arguments: Namespace, infos: Iterable[Message]) -> None:
     show_list(session, arguments, infos, _HEADER, lambda info: _row(session, arguments, info))
 
@@ -261,9 +282,13 @@ def _row(session: Session, arguments: Namespace, info: Message) -> tuple[str, ..
         coloured(session, "red", f"{finished} (error)") if info.error else finished,
         shown,
         _origin(info),
-        info.created_by or info.metadata.get("author") or "-",
+        _author(info) or "-",
         info.description or _why(info),
     )
+
+
+def _author(info: Message) -> str:
+    return str(info.created_by or info.metadata.get("author", ""))
 
 
 def _why(info: Message) -> str:

@@ -22,7 +22,8 @@ def connect_arguments(parser: ArgumentParser) -> None:
 
 def connect(session: Session, arguments: Namespace) -> None:
     address = Address(arguments.address)
-    with Connection(address.url) as connection:  # a server that does not answer is not worth remembering
+    # A server that does not answer is not worth remembering.
+    with session.telling(Connection(address.url)) as connection:
         info = cluster.inspect_cluster(connection)
     name = arguments.alias or str(address)
     path = config_path(session.environ)

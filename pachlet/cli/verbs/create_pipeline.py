@@ -1,6 +1,7 @@
 """create and update pipeline: from a spec or a template, after a look at all that is wrong with it.
 
-Read next: specs.py (reading), foreseeing.py (--dry-run), apply.py (only what changed, in order).
+Read next: specs.py (reading), foreseeing.py (--dry-run), shipping_images.py (--build), apply.py (only what changed, in
+order).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pachlet.cli import flags
 from pachlet.cli.session import Session
 from pachlet.cli.verbs.foreseeing import foresee, foreseen
 from pachlet.cli.verbs.grouping import warnings_at_the_end
+from pachlet.cli.verbs.shipping_images import add_image_arguments, with_images
 from pachlet.cli.verbs.specs import read_specs, rendered_specs
 from pachlet.cli.verbs.waiting import report
 from pachlet.client import pipelines
@@ -34,9 +36,7 @@ def create_pipeline_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--wait", action="store_true", help="wait for the jobs, and say how they went (pachlet's own)"
     )
-    parser.add_argument("-p", "--push-images", action="store_true", help="not needed here: nothing is pushed")
-    parser.add_argument("-r", "--registry", default="", help="not needed here")
-    parser.add_argument("-u", "--username", default="", help="not needed here")
+    add_image_arguments(parser)
     parser.add_argument("-m", "--message", default="", help="why (pachlet's own); it is on the spec's commit")
     flags.add_project(parser)
     flags.add_output(parser)
@@ -74,6 +74,7 @@ def _create(session: Session, arguments: Namespace, *, update: bool, reprocess: 
         specs = rendered_specs(session, arguments.jsonnet, arguments.arg)
     else:
         specs = read_specs(session, arguments.file)
+    specs = with_images(session, arguments, specs)
     asked = _asked(session, arguments) if update else ""
     with warnings_at_the_end(session) as warnings:
         for read in specs:

@@ -16,6 +16,7 @@ from pachlet.cli.verbs.job import the_job
 from pachlet.cli.verbs.specs import read_specs
 from pachlet.client import datums, names
 from pachlet.client.connection import Message
+from pachlet.client.datum_search import datum_id
 from pachlet.client.ran import code_rows
 from pachlet.errors import Usage
 
@@ -31,14 +32,15 @@ _COLOURS = {
 
 def inspect_datum_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("job", metavar="pipeline@job")
-    parser.add_argument("datum")
+    parser.add_argument("datum", help="its id, the beginning of that, or the path of an input file")
     flags.add_project(parser)
     flags.add_output(parser)
 
 
 def inspect_datum(session: Session, arguments: Namespace) -> None:
     job = the_job(session, arguments.job)
-    info = datums.inspect_datum(session.connection, job, arguments.datum)
+    datum = datum_id(session.connection, job, arguments.datum)
+    info = datums.inspect_datum(session.connection, job, datum)
     show_one(
         session, arguments, info, lambda info: _lines(info, datums.datum_record(session.connection, info))
     )
@@ -77,7 +79,7 @@ def list_datum(session: Session, arguments: Namespace) -> None:
         shown = ", ".join(_compact(each.file) for each in info.data)
         return info.datum.id or "-", shown, _state(session, info), _time(info)
 
-    show_list(session, arguments, session.progress.first(infos, "datums"), _HEADER, row)
+    show_list(session, arguments, infos, _HEADER, row)
 
 
 def restart_datum_arguments(parser: ArgumentParser) -> None:

@@ -13,9 +13,10 @@ from pachlet.cli.output import show_list, show_one, size
 from pachlet.cli.session import Session
 from pachlet.client import files
 from pachlet.client.connection import Message
-from pachlet.errors import Usage
+from pachlet.errors import PachletError, Usage
 
 _DIR = 2  # FileType.DIR
+_MOST_LOOKED_AT = 20  # so many files that are to be deleted are looked for, to say which are not there
 
 
 def list_file_arguments(parser: ArgumentParser) -> None:
@@ -88,7 +89,26 @@ def delete_file(session: Session, arguments: Namespace) -> None:
     paths = [path for _, _, path in named]
     if not all(paths):
         raise Usage("the path of a file to delete is missing", hint="write REPO@BRANCH:/path")
-    files.delete_file(session.connection, commits.pop(), paths, recursive=arguments.recursive)
+    commit = commits.pop()
+    notes = [] if arguments.recursive else list(_untouched(session, commit, paths))
+    files.delete_file(session.connection, commit, paths, recursive=arguments.recursive)
+    for note in notes:
+        session.say(f"note: {note}")
+
+
+def _untouched(session: Session, commit: str, paths: list[str]) -> Iterator[str]:
+    """Say what a deletion leaves as it is; for a server, deleting what is not there is no error."""
+    for path in paths[:_MOST_LOOKED_AT]:
+        if path.endswith("/"):
+            continue
+        try:
+            found = files.find_file(session.connection, f"{commit}:{path}")
+        except PachletError:  # what can't be read yet can be deleted
+            continue
+        if found is None:
+            yield f"there is no file {path} in {commit}"
+        elif found.file_type == _DIR:
+            yield f"{path} is a folder, and stays; -r deletes it with all that is in it"
 
 
 def _show(session: Session, arguments: Namespace, infos: Iterable[Message]) -> None:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pachlet.cli.session import Session
+
+if TYPE_CHECKING:
+    from pachlet.client.connection import Connection
 
 _NAMED = 3
 """So many pipelines are named."""
@@ -41,14 +45,18 @@ class Warnings:
 
 
 @contextmanager
-def warnings_at_the_end(session: Session) -> Iterator[Warnings]:
-    """Keep warnings until all is sent, or something failed, and say each once, with the pipelines it is about."""
-    taken, before = Warnings(), session.connection.on_warning
-    session.connection.on_warning = taken.take
+def warnings_at_the_end(session: Session, to: Connection | None = None) -> Iterator[Warnings]:
+    """Keep warnings until all is sent, or something failed, and say each once, with the pipelines it is about.
+
+    They are those of calls to the session's server, or `to` another.
+    """
+    connection = to or session.connection
+    taken, before = Warnings(), connection.on_warning
+    connection.on_warning = taken.take
     try:
         yield taken
     finally:
-        session.connection.on_warning = before
+        connection.on_warning = before
         for names, text in grouped(taken.said):
             is_named = text.startswith(f"pipeline {names} ")
             about = (

@@ -19,6 +19,10 @@ from pachlet.cli.session import Session
 if TYPE_CHECKING:
     from pachlet.client.importing.history import Copied
 
+do_import_status = (
+    "0 when all is copied, 1 when something is wrong, also with one repo only, 2 when the words are off."
+)
+
 
 def do_import_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("repos", nargs="*", metavar="repo", help="only these repos (default: all)")
@@ -35,7 +39,7 @@ def do_import_arguments(parser: ArgumentParser) -> None:
     flags.add_project(parser)
 
 
-def do_import(session: Session, arguments: Namespace) -> None:
+def do_import(session: Session, arguments: Namespace) -> int:
     from pachlet.client.context import context_of
     from pachlet.client.importing.everything import import_from
 
@@ -48,7 +52,7 @@ def do_import(session: Session, arguments: Namespace) -> None:
             session.say(f"{copied.repo}: {note}")
         session.out.flush()
 
-    with context_of(session.environ, arguments.source).connect() as source:
+    with session.telling(context_of(session.environ, arguments.source).connect()) as source:
         done = import_from(
             source,
             session.connection,
@@ -58,6 +62,7 @@ def do_import(session: Session, arguments: Namespace) -> None:
             advance=advance,
             tell=tell,
         )
+    session.progress.close()
     if done.specs:
         plural = "s" if len(done.specs) > 1 else ""
         session.print(f"{len(done.specs)} pipeline spec{plural} in {arguments.specs}")
@@ -66,6 +71,10 @@ def do_import(session: Session, arguments: Namespace) -> None:
             f"not copied, since pipelines make them: {left_out};"
             f" `{session.program} apply {arguments.specs}` makes them here"
         )
+    for repo, error in done.failed.items():
+        hint = f"; {error.hint}" if error.hint else ""
+        session.say(f"{repo} is not copied whole: {error.message}{hint}")
+    return int(bool(done.failed))
 
 
 def _line(copied: Copied) -> str:

@@ -29,7 +29,7 @@ from pachlet.cli.output import (
 )
 from pachlet.cli.session import Session
 from pachlet.cli.verbs.waiting import report, wait_for_set
-from pachlet.client import jobs, names
+from pachlet.client import commits, jobs, names
 from pachlet.client.connection import Message
 from pachlet.errors import NotFound, PachletError, Usage
 from pachlet.ids import is_commit_id
@@ -111,7 +111,6 @@ def list_job(session: Session, arguments: Namespace) -> None:
             all_projects=arguments.all_projects,
         )
         wanted = {f"JOB_{state.upper()}" for state in arguments.state}
-        found = session.progress.first(found, "jobs")
         _show(session, arguments, (info for info in found if not wanted or jobs.state_of(info) in wanted))
     else:
         sets = jobs.list_jobset(session.connection, all_projects=arguments.all_projects)
@@ -130,8 +129,9 @@ def wait_job(session: Session, arguments: Namespace) -> int | None:
         session.progress.close()
         _show(session, arguments, jobs.inspect_jobset(session.connection, arguments.job))
         return report(session, outcomes) if session.verbose else None
-    with session.progress.waiting(lambda: _how_far(session, arguments.job)):
-        info = jobs.inspect_job(session.connection, arguments.job, wait=True)
+    job = the_job(session, arguments.job)
+    with session.progress.waiting(lambda: _how_far(session, job)):
+        info = jobs.inspect_job(session.connection, job, wait=True)
     _show(session, arguments, [info])
     return None
 
@@ -179,9 +179,16 @@ def delete_job(session: Session, arguments: Namespace) -> None:
 
 
 def the_job(session: Session, text: str, *, pipeline: str = "") -> str:
-    """Return `pipeline@id` for what was typed; an id alone will do where it can mean one job only."""
+    """Return `pipeline@id` for what was typed.
+
+    An id alone will do where it can mean one job only; so will `pipeline@branch`, and the ancestry of that
+    (`pipeline@master^`): the job that made the commit.
+    """
     if not is_commit_id(text):
-        return text
+        where, at, made = text.partition("@")
+        if not at or not made or is_commit_id(made):
+            return text
+        return f"{where}@{commits.inspect_commit(session.connection, text).commit.id}"
     if pipeline:
         return f"{pipeline}@{text}"
     found = [names.show_job(info.job) for info in jobs.inspect_jobset(session.connection, text)]

@@ -8,7 +8,6 @@ Read next: pachlet/client/logs.py.
 
 from __future__ import annotations
 
-import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -17,17 +16,23 @@ from pachlet.cli import flags
 from pachlet.cli.output import as_json, as_plain
 from pachlet.cli.session import Session
 from pachlet.cli.verbs.job import the_job
+from pachlet.client import names
 from pachlet.client.connection import Message
+from pachlet.client.datum_search import datum_id
+from pachlet.client.jobs import list_job
 from pachlet.client.logs import get_logs
 from pachlet.errors import Usage
-
-_DATUM = re.compile("[0-9a-f]{64}")
 
 
 def logs_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-p", "--pipeline", default="", help="lines of one pipeline")
     parser.add_argument("-j", "--job", default="", metavar="PIPELINE@JOB", help="lines of one job")
-    parser.add_argument("--datum", default="", help="lines of one datum")
+    parser.add_argument(
+        "--datum",
+        default="",
+        help="lines of one datum: its id, or, as the job (or the pipeline's last) has it, the beginning of that or the"
+        " path of an input file",
+    )
     parser.add_argument("--inputs", default="", metavar="PATH,...", help="lines about these input files")
     parser.add_argument("--master", action="store_true", help="lines of the engine, about the pipeline")
     parser.add_argument("--worker", action="store_true", help="lines of the engine, about running datums")
@@ -45,15 +50,14 @@ def logs_arguments(parser: ArgumentParser) -> None:
 def logs(session: Session, arguments: Namespace) -> None:
     if arguments.pipeline and arguments.job and "@" in arguments.job:
         raise Usage("only one of pipeline or job should be specified")
-    if arguments.datum and not _DATUM.fullmatch(arguments.datum):
-        raise Usage(f"{arguments.datum!r} is no id of a datum", hint="see `list datum PIPELINE@JOB`")
     job = the_job(session, arguments.job, pipeline=arguments.pipeline) if arguments.job else ""
+    datum = _datum_of(session, arguments, job) if arguments.datum else ""
     ask = partial(
         get_logs,
         session.connection,
         pipeline="" if job else arguments.pipeline,
         job=job,
-        datum=arguments.datum,
+        datum=datum,
         inputs=[path for path in arguments.inputs.split(",") if path],
         master=arguments.master,
         since=flags.duration(arguments.since) if arguments.since else None,
@@ -66,11 +70,21 @@ def logs(session: Session, arguments: Namespace) -> None:
             session.print(as_json(as_plain(message)) if arguments.raw else message.message.rstrip("\n"))
         if arguments.follow:
             session.out.flush()
-    if is_silent and (arguments.datum or arguments.inputs):
-        named = f"datum {arguments.datum}" if arguments.datum else f"a datum that read {arguments.inputs}"
+    if is_silent and datum != arguments.datum:  # it is there
+        session.say(f"datum {datum[:12]} has no such line; --worker shows what was done with it")
+    elif is_silent and (datum or arguments.inputs):
+        named = f"datum {datum}" if datum else f"a datum that read {arguments.inputs}"
         session.say(
             f"no line is of {named}; `{session.program} list datum PIPELINE@JOB` shows which there are"
         )
+
+
+def _datum_of(session: Session, arguments: Namespace, job: str) -> str:
+    """Return a datum's id; of a pipeline, what is no id is looked up in the last job, as ids are the same in all."""
+    if not job and arguments.pipeline:
+        last = next(list_job(session.connection, arguments.pipeline, number=1, details=False), None)
+        job = names.show_job(last.job) if last is not None else ""
+    return datum_id(session.connection, job, arguments.datum) if job else str(arguments.datum)
 
 
 def _tail_of(arguments: Namespace, ask: Callable[..., Iterator[Message]]) -> int:

@@ -73,11 +73,20 @@ def list_pipeline(session: Session, arguments: Namespace) -> None:
             spec = pipelines.user_spec(info) or {"pipeline": as_plain(info.pipeline)}
             show_value(session, arguments.output or "json", spec)
         return
-    show_list(session, arguments, infos, _HEADER, lambda info: _row(session, arguments, info))
+    show_list(
+        session,
+        arguments,
+        infos,
+        _HEADER,
+        lambda info: _row(session, arguments, info),
+        elastic=("INPUT", "DESCRIPTION"),
+    )
     if not wants_raw(arguments):
         # What stops a pipeline comes before what is only to be known of one that runs.
         infos.sort(key=lambda info: _state_of(info) == "PIPELINE_RUNNING")
-        for names, reason in grouped((info.pipeline.name, info.reason) for info in infos if info.reason):
+        failed = [(info.pipeline.name, _failure(info)) for info in infos]
+        said = [(info.pipeline.name, info.reason) for info in infos]
+        for names, reason in grouped(each for each in failed + said if each[1]):
             session.say(f"{names}: {reason}")
 
 
@@ -162,6 +171,12 @@ def _state(session: Session, info: Message) -> str:
         return "-"
     word = state.removeprefix("PIPELINE_").lower()
     return coloured(session, _COLOURS.get(word, "yellow"), word)
+
+
+def _failure(info: Message) -> str:
+    """Return what the last job of a pipeline failed of, if that is not why the pipeline is as it is."""
+    error = info.details.recent_error
+    return f"its last job failed: {error}" if error and error not in info.reason else ""
 
 
 def _last_job(session: Session, info: Message) -> str:

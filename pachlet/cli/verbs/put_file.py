@@ -1,7 +1,8 @@
 """put file: local files, folders, URLs or standard input into a branch, as one commit.
 
-With --wait the verb returns when everything that the new commit set off is finished, and says how much of it
-was done and how much was skipped.
+The verb returns when the commit is finished, with status 1 if it can't be (a file where a folder is, say); upstream
+does not wait for that, and says nothing. With --wait it returns when everything that the new commit set off is
+finished, and says how much of it was done and how much was skipped.
 
 Read next: pachlet/client/put_file.py (where files land), waiting.py.
 """
@@ -16,8 +17,9 @@ from itertools import islice
 from pachlet.cli import flags
 from pachlet.cli.output import size
 from pachlet.cli.session import Session
-from pachlet.cli.verbs.waiting import report, wait_for_set
+from pachlet.cli.verbs.waiting import refuse_failed, report, wait_for_set
 from pachlet.client.authorship import sources
+from pachlet.client.commits import inspect_commit, wait_commit
 from pachlet.client.connection import Connection
 from pachlet.client.files import find_file
 from pachlet.client.measuring import Measure
@@ -84,7 +86,7 @@ def put_file(session: Session, arguments: Namespace) -> int | None:
     is_shown = arguments.progress != "false"
     is_live = is_shown and session.progress.live
     measure = Measure(puts) if puts and (is_live or session.talkative) else None
-    put(
+    id = put(
         connection,
         where,
         puts or planned,
@@ -95,13 +97,24 @@ def put_file(session: Session, arguments: Namespace) -> int | None:
         advance=session.progress.bytes("put", measure.total if measure else None) if is_shown else None,
     )
     session.progress.close()
+    # No answer of Pachyderm's says which commit a put made: there it is the branch's head, perhaps another's by now.
+    made = f"{where.partition('@')[0]}@{id}" if id else where
+    _refuse_failed(session, made, where)
     if measure is not None and session.talkative:
-        lines = _told(connection, where, named, before, append=arguments.append)
+        lines = _told(connection, made, named, before, append=arguments.append)
         for line in lines if named else [_counted(where, *measure.wait())]:
             session.print(line)
     if not arguments.wait:
         return None
-    return report(session, wait_for_set(session, head_of(connection, where)))
+    return report(session, wait_for_set(session, head_of(connection, made)))
+
+
+def _refuse_failed(session: Session, made: str, where: str) -> None:
+    """Wait for the commit that was made, if one was, and refuse to go on if what was put can't be."""
+    if inspect_commit(session.connection, made).HasField("finishing"):
+        with session.progress.waiting(f"waiting until {where} is finished"):
+            info = wait_commit(session.connection, made)
+        refuse_failed([info])
 
 
 def _sources(session: Session, arguments: Namespace) -> list[str]:
@@ -109,7 +122,10 @@ def _sources(session: Session, arguments: Namespace) -> list[str]:
         if arguments.file:
             raise Usage("-f and -i cannot be used together")
         listed = session.read_text(arguments.input_file).splitlines()
-        return [line.strip() for line in listed if line.strip()]
+        named = [line.strip() for line in listed if line.strip()]
+        if not named:
+            raise Usage(f"{arguments.input_file} names no file")
+        return named
     sources = arguments.file or ["-"]
     if sources.count("-") > 1:
         raise Usage("standard input can be put only once")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pachlet.cli import flags
 from pachlet.cli.output import show_list, show_one, size, when
 from pachlet.cli.session import Session
-from pachlet.client import repos
+from pachlet.client import projects, repos
 from pachlet.client.connection import Message
 from pachlet.errors import Usage
 from pachlet.paths import USER
@@ -73,6 +73,14 @@ def list_repo(session: Session, arguments: Namespace) -> None:
         all_projects=arguments.all_projects,
     )
 
+    def of_a_project() -> Iterator[Message]:
+        is_empty = True
+        for info in infos:
+            is_empty = False
+            yield info
+        if is_empty and not arguments.all_projects:
+            projects.inspect_project(session.connection, session.connection.project)  # or it is not there
+
     def row(info: Message) -> tuple[str, ...]:
         name = info.repo.name if info.repo.type == USER else f"{info.repo.name}.{info.repo.type}"
         shown = (
@@ -82,7 +90,7 @@ def list_repo(session: Session, arguments: Namespace) -> None:
         )
         return info.repo.project.name, name, when(arguments, info.created), shown, info.description
 
-    show_list(session, arguments, infos, _HEADER, row)
+    show_list(session, arguments, of_a_project(), _HEADER, row)
 
 
 def delete_repo_arguments(parser: ArgumentParser) -> None:

@@ -68,11 +68,18 @@ def serve_arguments(parser: ArgumentParser) -> None:
         help="the one folder of this machine that pipelines may egress to, as file:// or sqlite:// (default: none)",
     )
     parser.add_argument(
+        "--stock",
+        action="store_true",
+        help="answer as a Pachyderm does that is not pachlet: none of our own RPCs, and images are pulled (for trying "
+        "`pachlet deploy`)",
+    )
+    parser.add_argument(
         "--address-file", type=Path, default=None, metavar="F", help="write the address to a file"
     )
 
 
 def serve(session: Session, arguments: Namespace) -> None:
+    from pachlet.server import SHOWN
     from pachlet.server import serve as serve_until_told
 
     if not 0 <= arguments.port <= 65535:
@@ -80,9 +87,10 @@ def serve(session: Session, arguments: Namespace) -> None:
     if arguments.workers is not None and arguments.workers < 0:
         raise Usage(f"{arguments.workers} is no number of workers", hint="0 leaves all to `pachlet worker`")
 
-    # What is logged, with the tracebacks of bugs, goes to stderr; INFO is for `logs` only (api/server_log.py).
+    # What is logged, with the tracebacks of bugs, goes to stderr; INFO is for `logs` only (api/server_log.py), but for
+    # what is installed: that takes minutes, and nobody who waits for it asks a server that he has just started.
     stderr = logging.StreamHandler()
-    stderr.setLevel(logging.WARNING)
+    stderr.addFilter(lambda record: record.levelno >= logging.WARNING or record.name in SHOWN)
     logging.basicConfig(handlers=[stderr], format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def ready(address: str, runner: str) -> None:
@@ -100,7 +108,8 @@ def serve(session: Session, arguments: Namespace) -> None:
         skip=arguments.skip,
         ready=ready,
         network=arguments.network,
-        require_images=arguments.require_images,
+        require_images=arguments.require_images or arguments.stock,
+        stock=arguments.stock,
         runner=arguments.runner,
         egress_dir=arguments.egress_dir,
     )

@@ -10,6 +10,7 @@ import select
 import signal
 import time
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 from pachlet.cli.session import Session
@@ -18,6 +19,7 @@ from pachlet.client.running import find_server
 from pachlet.errors import PachletError
 
 _PATIENCE = 60.0  # seconds; a server lets running datums go, it does not wait for them
+_SILENCE = 3.0  # seconds until it is said what is waited for
 
 
 def stop_arguments(parser: ArgumentParser) -> None:
@@ -25,19 +27,24 @@ def stop_arguments(parser: ArgumentParser) -> None:
 
 
 def stop(session: Session, arguments: Namespace) -> None:
-    if stop_server(arguments.data_dir):
+    if stop_server(arguments.data_dir, session.say):
         session.say("pachlet has stopped")
     else:
         session.say(f"no server runs on {arguments.data_dir}")
 
 
-def stop_server(data_dir: Path) -> bool:
-    """End the server of a data directory; return whether there was one."""
+def stop_server(
+    data_dir: Path, say: Callable[[str], None] = lambda line: None, silence: float = _SILENCE
+) -> bool:
+    """End the server of a data directory; return whether there was one. If that takes a while, `say` gets a line."""
     running = find_server(data_dir)
     if running is None:
         return False
     process = running.process
     os.kill(process, signal.SIGTERM)
+    if _wait_for_end(process, silence):
+        return True
+    say(f"waiting for the server (process {process}) to end: it finishes what it is writing or building")
     if not _wait_for_end(process, _PATIENCE):
         raise PachletError(
             f"the server (process {process}) has not stopped yet", hint="wait, or `kill -9` it"

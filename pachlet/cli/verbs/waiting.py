@@ -8,13 +8,22 @@ Read next: pachlet/client/watch.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from pachlet.cli.session import Session
+from pachlet.client.connection import Message
+from pachlet.errors import PachletError
 
 if TYPE_CHECKING:
     from pachlet.client.watch import Outcome
+
+
+def refuse_failed(infos: Iterable[Message]) -> None:
+    """Upstream ends with status 0 whatever the commit came to; whoever waits before the next step should notice."""
+    for info in infos:
+        if info.error:
+            raise PachletError(f"commit {info.commit.repo.name}@{info.commit.id} failed: {info.error}")
 
 
 def wait_for_set(session: Session, identifier: str) -> list[Outcome]:

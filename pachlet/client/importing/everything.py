@@ -15,8 +15,11 @@ from pachlet.client.importing.history import Advance, Copied, copy_repo
 from pachlet.client.importing.marks import deployment_of
 from pachlet.client.importing.specs import current_pipelines, output_repos, write_specs
 from pachlet.client.projects import create_project, list_project
-from pachlet.errors import NotFound, Refused
+from pachlet.errors import AlreadyExists, Corrupt, FailedPrecondition, NotFound, PachletError, Refused
 from pachlet.paths import USER
+
+_OF_ONE_REPO = (AlreadyExists, Corrupt, FailedPrecondition, NotFound)
+"""What is wrong with one repo, such as a file that was purged, and does not keep the others from being copied."""
 
 
 @dataclass
@@ -27,6 +30,8 @@ class Imported:
     left_out: list[str] = field(default_factory=list)
     """The repos that pipelines make."""
     specs: list[Path] = field(default_factory=list)
+    failed: dict[str, PachletError] = field(default_factory=dict)
+    """The repos that could not be copied whole, each with the reason."""
 
 
 def import_from(
@@ -41,7 +46,8 @@ def import_from(
 ) -> Imported:
     """Copy everything, or the repos that are named, or one project; what is there already stays.
 
-    `tell` hears of each repo when it is copied. Specs are written below `specs`, unless repos are named.
+    `tell` hears of each repo when it is copied; one that can't be stands in the way of no other. Specs are written
+    below `specs`, unless repos are named.
     """
     deployment = deployment_of(source)
     if deployment == deployment_of(target):
@@ -63,7 +69,11 @@ def import_from(
         infos = [info for info in infos if _key(info) not in made]
     _make_projects(target, projects, {info.repo.project.name for info in infos} if wanted else set(inside))
     for info in infos:
-        copied = copy_repo(source, target, info, deployment, advance)
+        try:
+            copied = copy_repo(source, target, info, deployment, advance)
+        except _OF_ONE_REPO as error:
+            done.failed[names.show_repo(info.repo)] = error
+            continue
         done.repos.append(copied)
         tell(copied)
     if not wanted:

@@ -19,12 +19,19 @@ from itertools import chain
 
 from pachlet.client import names
 from pachlet.client.branches import create_branch, delete_branch, list_branch
-from pachlet.client.commits import drop_commit, finish_commit, list_commit, start_commit, wait_commit
+from pachlet.client.commits import (
+    drop_commit,
+    finish_commit,
+    inspect_commit,
+    list_commit,
+    start_commit,
+    wait_commit,
+)
 from pachlet.client.connection import Connection, Message
 from pachlet.client.importing import difference
 from pachlet.client.importing.marks import COMMIT, FROM, mark_commit, mark_repo
 from pachlet.client.repos import create_repo, inspect_repo
-from pachlet.errors import AlreadyExists, Corrupt, NotFound
+from pachlet.errors import AlreadyExists, Corrupt, FailedPrecondition, NotFound
 
 Advance = Callable[[int], None]
 Tell = Callable[[str], None]
@@ -153,7 +160,11 @@ class _Copy:
                 )
         copy = self._start(original, parent, home)
         mark_commit(self._target, copy, original, self._deployment)
-        self._write(copy, original)
+        try:
+            self._write(copy, original)
+        except FailedPrecondition:  # a file is purged: nobody shall wait for what will never be finished
+            self._drop(inspect_commit(self._target, copy))
+            raise
         finish_commit(self._target, copy, description=original.description, error=original.error)
         identifier = copy.partition("@")[2]
         self._ids[original.commit.id] = identifier

@@ -46,8 +46,8 @@ def trace(connection: Connection, place: str, *, down: bool = False, limit: int 
 def commit_of(info: Message) -> Commit:
     """Return what a CommitInfo says."""
     return Commit(
-        started=_time(info.started) if info.HasField("started") else "",
-        finished=_time(info.finished) if info.HasField("finished") else "",
+        started=time_of(info, "started"),
+        finished=time_of(info, "finished"),
         message=info.description or info.metadata.get("message", ""),
         by_user=info.origin.kind == 1,
         metadata=dict(info.metadata),
@@ -70,11 +70,13 @@ def _file(found: Message) -> File:
         is_gone=found.is_gone,
         put_in=found.put_in,
         held_since=list(found.held_since),
+        purged=found.purged,
     )
 
 
 def _run(found: Message) -> Run:
     run = Run(found.project, found.pipeline, found.job, found.datum)
+    run.started, run.finished = time_of(found, "job_started"), time_of(found, "job_finished")
     run.files, run.not_shown = list(found.files), found.not_shown
     if found.record_json:
         run.read_record(json.loads(found.record_json))
@@ -86,5 +88,6 @@ def repo_word(repo: Any) -> str:
     return names.show_repo(repo).rpartition("/")[2]
 
 
-def _time(stamp: Message) -> str:
-    return str(stamp.ToJsonString())
+def time_of(info: Message, field: str) -> str:
+    """Return a time that a message tells, or nothing."""
+    return str(getattr(info, field).ToJsonString()) if info.HasField(field) else ""

@@ -36,6 +36,8 @@ class File:
     """Of what no datum made: the commit that last changed it, maybe long before `commit`; empty where not known."""
     held_since: list[str] = field(default_factory=list)
     """The same of each of `holds`; a folder has none itself."""
+    purged: str = ""
+    """What was purged of it, when, by whom and why."""
 
     def __str__(self) -> str:
         return f"{self.project}/{self.repo}@{self.commit}:{self.path}"
@@ -58,6 +60,9 @@ class Run:
     """Of the image, what is installed in it, the machine: docs/provenance.md has the keys."""
     cmd: Sequence[str] = ()
     state: str = ""
+    started: str = ""
+    """When it began: the datum, or where no record says that its job; empty where neither is known."""
+    finished: str = ""
     seconds: float = 0.0
     files: list[int] = field(default_factory=list)
     """Places in the graph's list: of what it read, or, in a graph that goes down, of what it wrote."""
@@ -69,6 +74,8 @@ class Run:
         parts = [f"{self.image}@{self.digest}" if self.digest else self.image or "image not recorded"]
         if self.facts.get("os"):
             parts.append("the machine's own programs")
+        if code := self.facts.get("code_digest"):  # of an image that was built from it
+            parts.append(f"code {code}")
         if commit := ran.git(self.facts, short=True):
             parts.append(f"git {commit}")
         return ", ".join(parts)
@@ -76,6 +83,8 @@ class Run:
     def read_record(self, record: Mapping[str, Any]) -> None:
         """Take over what a pachlet server recorded of it."""
         image = record["image"]
+        if "started" in record:  # not so in records of earlier versions
+            self.started, self.finished = record["started"], record["finished"]
         self.version, self.spec_commit = record["version"], record["spec_commit"]
         self.image, self.digest = image["reference"], image["digest"]
         self.facts, self.cmd, self.state = (

@@ -41,7 +41,6 @@ def events(graph: Graph, address: str) -> Iterator[dict[str, Any]]:
 def _events_of(
     graph: Graph, run: Run, read: Sequence[File], wrote: Sequence[File], namespace: str
 ) -> Iterator[dict[str, Any]]:
-    job = graph.job_of(run)
     whole = {
         "producer": PRODUCER,
         "schemaURL": _EVENT,
@@ -60,7 +59,7 @@ def _events_of(
         },
         "inputs": [_dataset(graph, each, namespace) for each in read],
     }
-    started, ended = job.started or _NEVER, job.finished or job.started or _NEVER
+    started, ended = run.started or _NEVER, run.finished or run.started or _NEVER
     end = "FAIL" if run.state == "failed" else "COMPLETE"
     yield {"eventType": "START", "eventTime": started, **whole, "outputs": []}
     outputs = [_dataset(graph, each, namespace) for each in wrote]

@@ -45,11 +45,12 @@ class _Drawing:
     def _about(self, file: File) -> str:
         if file.is_gone:
             return " (deleted since)"
+        purged = f" (purged: {file.purged})" if file.purged else ""
         if self._graph.is_down or file.runs or not file.hash:
-            return ""
+            return purged
         # What users put has no code to tell it by: its hash is its identity. Of a folder each file says who put it.
         told = "" if file.holds else f"{self._put(self._graph.put_in(file))}, "
-        return f" ({told}hash {file.hash[:_SHORT]})"
+        return f" ({told}hash {file.hash[:_SHORT]}){purged}"
 
     def _put(self, commit: Commit) -> str:
         source = commit.metadata.get("source", "")
@@ -78,10 +79,9 @@ class _Drawing:
             yield f"{rest}└─ {leaf}"
 
     def _facts(self, run: Run) -> Iterator[tuple[str, str]]:
-        job = self._graph.job_of(run)
         yield "job", run.job
-        if job.started:
-            yield "when", job.started + (f", {run.seconds:.3f} s" if run.seconds else "")
+        if run.started:
+            yield "when", run.started + (f", {run.seconds:.3f} s" if run.seconds else "")
         if why := self._why(run):
             yield "why", why
         if run.spec_commit:

@@ -2,7 +2,8 @@
 
 An output file carries the id of its datum as a tag. The datum knows its input files and the job that ran it, which may
 be older than the commit if the datum was skipped since. What it wrote is mirrored in the meta repo. Which code ran is
-what `image_id` says; a pachlet's record beside it says more.
+what `image_id` says; a pachlet's record beside it says more. Where nothing tells the git commit, the annotations do,
+which `deploy` and `apply` leave on the pipeline: those of the version that ran, never of its newest.
 
 Read next: asking.py (who calls), pachlet/pps/lineage.py (the same in a server, in few queries).
 """
@@ -16,13 +17,15 @@ from itertools import islice
 from typing import Any
 
 from pachlet.client import names
+from pachlet.client.apply import DIGEST, DIRTY, GIT
 from pachlet.client.commits import inspect_commit, last_change
 from pachlet.client.connection import Connection, Message
 from pachlet.client.datums import datum_record, inspect_datum, list_datum
 from pachlet.client.files import inspect_file, walk_file
 from pachlet.client.jobs import inspect_job
-from pachlet.client.lineage.asking import commit_of, repo_word
+from pachlet.client.lineage.asking import commit_of, repo_word, time_of
 from pachlet.client.lineage.graph import File, Graph, Run
+from pachlet.client.pipelines import ALL_VERSIONS, list_pipeline
 from pachlet.errors import NotFound, PachletError
 
 _DATUM_ID = re.compile(r"[0-9a-f]{64}")
@@ -42,6 +45,8 @@ class _Walk:
         self._places: dict[str, int] = {}
         self._run_places: dict[tuple[str, str, str, str], int] = {}
         self._waiting: deque[tuple[File, Message]] = deque()
+        self._jobs: dict[str, tuple[int, str, str]] = {}
+        self._versions: dict[str, dict[int, Message]] = {}
 
     def walk(self, named: dict[str, Any]) -> Graph:
         info = self._connection.call("pfs_v2.API", "InspectFile", {"file": named})
@@ -149,12 +154,38 @@ class _Walk:
         job = info.datum.job.id or commit
         run = Run(project, pipeline, job, info.datum.id)
         place, is_new = self._add_run(run)
+        if is_new:
+            run.version, run.started, run.finished = self._job(f"{project}/{pipeline}@{job}")
         if is_new and (record := datum_record(self._connection, info)):
             run.read_record(record)
         elif is_new:
             run.image, _, run.digest = info.image_id.partition("@")
-            run.version, run.spec_commit = self._version(f"{project}/{pipeline}@{job}")
+            run.spec_commit = self._spec(f"{project}/{pipeline}@{job}")
+        if is_new:
+            self._read_version(run)
         return place, is_new
+
+    def _read_version(self, run: Run) -> None:
+        """Take what the version of the pipeline that ran says of its code, where nothing else does."""
+        name = f"{run.project}/{run.pipeline}"
+        if name not in self._versions:
+            try:
+                every = list(list_pipeline(self._connection, name, history=ALL_VERSIONS))
+            except PachletError:  # it was deleted
+                every = []
+            self._versions[name] = {int(each.version): each for each in every}
+        if (info := self._versions[name].get(run.version)) is None:
+            return
+        noted, image = info.details.metadata.annotations, info.details.transform.image
+        run.cmd = run.cmd or list(info.details.transform.cmd)
+        if not run.image:
+            run.image, _, run.digest = image.partition("@")
+        if run.facts.get("git_commit"):
+            return
+        facts = {"code_digest": DIGEST, "git_commit": GIT}
+        run.facts = {**run.facts, **{fact: noted[key] for fact, key in facts.items() if key in noted}}
+        if DIRTY in noted:
+            run.facts = {**run.facts, "dirty": noted[DIRTY] == "true"}
 
     def _add_run(self, run: Run) -> tuple[int, bool]:
         key = (run.project, run.pipeline, run.job, run.datum)
@@ -165,14 +196,22 @@ class _Walk:
             self._look_at(f"{run.project}/{run.pipeline}@{run.job}")
         return self._run_places[key], is_new
 
-    def _version(self, job: str) -> tuple[int, str]:
-        try:
-            version = int(inspect_job(self._connection, job, details=False).pipeline_version)
-        except NotFound:  # the job's record may be deleted; its output and datums are still there
-            version = 0
+    def _job(self, job: str) -> tuple[int, str, str]:
+        """Return the version of the pipeline that a job is of, and when it began and ended."""
+        if job not in self._jobs:
+            try:
+                info = inspect_job(self._connection, job, details=False)
+            except NotFound:  # the job's record may be deleted; its output and datums are still there
+                self._jobs[job] = (0, "", "")
+            else:
+                times = time_of(info, "started"), time_of(info, "finished")
+                self._jobs[job] = (int(info.pipeline_version), *times)
+        return self._jobs[job]
+
+    def _spec(self, job: str) -> str:
         info = self._look_at(job)
         spec = (each.id for each in (info.direct_provenance if info else ()) if each.repo.type == "spec")
-        return version, next(spec, "")
+        return next(spec, "")
 
     # Down.
 

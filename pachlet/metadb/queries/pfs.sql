@@ -187,6 +187,9 @@ INSERT INTO staged (commit_key, diff) VALUES (:commit, :diff)
 -- staged_of_commit: everything written to it, in order
 SELECT diff FROM staged WHERE commit_key = :commit ORDER BY key
 
+-- count_staged: how many calls wrote to it
+SELECT count(*) FROM staged WHERE commit_key = :commit
+
 -- last_staged: changes when something was written
 SELECT max(key) FROM staged WHERE commit_key = :commit
 

@@ -159,10 +159,13 @@ DELETE FROM jobs WHERE key = :key
 DELETE FROM jobs WHERE pipeline = :pipeline
 
 -- add_datum_record: what became of a datum that ran
-INSERT INTO datum_records (hash, code, state, made_by, record) VALUES (:hash, :code, :state, :made_by, :record)
+INSERT INTO datum_records (key, hash, code, state, made_by, record) VALUES (?, ?, ?, ?, ?, ?)
+
+-- last_datum_record: the highest key that one ever had; NULL before the first
+SELECT seq FROM sqlite_sequence WHERE name = 'datum_records'
 
 -- add_datum: a settled datum
-INSERT INTO datums (job, id, record) VALUES (:job, :id, :record)
+INSERT INTO datums (job, id, record) VALUES (?, ?, ?)
 
 -- keep_datums: those of the base job but for the dropped ones, a JSON list of ids; :counts_as '' leaves that as it is
 INSERT INTO datums (job, id, record, counts_as)
@@ -183,6 +186,18 @@ WHERE d.job = :job AND d.id > :marker ORDER BY d.id LIMIT :number
 -- datums_before: of a job, with ids before a marker, by id reversed
 SELECT d.job, d.id, r.hash, r.state, r.made_by, r.record FROM datums d JOIN datum_records r ON r.key = d.record
 WHERE d.job = :job AND d.id < :marker ORDER BY d.id DESC LIMIT :number
+
+-- datums_of_states_beyond: as datums_beyond, of those that ended in one of some states (JSON); kept ones are 'skipped'
+SELECT d.job, d.id, r.hash, r.state, r.made_by, r.record FROM datums d JOIN datum_records r ON r.key = d.record
+WHERE d.job = :job AND d.id > :marker
+    AND iif(r.state = 'success' AND r.made_by <> :job_id, 'skipped', r.state) IN (SELECT value FROM json_each(:states))
+ORDER BY d.id LIMIT :number
+
+-- datums_of_states_before: as datums_before, the same
+SELECT d.job, d.id, r.hash, r.state, r.made_by, r.record FROM datums d JOIN datum_records r ON r.key = d.record
+WHERE d.job = :job AND d.id < :marker
+    AND iif(r.state = 'success' AND r.made_by <> :job_id, 'skipped', r.state) IN (SELECT value FROM json_each(:states))
+ORDER BY d.id DESC LIMIT :number
 
 -- get_datum: one
 SELECT d.job, d.id, r.hash, r.state, r.made_by, r.record FROM datums d JOIN datum_records r ON r.key = d.record

@@ -1,6 +1,12 @@
 -- find_chunk: where a chunk lies
 SELECT pack, offset, stored, length FROM chunks WHERE hash = :hash
 
+-- find_chunks: where chunks lie whose hashes, 32 bytes each, come one behind the other
+WITH RECURSIVE wanted (at) AS (
+  SELECT 1 UNION ALL SELECT at + 32 FROM wanted WHERE at + 32 < length(:hashes)
+)
+SELECT hash, pack, offset, stored, length FROM wanted JOIN chunks ON hash = substr(:hashes, at, 32)
+
 -- add_chunk: a chunk that is on disk; a row that is there stays, unless it names the place (the last two) that this
 -- one replaces because the chunk is lost there
 INSERT INTO chunks (hash, pack, offset, stored, length) VALUES (?, ?, ?, ?, ?)

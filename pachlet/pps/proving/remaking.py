@@ -18,6 +18,7 @@ from typing import Any
 from pachlet.errors import PachletError
 from pachlet.globs import Glob
 from pachlet.metadb.connect import Transaction as Statements
+from pachlet.metadb.stored_json import read_json
 from pachlet.paths import Commit, Repo
 from pachlet.pfs import commits
 from pachlet.pfs.files import Files
@@ -67,7 +68,7 @@ def batches_of(db: Statements, job: int) -> list[Batch]:
     found: dict[tuple[str, int, str], Batch] = {}
     known: dict[str, Mapping[str, Any]] = {}
     for row in db.each("datums_to_prove", job=job):
-        facts = json.loads(row["record"])
+        facts = read_json(row["record"])
         image = facts.get("image") or {}
         provenance = image.get("provenance") or {}
         recorded = Recorded(

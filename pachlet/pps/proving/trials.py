@@ -89,7 +89,8 @@ class Trial:
         compared = dict(self._compare(recorded, inputs, outputs))
         verdicts = list(self._verdicts(recorded, result, compared))
         del self._left[recorded.id]
-        if result.state == recorded.state and any(each.verdict != Verdict.IDENTICAL for each in verdicts):
+        known = (Verdict.IDENTICAL, Verdict.UNVERIFIED)
+        if result.state == recorded.state and any(each.verdict not in known for each in verdicts):
             first = {path: each.digest for path, each in compared.items()}
             self._proof.run_once_more(self._made, recorded, planned, first)
         self._proof.settled(self._made, recorded, verdicts)
@@ -106,12 +107,19 @@ class Trial:
             told = unverified(self._made.tally, recorded, reason, self._made.batch.job)
             self._proof.settled(self._made, recorded, told)
 
+    def _purged(self, content: Content) -> str:
+        """Return why a stored file can't be compared, '' if it can."""
+        found = self._proof.files.store.purged(hash for hash, _ in content.chunks)
+        return f"purged: {found}" if found is not None else ""
+
     def _compare(
         self, recorded: Recorded, inputs: Sequence[Found], outputs: Sequence[tuple[str, Output]]
     ) -> Iterator[tuple[str, Compared]]:
         stored = self._made.tally.stored(recorded.id)
         for path, output in outputs:
             content = stored.get(path)
+            if content is not None and self._purged(content):
+                continue
             now = _reader(self._proof.files, inputs, output)
             yield path, compare(path, now, partial(self._proof.files.read, content) if content else None)
 
@@ -124,6 +132,11 @@ class Trial:
         if result.state != recorded.state and result.state != DatumState.SUCCESS:
             failed = f"the step ends as {result.state} here: {result.reason}"
         for path in sorted({*stored, *compared}):
+            if path in stored and (gone := self._purged(stored[path])):
+                yield FileVerdict(
+                    tally.subject.commit, path, Verdict.UNVERIFIED, gone, recorded.id, self._made.batch.job
+                )
+                continue
             if path not in compared:
                 difference = failed or "the step does not write it here"
             else:

@@ -2,6 +2,8 @@
 
 The engine sends both streams of a container through one connection, in frames: a byte that says which stream, and a
 length. In a warm container an attempt is over when its mark has come on both; in a fresh one when the connection ends.
+A process that stays asks for its next datum by another way than it prints, so a mark has to say when all is here that
+it printed before it asked.
 
 Read next: launcher.py (who starts attempts), loop.py (who writes the marks).
 """
@@ -17,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from pachlet.worker.containers.loop import SAY
 from pachlet.worker.containers.memory import Memory
 from pachlet.worker.interface import Log
 from pachlet.worker.limits import too_much
@@ -63,6 +66,8 @@ class ContainerAttempt:
         self._data = b""
         self._rest = {1: b"", 2: b""}
         self._open = {1, 2}
+        self._pause = b""
+        self._pausing: set[int] = set()
         self._said = ""
         self._ended: Ending | None = None
 
@@ -124,9 +129,26 @@ class ContainerAttempt:
                     self._take(chunk, log)
                     if not chunk or not self._open:
                         return self._end(log)
-                elif wake in ready:
-                    self._pass_on_rest(log)
-                    return None
+                    if self._pause and not self._pausing:
+                        break
+                if wake is not None and wake in ready and not self._pause:
+                    if not self._begin_pause():
+                        break
+                    selector.unregister(wake)
+        self._pause = b""
+        self._pass_on_rest(log)  # a line that has no end yet: the process goes on, but its datum is done
+        return None
+
+    def _begin_pause(self) -> bool:
+        """Have a mark written behind all that was printed; tell whether one will come."""
+        mark = new_mark()
+        try:
+            self._stream.sendall(f"{SAY} {mark}\n".encode() if self._mark else b"")
+        except OSError:
+            return False  # the container is gone, and the stream is about to say so
+        self._pause = f"\0{mark}\n".encode() if self._mark else b""
+        self._pausing = set(self._open) if self._pause else set()
+        return bool(self._pause)
 
     def _look_after(self) -> None:
         if self._watchdog is not None and (excess := self._watchdog.look()) is not None:
@@ -152,6 +174,12 @@ class ContainerAttempt:
 
     def _print(self, source: int, text: bytes, log: Log) -> None:
         text = self._rest[source] + text
+        if source in self._pausing and self._pause in text:
+            said, _, text = text.partition(self._pause)
+            self._pausing.discard(source)
+            self._rest[source] = b""
+            if said:
+                self._print(source, said.removesuffix(b"\n") + b"\n", log)
         before, found, after = text.partition(self._mark) if self._mark else (text, b"", b"")
         if found and b"\n" not in after:
             self._rest[source] = text  # half a mark
@@ -170,7 +198,7 @@ class ContainerAttempt:
         self._rest[source] = rest
 
     def _pass_on_rest(self, log: Log) -> None:
-        """Pass on a line that has no end yet: the process goes on, but its datum is done."""
+        """Pass on a line that has no end yet."""
         for source, rest in self._rest.items():
             if rest and self._mark not in rest:
                 log(rest.decode("utf-8", errors="replace"))
@@ -182,6 +210,8 @@ class ContainerAttempt:
             self._killer.join()
         with self._lock:
             self._ended = self._judge()
+        if self._pausing and self._killer is None:
+            self._end_container()  # the mark that is still to come would be taken for what the next attempt prints
         return self._ended
 
     def _judge(self) -> Ending:

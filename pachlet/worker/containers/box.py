@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from pachlet.worker.attempts import Place
+from pachlet.worker.capacity import memory_for_steps
 from pachlet.worker.containers.engine import Engine
 from pachlet.worker.containers.loop import CONTROL, DOORS
-from pachlet.worker.interface import SERVER_PORT, Limits
+from pachlet.worker.containers.profile import narrowed
+from pachlet.worker.interface import SERVER_PORT, Limits, Reach
 from pachlet.worker.launching import WORKER_PORT
 from pachlet.worker.processes import Doors
+from pachlet.worker.sandbox import HIDDEN
 from pachlet.worker.volumes import make_volume
 
 OWNER_LABEL = "pachlet.server"
@@ -85,18 +88,32 @@ class Box:
             binds.append(f"{self._sockets}:{CONTROL}/{DOORS}:ro")
         binds += [f"{source}:{path}:ro" for path, source in self._place.shown.items()]
         binds += [f"{source}:{path}:ro" for path, source in self._secrets.items()]
+        # Without a limit of its own, a step that eats all memory ends before the server does, or anything else.
+        memory = limits.memory or memory_for_steps()
         found: dict[str, Any] = self.engine.api.create_host_config(
             binds=binds,
             network_mode={"none": "none", "inner": "bridge", "host": "bridge"}[self._place.network],
             ulimits=self.engine.ulimits,
             cap_drop=["ALL"],
-            security_opt=["no-new-privileges", "label=disable"],
+            security_opt=["no-new-privileges", "label=disable", *self._narrower()],
+            oom_score_adj=1000,
             pids_limit=limits.processes,
-            mem_limit=limits.memory,
-            memswap_limit=limits.memory,
+            mem_limit=memory,
+            memswap_limit=memory,
             nano_cpus=int(limits.cpu * 1e9) if limits.cpu else None,
         )
         return found
+
+    def _narrower(self) -> list[str]:
+        """Return what is to be taken from a step that Podman would leave it."""
+        if self.engine.name != "podman":
+            return []
+        hidden = ":".join(f"/proc/{name}" for name in HIDDEN.split())
+        if not (profile := narrowed()):
+            return [f"mask={hidden}"]
+        path = self._made / "system-calls.json"
+        path.write_text(profile)
+        return [f"mask={hidden}", f"seccomp={path}"]
 
     def write(self, name: str, text: str) -> None:
         """Put a file into the control folder."""
@@ -113,6 +130,16 @@ class Box:
             serve[door.name](_listen(self._sockets / door.name))
         return {door.name: door.port for door in self._doors}
 
+    @property
+    def door_environ(self) -> dict[str, str]:
+        """Return the variables by which a step finds the worker, where it may ask it for datums.
+
+        Without batching there is no door, so that no relay has to be started for each attempt, and no variable that
+        leads to a closed one.
+        """
+        port = next((str(door.port) for door in self._doors if door.name == "worker"), "")
+        return {"PPS_WORKER_GRPC_PORT": port, "PACHLET_DATUMS_PORT": port} if port else {}
+
     def close(self) -> None:
         """Remove what was made. May be called twice."""
         for folder in (self._made, self._sockets):
@@ -121,8 +148,8 @@ class Box:
 
     def _wanted_doors(self) -> list[_Door]:
         found = [_Door("worker", WORKER_PORT)] if self._place.transform.datum_batching else []
-        if self._place.network == "inner":
-            found.append(_Door("server", SERVER_PORT))
+        if self._place.network == "inner" or (self._place.network == "host" and self._place.server):
+            found.append(_Door("server", door_port(self._place.server, self._place.network)))
         return found
 
     def _write_secrets(self, files: Mapping[str, bytes]) -> dict[str, Path]:
@@ -147,3 +174,8 @@ def _listen(path: Path) -> socket.socket:
     path.chmod(0o777)
     listener.listen()
     return listener
+
+
+def door_port(server: str, network: Reach) -> int:
+    """Return the port of a container's loopback where a step with that network is led to `server`."""
+    return SERVER_PORT if network == "inner" else int(server.rpartition(":")[2])

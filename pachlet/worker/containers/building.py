@@ -16,13 +16,18 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from pachlet.config import default_envs
 from pachlet.errors import FailedPrecondition, Unavailable
-from pachlet.worker.containers.engine import Engine, engine_errors, podman_options
-from pachlet.worker.containers.images import content_tag, inspect, is_ours
+from pachlet.worker.containers.engine import Engine, engine_errors
+from pachlet.worker.containers.images import inspect, is_ours
+from pachlet.worker.containers.service import podman_options
 from pachlet.worker.dockerfile import read_dockerfile
-from pachlet.worker.images import code_digest, read_recipe
+from pachlet.worker.environments import only_one
+from pachlet.worker.images import code_digest, content_tag, read_recipe
+from pachlet.worker.installing import Installer, OutOfReach, is_of_network
 from pachlet.worker.interface import Image
 from pachlet.worker.interpreters import find_interpreter, find_uv
 
@@ -59,7 +64,9 @@ class Build:
         return content_tag(self.image)
 
 
-def build(engine: Engine, image: Image, code_root: Path, say: Callable[[str], None]) -> None:
+def build(
+    engine: Engine, image: Image, code_root: Path, say: Callable[[str], None], installer: Installer
+) -> None:
     """Build one of our images, and those below it, as their code is now.
 
     Raises:
@@ -67,7 +74,7 @@ def build(engine: Engine, image: Image, code_root: Path, say: Callable[[str], No
         Unavailable: the wheels that it pins can't be fetched.
     """
     builds = plan([image.reference], code_root)
-    build_all(engine, builds, code_root, say)
+    build_all(engine, builds, code_root, say, installer=installer)
     if builds[-1].image.digest != image.digest:
         raise FailedPrecondition(
             f"the code of {image.reference} changed while its image was being built",
@@ -106,29 +113,52 @@ def build_all(
     builds: Iterable[Build],
     code_root: Path,
     say: Callable[[str], None],
+    *,
+    stand_in: str = "",
+    installer: Installer | None = None,
 ) -> None:
     """Build images in the order given; those that the engine has already are left as they are.
 
-    Each also gets the plain name by which Dockerfiles and specs call it.
+    Each also gets the plain name by which Dockerfiles and specs call it. `stand_in` is taken for a base that is pinned,
+    as where no registry can be asked for what the pin means.
     """
+    installer = installer or Installer()
+    locks = default_envs().parent / "building"
+    locks.mkdir(parents=True, exist_ok=True)
     for each in builds:
-        if inspect(engine, each.tag) is None:
-            say(f"building {each.tag}")
-            (_build_by_podman if engine.name == "podman" else _build_by_docker)(engine, each, code_root)
+        with only_one(locks / f"{engine.name}-{each.tag.replace('/', '-')}.lock", installer):
+            if inspect(engine, each.tag) is None:
+                say(f"building {each.tag}")
+                with _wheels(engine, each, code_root, say, installer) as wheels:
+                    _build(engine, each, code_root, wheels, _base(each, say, stand_in))
         repository, _, tag = each.image.reference.partition(":")
         local = "localhost/" if engine.name == "podman" else ""  # else it would take it for Docker Hub's
         with engine_errors(f"to tag {each.tag}"):
             engine.api.tag(each.tag, f"{local}{repository}", tag or "latest", force=True)
 
 
-def _build_by_docker(engine: Engine, build: Build, code_root: Path) -> None:
+def _base(build: Build, say: Callable[[str], None], stand_in: str) -> str:
+    if stand_in and "@" in build.on_top_of and not build.base:
+        say(f"{stand_in} stands in for {build.on_top_of}")
+        return stand_in
+    return build.base
+
+
+def _build(engine: Engine, build: Build, code_root: Path, wheels: Path | None, base: str) -> None:
+    if wheels is None:
+        _build_by_docker(engine, build, base, code_root)
+    else:
+        _build_by_podman(engine, build, base, code_root, wheels)
+
+
+def _build_by_docker(engine: Engine, build: Build, base: str, code_root: Path) -> None:
     said: list[str] = []
     with engine_errors(f"to build {build.tag}"):
         for line in engine.api.build(
             path=str(code_root),
             dockerfile=f"images/{build.name}/Dockerfile",
             tag=build.tag,
-            buildargs={"BASE": build.base} if build.base else {},
+            buildargs={"BASE": base} if base else {},
             rm=True,
             forcerm=True,
             decode=True,
@@ -138,31 +168,35 @@ def _build_by_docker(engine: Engine, build: Build, code_root: Path) -> None:
                 raise _failure(build, "".join(said), _DOCKER_HINT)
 
 
-def _build_by_podman(engine: Engine, build: Build, code_root: Path) -> None:
+def _build_by_podman(engine: Engine, build: Build, base: str, code_root: Path, wheels: Path) -> None:
     limits = [
         word
         for each in engine.ulimits
         for word in ("--ulimit", f"{each['Name']}={each['Soft']}:{each['Hard']}")
     ]
-    argument = ["--build-arg", f"BASE={build.base}"] if build.base else []
-    with _wheels_shown(build, code_root) as shown:
-        dockerfile = str(code_root / "images" / build.name / "Dockerfile")
-        command = [
-            engine.program or "podman",
-            *podman_options(),
-            "build",
-            "--quiet",
-            *limits,
-            *shown,
-            *argument,
-        ]
-        done = subprocess.run(
-            [*command, "--tag", build.tag, "--file", dockerfile, str(code_root)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+    argument = ["--build-arg", f"BASE={base}"] if base else []
+    # One layer is made in half the time that one for each line takes; only what is installed is worth keeping apart.
+    layers = [] if build.requirements else ["--layers=false"]
+    # Without `label=disable` SELinux would hide the folder from the build.
+    shown = ["--network", "none", "--volume", f"{wheels}:/root", "--security-opt", "label=disable"]
+    dockerfile = str(code_root / "images" / build.name / "Dockerfile")
+    command = [
+        engine.program or "podman",
+        *podman_options(),
+        "build",
+        "--quiet",
+        *layers,
+        *limits,
+        *shown,
+        *argument,
+    ]
+    done = subprocess.run(
+        [*command, "--tag", build.tag, "--file", dockerfile, str(code_root)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
     if done.returncode:
         raise _failure(build, done.stdout + done.stderr, "")
 
@@ -177,33 +211,51 @@ def _failure(build: Build, said: str, hint: str) -> FailedPrecondition:
 
 
 @contextmanager
-def _wheels_shown(build: Build, code_root: Path) -> Iterator[tuple[str, ...]]:
-    """Fetch the wheels that an image needs; give the words that show them to its build by Podman."""
+def _wheels(
+    engine: Engine, build: Build, code_root: Path, say: Callable[[str], None], installer: Installer
+) -> Iterator[Path | None]:
+    """Fetch the wheels that an image needs into a folder for its build by Podman; Docker can't be shown one."""
+    if engine.name != "podman":
+        yield None
+        return
     with tempfile.TemporaryDirectory(prefix="pachlet-build-") as folder:
         home = Path(folder)
         (home / ".pip").mkdir()
         (home / ".pip" / "pip.conf").write_text(_PIP_SETTINGS)
         (home / "wheels").mkdir()
+        fetching = _Fetching(build.python, home / "wheels", code_root, installer)
         for requirements in build.requirements:
-            _fetch_wheels(build.python, requirements, home / "wheels", code_root)
-        # Without `label=disable` SELinux would hide the folder from the build.
-        yield ("--network", "none", "--volume", f"{folder}:/root", "--security-opt", "label=disable")
+            installer.persist(partial(fetching.fetch, requirements), say)
+        yield home
 
 
-def _fetch_wheels(python: str, requirements: Path, folder: Path, code_root: Path) -> None:
-    """Download what a requirements file pins, checked against its hashes.
+@dataclass(frozen=True)
+class _Fetching:
+    """Downloads what requirements files pin, checked against their hashes."""
 
-    Raises:
-        Unavailable: there is no Python of that version to ask for wheels with, or no package index.
-    """
-    program = str(find_interpreter(python).executable)
-    pip = [find_uv(), "--system-certs", "--quiet", "tool", "run", "--python", program, "pip"]
-    words = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
-    command = [*pip, *words, "--dest", str(folder), "--requirement", str(requirements)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
-    if done.returncode:
-        problem = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), done.stderr)
-        raise Unavailable(
-            f"pip could not fetch what {requirements.relative_to(code_root)} pins: {problem.strip()}",
-            hint="is a package index within reach? pip's own settings are used",
+    python: str
+    folder: Path
+    code_root: Path
+    installer: Installer
+
+    def fetch(self, requirements: Path) -> None:
+        """Download what one file pins.
+
+        Raises:
+            Unavailable: there is no Python of that version to ask for wheels with, or no package index.
+        """
+        program = str(find_interpreter(self.python, self.installer.run).executable)
+        pip = [find_uv(), "--system-certs", "--quiet", "tool", "run", "--python", program, "pip"]
+        words = ["download", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+        done = self.installer.run(
+            [*pip, *words, "--dest", str(self.folder), "--requirement", str(requirements)]
         )
+        if done.returncode:
+            problem = next(
+                (line for line in done.stderr.splitlines() if line.startswith("ERROR")), done.stderr
+            )
+            kind = OutOfReach if is_of_network(done.stderr) else Unavailable
+            raise kind(
+                f"pip could not fetch what {requirements.relative_to(self.code_root)} pins: {problem.strip()}",
+                hint="is a package index within reach? pip's own settings are used",
+            )

@@ -1,11 +1,11 @@
 """Find the container engine of this machine and connect to it.
 
 One client library, docker-py, speaks to both: Podman answers Docker's API on a socket of its own. Where the user has no
-Podman socket running (it is off by default), a service is started for this process and ends with it. Podman asks for
+Podman socket running (it is off by default), a service is started for this process (service.py). Podman asks for
 higher limits than a process without CAP_SYS_RESOURCE may give, and its default runtime, crun, refuses machines whose
 cgroups are partly version 1; both are common inside virtual machines and containers, so both are seen to here.
 
-Read next: images.py (what an engine holds), runner.py (who connects).
+Read next: service.py, images.py (what an engine holds), runner.py (who connects).
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ import contextlib
 import os
 import resource
 import shutil
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pachlet.config import docker_host, has_podman_settings, runtime_folder
 from pachlet.errors import FailedPrecondition, Unavailable
+from pachlet.worker.containers.service import PodmanService, has_pure_cgroups
 
 NAMES = ("docker", "podman")
-_SECONDS = 60
-"""How long an answer may take; pulls and builds have their own streams."""
-_START_SECONDS = 15
+_SECONDS = 300
+"""How long an answer may take: an engine that is busy with a large layer makes others wait."""
+_START_SECONDS = 60
 _FILES = 65536
 _PROCESSES = 32768
+_LOOK_AGAIN = 0.02
 _HINT = "install podman with the system's package manager, start Docker, or use --runner process"
 
 
@@ -40,13 +40,22 @@ class Engine:
 
     name: str
     version: str
-    api: Any
-    """docker-py's low-level client."""
+    client: Any
+    """docker-py's low-level client; `api` is the one to use."""
     program: str = ""
     """The command line of the same engine, with which images are built; '' if there is none."""
     is_rootless: bool = False
-    _service: subprocess.Popen[bytes] | None = None
-    _folder: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+    keeps_limits: bool = True
+    """Whether it can limit memory and processes: an ordinary user's can't where control groups are of version 1."""
+    service: PodmanService | None = None
+    """Podman's service, if it was started for us."""
+
+    @property
+    def api(self) -> Any:
+        """docker-py's low-level client, once the service behind it is there, if it is ours and had ended."""
+        if self.service is not None:
+            self.service.wait_until_up()
+        return self.client
 
     @property
     def ulimits(self) -> list[dict[str, Any]]:
@@ -63,12 +72,9 @@ class Engine:
 
     def close(self) -> None:
         """Let go of the engine, and end the service if it was started for us."""
-        self.api.close()
-        if self._service is not None:
-            self._service.terminate()
-            self._service.wait()
-        if self._folder is not None:
-            self._folder.cleanup()
+        self.client.close()
+        if self.service is not None:
+            self.service.close()
 
 
 @contextlib.contextmanager
@@ -158,55 +164,32 @@ def _connect(address: str) -> Engine | str:
     components = [each["Name"] for each in facts.get("Components", [])]
     name = "podman" if any("podman" in each.lower() for each in components) else "docker"
     options = info.get("SecurityOptions") or []
+    # Docker says it among its options, Podman in a word of its own.
+    is_rootless = bool(info.get("Rootless")) or any("rootless" in str(each) for each in options)
     return Engine(
         name,
         str(facts["Version"]),
         api,
         program=shutil.which(name) or "",
-        is_rootless=any("rootless" in str(each) for each in options),
+        is_rootless=is_rootless,
+        keeps_limits=not is_rootless or has_pure_cgroups(),
     )
 
 
 def _serve_podman() -> Engine:
     """Start a Podman service for this process alone."""
-    folder = tempfile.TemporaryDirectory(prefix="pachlet-engine-")
-    address = f"unix://{folder.name}/socket"
-    log = Path(folder.name, "log")
-    with log.open("wb") as out:
-        service = subprocess.Popen(
-            [*_with_us(), "podman", *podman_options(), "system", "service", "--time=0", address],
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
-            cwd=folder.name,  # its container monitors leave notes in theirs
-            start_new_session=True,  # Ctrl-C at a terminal is for the server, which then ends this one
-        )
+    service = PodmanService()
     deadline = time.monotonic() + _START_SECONDS
     found: Engine | str = "it did not start"
-    while time.monotonic() < deadline and service.poll() is None:
-        if Path(folder.name, "socket").exists() and isinstance(found := _connect(address), Engine):
-            found._service, found._folder = service, folder
+    while time.monotonic() < deadline and not service.trouble:
+        if service.is_up and isinstance(found := _connect(service.address), Engine):
+            found.service = service
             return found
-        with contextlib.suppress(subprocess.TimeoutExpired):  # it has no way to tell that it is ready
-            service.wait(0.02)
-    service.kill()
-    service.wait()
-    said = log.read_text(errors="replace").strip().splitlines()
-    folder.cleanup()
+        service.pause(_LOOK_AGAIN)
+    service.close()
     raise FailedPrecondition(
-        f"podman is installed but does not answer: {said[-1] if said else found}", hint=_HINT
+        f"podman is installed but does not answer: {service.trouble or found}", hint=_HINT
     )
-
-
-def _with_us() -> list[str]:
-    """Return the words before a command that is to end with us, even if we are killed."""
-    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
-
-
-def podman_options() -> list[str]:
-    """Return the words that make Podman work here, before its verb."""
-    pure_cgroups = Path("/sys/fs/cgroup/cgroup.controllers").exists()
-    return [] if pure_cgroups or not shutil.which("runc") else ["--runtime", "runc"]
 
 
 def _at_most(limit: int, most: int) -> int:

@@ -17,22 +17,15 @@ from typing import Any
 
 from pachlet.errors import FailedPrecondition, NotFound
 from pachlet.worker.containers.engine import Engine, engine_errors
-from pachlet.worker.images import code_digest
+from pachlet.worker.images import code_digest, has_content_tag
 from pachlet.worker.interface import Image
 
 _UNKNOWN = "not pulled yet: "
-_TAG_DIGITS = 16
 
 
 def is_ours(reference: str) -> bool:
     """Tell whether a reference means a folder of images/."""
     return reference.startswith("pachlet/")
-
-
-def content_tag(image: Image) -> str:
-    """Return the name under which the engine holds our image as its code is now: the tag is of the content."""
-    name = image.reference.partition(":")[0]
-    return f"{name}:{image.digest.removeprefix('sha256:')[:_TAG_DIGITS]}"
 
 
 def resolve(engine: Engine, reference: str, code_root: Path) -> Image:
@@ -41,9 +34,16 @@ def resolve(engine: Engine, reference: str, code_root: Path) -> Image:
     Raises:
         NotFound: it is `pachlet/NAME` and there is no images/NAME.
         InvalidArgument: its Dockerfile can't be understood.
+        FailedPrecondition: its tag is that of other code, of which the engine has no image.
     """
     if is_ours(reference):
-        image = code_digest(reference, code_root)
+        try:
+            image = code_digest(reference, code_root)
+        except (FailedPrecondition, NotFound):
+            # A tag that says what is in the image is as good as the code: built here once, it is what it was.
+            if not has_content_tag(reference) or (found := inspect(engine, reference)) is None:
+                raise
+            return _image(reference, found)
         facts = {**image.provenance, "runner": "container"}
         return Image(reference, image.digest, "code", facts)
     found = inspect(engine, reference)
@@ -93,7 +93,7 @@ def pull(engine: Engine, reference: str, say: Callable[[str], None]) -> None:
         FailedPrecondition: the registry does not give it, with the reason.
     """
     say(f"pulling image {reference}")
-    repository, _, tag = reference.partition("@") if "@" in reference else _split(reference)
+    repository, _, tag = reference.partition("@") if "@" in reference else split_name(reference)
     problem = ""
     try:
         with engine_errors(f"to pull image {reference}"):
@@ -108,8 +108,8 @@ def pull(engine: Engine, reference: str, say: Callable[[str], None]) -> None:
         )
 
 
-def _split(reference: str) -> tuple[str, str, str]:
-    """Split name and tag; a colon before the last slash is a registry's port."""
+def split_name(reference: str) -> tuple[str, str, str]:
+    """Split a name from its tag, with what stands between them; a colon before the last slash is a registry's port."""
     head, slash, last = reference.rpartition("/")
     name, colon, tag = last.partition(":")
     return f"{head}{slash}{name}", colon, tag

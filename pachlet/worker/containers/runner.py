@@ -16,14 +16,17 @@ from typing import Any
 from pachlet.errors import FailedPrecondition
 from pachlet.worker.attempts import Place
 from pachlet.worker.containers import images
-from pachlet.worker.containers.box import OWNER_LABEL, Box
+from pachlet.worker.containers.box import OWNER_LABEL, Box, door_port
 from pachlet.worker.containers.building import build
 from pachlet.worker.containers.engine import Engine, engine_errors, find_engine
 from pachlet.worker.containers.launcher import ContainerLauncher
 from pachlet.worker.containers.session import ContainerSession
 from pachlet.worker.environments import pinned
 from pachlet.worker.hardware import machine_facts
+from pachlet.worker.images import content_tag
+from pachlet.worker.installing import Installer, logged
 from pachlet.worker.interface import Image, Prepared, Reach, Session, Transform
+from pachlet.worker.limits import SAMPLING
 from pachlet.worker.snapshots import FILES, make_snapshot
 from pachlet.worker.volumes import make_volume
 
@@ -43,6 +46,7 @@ class ContainerRunner:
         self._owner = owner
         self.engine = engine or find_engine()
         self._building = threading.Lock()
+        self._installer = Installer()
         self._remove_left_over()
 
     @property
@@ -103,14 +107,22 @@ class ContainerRunner:
         box = Box(self.engine, prepared.provenance["image_id"], place, self._owner)
         return ContainerSession(place, ContainerLauncher(box))
 
+    def way_to_server(self, server: str, network: Reach) -> str:
+        # A container has a loopback of its own, with IPv4 for certain, and the way to the server begins there.
+        return f"127.0.0.1:{door_port(server, network)}"
+
     def means(self) -> Mapping[str, str]:
         by = self.engine.name
+        kept = by if self.engine.keeps_limits else SAMPLING
         return {
-            "memory": by,
-            "cpu": by,
-            "processes": by,
+            "memory": kept,
+            "cpu": by if self.engine.keeps_limits else "not kept: the engine has no control groups",
+            "processes": kept,
             "disk": "watchdog (folders are walked a tenth of the time)",
         }
+
+    def halt(self) -> None:
+        self._installer.halt()  # what the engine builds or pulls already is its own, and comes to an end
 
     def close(self) -> None:
         self._remove_left_over()
@@ -121,11 +133,12 @@ class ContainerRunner:
     ) -> tuple[Image, dict[str, Any], dict[str, Any]]:
         """Return our image, what the engine knows of it, and what it installs: its pins, as nothing is asked inside."""
         recipe = make_snapshot(image, self._code_root, snapshot)
-        tag = images.content_tag(image)
+        tag = content_tag(image)
         with self._building:
             found = images.inspect(self.engine, tag)
             if found is None:
-                build(self.engine, image, self._code_root, say)
+                with logged(image.reference, f"image in {self.engine.name}", say) as tell:
+                    build(self.engine, image, self._code_root, tell, self._installer)
                 found = images.inspect(self.engine, tag)
         if found is None:
             raise FailedPrecondition(f"{tag} was built, but {self.engine.name} does not have it")

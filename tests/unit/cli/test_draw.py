@@ -30,10 +30,12 @@ def a_file(repo: str, commit: str, path: str, *runs: int, hash: str = "", **more
     return File("p", repo, commit, path, 5, hash, list(runs), **more)
 
 
-def a_run(pipeline: str, *files: int) -> Run:
+def a_run(pipeline: str, *files: int, started: str = "") -> Run:
     facts = {"git_commit": "c0ffee" * 6, "dirty": True}
     image = {"image": f"pachlet/{pipeline}", "digest": "sha256:aa", "facts": facts}
-    return Run("p", pipeline, "1" * 4, pipeline[0] * 64, 2, "5" * 4, files=list(files), **image)
+    return Run(
+        "p", pipeline, "1" * 4, pipeline[0] * 64, 2, "5" * 4, files=list(files), started=started, **image
+    )
 
 
 def test_lineage_is_drawn_to_what_users_put_and_nothing_twice() -> None:
@@ -46,8 +48,8 @@ def test_lineage_is_drawn_to_what_users_put_and_nothing_twice() -> None:
             a_file("old", "6", "/b", is_gone=True),
             a_file("prices", "9", "/raw/a.csv", hash="beef" * 16),
         ],
-        runs=[a_run("train", 1, 2, 1, 3), a_run("ingest", 4)],
-        commits={"p/train@1111": Commit(started="NOW", metadata={"trigger": "p/prices@master"})},
+        runs=[a_run("train", 1, 2, 1, 3, started="NOW"), a_run("ingest", 4)],
+        commits={"p/train@1111": Commit(started="BEFORE", metadata={"trigger": "p/prices@master"})},
     )
     assert list(tree(graph)) == [
         "p/train@5:/m",

@@ -67,7 +67,7 @@ def test_verbs_are_found_with_plural_nouns(typed: str, found: str | None) -> Non
             "the following arguments are required: repo; see `pachctl create repo --help`\n",
         ),
         (["create", "repo", "a", "--nonsense"], 2, "unrecognized arguments: --nonsense; see"),
-        (["deploy", "local"], 1, "pachlet has no `deploy`; start the server with `pachlet serve`\n"),
+        (["undeploy"], 1, "pachlet has no `undeploy`; stop the server with `pachlet stop`\n"),
         (["run", "pipeline", "x"], 1, "pachlet has no `run pipeline`; put new data"),
         (["run-pipeline", "x"], 1, "pachlet has no `run pipeline`; put new data"),
         (["kube-events"], 1, "pachlet has no `kube-events`; there is no Kubernetes"),
@@ -86,9 +86,24 @@ def test_verbs_are_found_with_plural_nouns(typed: str, found: str | None) -> Non
         (["get", "file", "a@b:/c", "-r"], 2, "an output path needs to be specified"),
         (["delete", "repo"], 2, "delete repo takes the name of a repo, or --all"),
         (["get", "file", "@b:/c"], 2, 'invalid format "@b:/c": repo cannot be empty\n'),
+        (["get", "file", "a"], 2, 'invalid format "a": a branch or commit is needed; write a@master:/path\n'),
+        (
+            ["get", "file", "a:/c"],
+            2,
+            'invalid format "a:/c": a branch or commit is needed; write a@master:/c\n',
+        ),
+        (
+            ["list", "file", "a@:/c"],
+            2,
+            'invalid format "a@:/c": a branch or commit is needed; write a@master:/c\n',
+        ),
         (["put", "file", "a@b:/c", "-f", "missing"], 1, "no server at"),
         (["serve", "--port", "70000"], 2, "70000 is no port; a port is a number up to 65535\n"),
-        (["wait", "job", "x"], 2, 'invalid format "x": expected pipeline@job-id\n'),
+        (
+            ["wait", "job", "x"],
+            2,
+            'invalid format "x": expected pipeline@job-id; x@master is that of its newest output\n',
+        ),
     ],
 )
 def test_mistakes_get_one_line_and_a_status(
@@ -176,6 +191,19 @@ def test_timeout_is_for_every_call_of_the_command(session: Session, monkeypatch:
     for words in (["--rpc-timeout", "2s", "list", "repo"], ["list", "repo", "--rpc-timeout=1m30s"]):
         assert main.run(session, words) == 0
     assert seen == [2.0, 90.0]
+
+
+def test_nothing_is_looked_through_for_garbage_at_the_end() -> None:
+    """It would take a sixth of a short command."""
+    code = """
+import atexit, gc, sys
+from pachlet.cli.main import main
+sys.argv = ["pachctl", "version", "--client-only"]
+atexit.register(lambda: print(gc.get_freeze_count() > 1000, file=sys.stderr))
+sys.exit(main())
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stderr == "True\n"
 
 
 def test_short_commands_import_neither_grpc_nor_protobuf() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from argparse import Namespace
 
 import pytest
@@ -9,6 +10,15 @@ import pytest
 from pachlet.cli.output import Table, bar, human_duration, in_full, show_list, size, when
 from pachlet.cli.session import Session
 from pachlet.wire import schema
+
+
+def printed(session: Session) -> str:
+    """Return what a test's session has printed."""
+    assert isinstance(session.out, io.StringIO)
+    return session.out.getvalue()
+
+
+INPUT = "(a:/* ⨯ b:/(*).json ⨯ 日本語:/)"
 
 
 @pytest.mark.parametrize(
@@ -50,12 +60,69 @@ def test_durations_are_said_in_words(seconds: float, shown: str) -> None:
     assert human_duration(seconds) == shown
 
 
+@pytest.mark.parametrize(
+    "columns, lines",
+    [
+        (
+            60,
+            [
+                "NAME INPUT                           STATE DESCRIPTION",
+                f"ab   {INPUT} ok    Makes one of two.",
+            ],
+        ),
+        (
+            49,
+            [
+                "NAME INPUT                STATE DESCRIPTION",
+                "ab   (a:/* ⨯ b:/(*).json… ok    Makes one of two.",
+            ],
+        ),
+        (36, ["NAME INPUT     STATE DESCRIPTION", "ab   (a:/* ⨯ … ok    Makes one of t…"]),
+        (27, ["NAME INPUT            STATE", "ab   (a:/* ⨯ b:/(*).… ok"]),
+        (16, ["NAME INPUT STATE", "ab   (a:/… ok"]),
+        (10, ["NAME STATE", "ab   ok"]),
+    ],
+)
+def test_table_fits_a_narrow_terminal_as_far_as_its_elastic_columns_give(
+    terminal: Session, monkeypatch: pytest.MonkeyPatch, columns: int, lines: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    table = Table(terminal, "NAME", "INPUT", "STATE", "DESCRIPTION", elastic=("INPUT", "DESCRIPTION"))
+    table.add("ab", INPUT, "ok", "Makes one of two.")
+    table.show()
+    assert printed(terminal).splitlines() == lines
+
+
+def test_table_cuts_wide_letters_and_the_longest_text(
+    terminal: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    table = Table(terminal, "A", "TEXT", elastic=("TEXT",))
+    for text in (
+        "日本語日本語",
+        "é" * 300_000,
+        "e\N{COMBINING ACUTE ACCENT}" * 9,
+    ):  # a walk from its end takes hours
+        table.add("a", text)
+    table.show()
+    _, *cut = printed(terminal).splitlines()
+    assert cut == ["a 日本語…", "a ééééééé…", "a " + "e\N{COMBINING ACUTE ACCENT}" * 7 + "…"]
+
+
+def test_table_that_is_no_terminals_is_whole(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "10")
+    table = Table(session, "NAME", "INPUT", elastic=("INPUT",))
+    table.add("ab", "a long input of many words")
+    table.show()
+    assert "ab   a long input of many words" in printed(session)
+
+
 def test_table_aligns_columns_and_ignores_colours_and_wide_letters(session: Session) -> None:
     table = Table(session, "NAME", "STATE", "NOTE")
     table.add("a", "\x1b[32mok\x1b[0m", "x")
     table.add("日本", "running", "y")
     table.show()
-    assert session.out.getvalue().splitlines() == [  # type: ignore[attr-defined]
+    assert printed(session).splitlines() == [
         "NAME STATE   NOTE",
         "a    \x1b[32mok\x1b[0m      x",
         "日本 running y",
@@ -66,7 +133,7 @@ def test_table_keeps_a_row_on_its_line(session: Session) -> None:
     table = Table(session, "REASON")
     table.add("two\nlines")
     table.show()
-    assert session.out.getvalue() == "REASON\ntwo lines\n"  # type: ignore[attr-defined]
+    assert printed(session) == "REASON\ntwo lines\n"
 
 
 @pytest.mark.parametrize(
@@ -100,4 +167,4 @@ def test_raw_shows_the_servers_answer(session: Session, form: str, expected: str
     repo = schema.message("pfs_v2.Repo")(name="a", type="user")
     arguments = Namespace(raw=False, output=form)
     show_list(session, arguments, [repo], ("NAME",), lambda message: (message.name,))
-    assert session.out.getvalue() == expected  # type: ignore[attr-defined]
+    assert printed(session) == expected

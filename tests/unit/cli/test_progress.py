@@ -47,6 +47,17 @@ def test_lines_tell_only_what_happened() -> None:
     ]
 
 
+def test_a_line_in_a_long_job_tells_how_many_datums_are_done() -> None:
+    out = io.StringIO()
+    clock = Hand()
+    progress = Progress(out, live=False, clock=clock)
+    jobs = [job("a", "JOB_SUCCESS", 4), job("b", "JOB_RUNNING", 1), job("c", "JOB_CREATED")]
+    progress.jobs(jobs)
+    clock.now = 60.0
+    progress.jobs(jobs)
+    assert out.getvalue().splitlines()[-1] == "1 of 3 jobs over, after about a minute; b: 1 of 4 datums"
+
+
 def test_live_display_erases_exactly_what_it_drew() -> None:
     out = io.StringIO()
     progress = Progress(out, live=True, clock=Clock())
@@ -132,6 +143,45 @@ def test_job_that_is_stuck_is_told_once_with_what_it_waits_for() -> None:
     assert out.getvalue().splitlines() == [
         "p/a: waiting: for a free worker (1 of 1 busy with p/b)",
     ]
+
+
+def test_job_that_has_begun_may_wait_again() -> None:
+    out, clock = io.StringIO(), Hand()
+    progress = Progress(out, live=False, clock=clock)
+    rest = job("a", "JOB_RUNNING", 1, reason="waiting for a free worker (2 of 2 busy with p/b)")
+    for number in range(8):
+        clock.now = number / 2
+        progress.jobs([rest])
+    progress.jobs([job("a", "JOB_RUNNING", 1)])
+    assert out.getvalue().splitlines() == [
+        "p/a: waiting: for a free worker (2 of 2 busy with p/b)",
+        "p/a: running",
+    ]
+    shown = Progress(io.StringIO(), live=True, clock=Clock())
+    assert shown._live_line(rest, 1).endswith("  waiting: for a free worker (2 of 2 busy with p/b)")
+
+
+def test_a_job_that_has_no_datums_yet_tells_what_it_does() -> None:
+    out = io.StringIO()
+    clock = Hand()
+    progress = Progress(out, live=False, clock=clock)
+    jobs = [job("a", "JOB_RUNNING", 0, 0, "installing 14 pinned requirements")]
+    progress.jobs(jobs)
+    clock.now = 60.0
+    progress.jobs(jobs)
+    assert out.getvalue().splitlines() == [
+        "p/a: running: installing 14 pinned requirements",
+        "0 of 1 jobs over, after about a minute; a: installing 14 pinned requirements",
+    ]
+    assert progress._live_line(jobs[0], 1).endswith("  running: installing 14 pinned requirements")
+
+
+def test_summary_says_that_its_time_is_what_went_by() -> None:
+    out, clock = io.StringIO(), Hand()
+    progress = Progress(out, live=False, clock=clock)
+    clock.now = 60.0
+    progress.jobs([job("a", "JOB_CREATED"), job("b", "JOB_CREATED")])
+    assert out.getvalue() == "0 of 2 jobs over, after about a minute\n"
 
 
 class Hand:

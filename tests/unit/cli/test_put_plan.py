@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import random
 import tarfile
 from pathlib import Path
 
 import pytest
 
 from pachlet.client.put_file import FromDisk, FromUrl, Put, expand, from_bytes, plan
-from pachlet.errors import PachletError, Usage
+from pachlet.errors import Refused, Usage
 
 
 @pytest.fixture
@@ -69,9 +70,52 @@ def test_members_of_an_archive_are_files(here: Path) -> None:
     assert sorted(read) == ["/dir/b.csv", "/dir/sub/c.csv"]
 
 
+def read_archive(target: str, name: str) -> dict[str, bytes]:
+    puts = plan(target, [name], stdin=io.BytesIO(), untar=True)
+    return {put.path: b"".join(piece["raw"]["value"] for piece in put.pieces()) for put in puts}
+
+
+def test_members_of_an_archive_land_below_the_target(here: Path) -> None:
+    with tarfile.open(here / "dir" / "x.tar", "w") as archive:
+        archive.add("a.csv")
+    assert read_archive("/un/packed", "dir/x.tar") == {"/un/packed/a.csv": b"a.csv"}
+    assert read_archive("/", "dir/x.tar") == {"/a.csv": b"a.csv"}
+
+
+def test_links_within_an_archive_are_files_and_others_are_told(here: Path) -> None:
+    (here / "dir" / "hard").hardlink_to(here / "dir" / "b.csv")
+    (here / "dir" / "soft").symlink_to("b.csv")
+    with tarfile.open("x.tgz", "w:gz") as archive:
+        archive.add("dir")
+    assert read_archive("", "x.tgz") == {
+        "/dir/b.csv": b"dir/b.csv",
+        "/dir/hard": b"dir/b.csv",
+        "/dir/soft": b"dir/b.csv",
+        "/dir/sub/c.csv": b"dir/sub/c.csv",
+    }
+    (here / "dir" / "lost").symlink_to("elsewhere")
+    with tarfile.open("x.tgz", "w:gz") as archive:
+        archive.add("dir")
+    with pytest.raises(Refused, match="dir/lost is a link to elsewhere, which it does not hold"):
+        read_archive("", "x.tgz")
+
+
+@pytest.mark.parametrize("kind", ["w", "w:gz"])
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.9])
+def test_an_archive_that_is_cut_off_is_told(here: Path, kind: str, share: float) -> None:
+    (here / "big").write_bytes(random.Random(1).randbytes(100_000))
+    with tarfile.open("x.tar", kind) as archive:  # type: ignore[call-overload]
+        archive.add("a.csv")
+        archive.add("big")
+    whole = (here / "x.tar").read_bytes()
+    (here / "x.tar").write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(Refused, match=r"x\.tar is not a whole tar archive"):
+        read_archive("", "x.tar")
+
+
 def test_what_is_no_archive_is_told(here: Path) -> None:
     (here / "x.tar").write_text("no tar")
-    with pytest.raises(PachletError, match=r"x\.tar is not a tar archive"):
+    with pytest.raises(Refused, match=r"x\.tar is not a whole tar archive"):
         list(plan("", ["x.tar"], stdin=io.BytesIO(), untar=True))
 
 
@@ -79,6 +123,12 @@ def test_what_is_no_archive_is_told(here: Path) -> None:
 def test_input_needs_a_name(target: str, sources: list[str], recursive: bool) -> None:
     with pytest.raises(Usage, match="must specify filename"):
         list(plan(target, sources, stdin=io.BytesIO(), recursive=recursive))
+
+
+@pytest.mark.parametrize("recursive", [False, True])
+def test_an_empty_name_is_not_the_current_folder(here: Path, recursive: bool) -> None:
+    with pytest.raises(Usage, match="the name of a file to put is empty"):
+        paths("/x", "a.csv", "", recursive=recursive)
 
 
 def test_input_is_no_folder() -> None:
@@ -94,7 +144,7 @@ def test_folder_needs_a_flag(here: Path) -> None:
 def test_missing_file_is_told() -> None:
     missing = FromDisk("/x", Path("no/such"))
     for read in (missing.pieces, lambda: [missing.size]):
-        with pytest.raises(PachletError, match="cannot read no/such: No such file"):
+        with pytest.raises(Refused, match="cannot read no/such: No such file"):
             list(read())
 
 

@@ -43,13 +43,6 @@ def test_it_is_redrawn_in_place_and_gone_in_the_end() -> None:
     assert out.getvalue().endswith("\x1b[1A\x1b[J")
 
 
-def test_items_come_through() -> None:
-    out = Watched()
-    assert list(Progress(out, live=False).first(iter([1, 2, 3]), "datums")) == [1, 2, 3]
-    assert list(Progress(out, live=False).first(iter([]), "datums")) == []
-    assert not out.getvalue()
-
-
 def test_a_call_is_told_of_unless_the_verb_shows_something() -> None:
     out = Watched()
     progress = Progress(out, live=False, patience=0.001)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,25 @@ def test_full_disk_is_told_and_survived(database: Database) -> None:
     database._writer.execute("PRAGMA max_page_count = 1000000")
     put(database, "x" * 1_000_000)
     assert setting(database) == "x" * 1_000_000
+
+
+@pytest.mark.parametrize("look", [setting, lambda database: database.look_up("get_setting", key="key")])
+def test_database_that_can_not_be_read_is_told_and_survived(
+    database: Database, look: Callable[[Database], object]
+) -> None:
+    put(database, "old")
+    ours = set(os.listdir("/proc/self/fd"))
+    # A pooled reader of its own, whose files are then such as can't be read.
+    database._pool.append(database._connect())
+    with open(os.devnull, "wb") as unreadable:
+        for each in set(os.listdir("/proc/self/fd")) - ours - {str(unreadable.fileno())}:
+            with contextlib.suppress(FileNotFoundError):
+                if "pachlet.db" in os.readlink(f"/proc/self/fd/{each}"):
+                    os.dup2(unreadable.fileno(), int(each), inheritable=False)
+    with pytest.raises(Unavailable, match=r"can't read .*pachlet.db: disk I/O error"):
+        look(database)
+    assert not database._pool
+    assert setting(database) == "old"
 
 
 def test_commit_that_fails_is_survived(database: Database) -> None:

@@ -25,7 +25,7 @@ def fsck(rooms: Rooms, folder: Path) -> Iterator[Any]:
 
 
 def du(rooms: Rooms, folder: Path) -> Iterator[Any]:
-    service = StorageService(DataDir(folder), rooms.database, rooms.store)
+    service = StorageService(DataDir(folder), rooms.database, rooms.store, rooms.purger)
     return service.DiskUsage(schema.message("pachlet.v1.DiskUsageRequest")(), None)  # type: ignore[arg-type]
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pachlet.metadb.connect import Transaction
+from pachlet.errors import Refused
+from pachlet.metadb.connect import Row, Transaction
 from pachlet.pfs.uploads import write_upload
+from pachlet.storage.content import ONE_CHUNK
 from pachlet.storage.diffs import Diff
 from tests.pfs_rooms import Rooms, repo
 
@@ -84,3 +86,51 @@ def test_append_is_no_replacement(rooms: Rooms) -> None:
     upload.compare_with_head(rooms.files, repo("a"), "", "master")
     write_upload(rooms.transactions, upload, repo("a"), "", "master")
     assert rooms.read(rooms.head("a"))["/d/001"] == b"11"
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+def test_files_that_are_put_together_are_as_those_put_alone(rooms: Rooms, *, replaces: bool) -> None:
+    rooms.create_repo("b")
+    files = [*FILES, ("/same", b"1"), ("/empty", b""), ("/large", bytes(ONE_CHUNK))]
+    for again in range(2):
+        together, alone = rooms.upload(), rooms.upload()
+        together.put_together(files, replaces=replaces)
+        for path, data in files:
+            (alone.replace if replaces else alone.add)(path, [data])
+        assert together.diff.encode() == alone.diff.encode()
+        made = [rooms.write(name, upload) for name, upload in (("a", together), ("b", alone))]
+        assert made[0].root == made[1].root
+        copies = 1 if replaces else again + 1
+        assert rooms.read(made[0]) == {path: data * copies for path, data in files}
+
+
+def test_a_path_that_can_t_be_is_refused_among_others_too(rooms: Rooms) -> None:
+    upload = rooms.upload()
+    with pytest.raises(Refused, match="globbing character"):
+        upload.put_together([("/a", b"1"), ("/b*", b"2")], replaces=True)
+
+
+def test_a_commit_of_its_own_is_settled_from_what_was_staged_without_reading_it_again(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms.create_repo("b")
+    changes = [("/d/299", b"new"), ("/more", b"")]
+    for name in ("a", "b"):
+        rooms.put(name, FILES)
+    rooms.start("b")
+    rooms.put("b", changes)
+    rooms.finish("b")
+    read, every = [], Transaction.all
+
+    def note(self: Transaction, statement: str, /, **values: object) -> list[Row]:
+        read.append(statement)
+        return every(self, statement, **values)
+
+    with monkeypatch.context() as unread:
+        unread.setattr(Transaction, "all", note)
+        unread.delattr(Diff, "decode")
+        put(rooms, changes)
+    assert read
+    assert "staged_of_commit" not in read
+    assert rooms.head("a").root == rooms.head("b").root
+    assert rooms.read(rooms.head("a")) == dict(FILES) | dict(changes)

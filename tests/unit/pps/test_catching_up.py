@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pachlet.pps.catching_up import AT_ONCE, CatchUp, Choice, choose_ticks
-from pachlet.spec.schedule import NANOS, parse_schedule, ticks_between
+from pachlet.spec.schedule import NANOS, Schedule, Until, parse_schedule, ticks_between
 from pachlet.spec.times import parse_time
 
 SPECS = st.sampled_from(
@@ -15,9 +15,10 @@ SPECS = st.sampled_from(
 TIMES = st.integers(1_700_000_000 * NANOS, 1_700_400_000 * NANOS)
 
 
-def choose_all(spec: str, policy: CatchUp, after: int, now: int) -> tuple[list[int], Choice]:
+def choose_all(spec: str | Schedule, policy: CatchUp, after: int, now: int) -> tuple[list[int], Choice]:
     """Choose until nothing is due, as the timer does."""
-    schedule, made = parse_schedule(spec), []
+    schedule = parse_schedule(spec) if isinstance(spec, str) else spec
+    made: list[int] = []
     while True:
         choice = choose_ticks(schedule, policy, after, now)
         assert len(choice.ticks) <= AT_ONCE
@@ -53,6 +54,20 @@ def test_none_are_made_that_are_late(spec: str, after: int, now: int) -> None:
     # The rhythm stays what it was.
     following = next(iter(ticks_between(schedule, every[-1] if every else after, now + 10**6 * NANOS)), None)
     assert schedule.next(choice.followed) == following or following is None
+
+
+@given(SPECS, TIMES, TIMES, TIMES, st.sampled_from(CatchUp))
+def test_a_schedule_that_ends_is_the_same_until_then_and_nothing_later(
+    spec: str, after: int, now: int, end: int, policy: CatchUp
+) -> None:
+    made, _ = choose_all(Until(parse_schedule(spec), end), policy, after, now)
+    every = [each for each in ticks_between(parse_schedule(spec), after, now) if each <= end]
+    wanted = {
+        CatchUp.ALL: every,
+        CatchUp.LAST: every[-1:],
+        CatchUp.NONE: [each for each in every if each > now - 60 * NANOS],
+    }
+    assert made == wanted[policy]
 
 
 def test_newest_of_millions_is_found_at_once() -> None:

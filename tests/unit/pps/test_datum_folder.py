@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import struct
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pachlet.pps import datum_folder
+from pachlet.worker.head import InputFile, Output
 from pachlet.worker.outputs import find_outputs
 from pachlet.worker.scratch import empty
 
@@ -58,3 +61,44 @@ def test_closed_folders_and_files_are_read_and_removed(pfs: Path, closed: list[s
         (pfs / path).chmod(mode)
     empty(pfs / "out")
     assert list((pfs / "out").iterdir()) == []
+
+
+def test_a_read_that_is_short_is_not_taken_for_the_last(pfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ill(FileIO):
+        """A file on a disk that gives a few bytes at a time, and then none."""
+
+        left = 2
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.left -= 1
+            if self.left < 0:
+                raise OSError(errno.EIO, "Input/output error")
+            return super().read(3)
+
+    monkeypatch.setattr(datum_folder, "open_file", Ill)
+    nothing: Any = None
+    (pfs / "out" / "d").write_bytes(b"123456")
+    assert datum_folder.bring_in(nothing, nothing, [("/d", pfs / "out" / "d")], ()) == [("/d", b"123456")]
+    (pfs / "out" / "d").write_bytes(b"1234567")
+    with pytest.raises(OSError, match="Input/output error"):
+        datum_folder.bring_in(nothing, nothing, [("/d", pfs / "out" / "d")], ())
+
+
+@pytest.mark.parametrize(
+    "sizes, is_small",
+    [([], True), ([0], True), ([40_000, 25_536], True), ([40_000, 25_537], False), ([1] * 65, False)],
+)
+def test_little_output_is_taken_into_memory_and_much_is_not(
+    tmp_path: Path, sizes: list[int], is_small: bool
+) -> None:
+    outputs: list[tuple[str, Output]] = []
+    for number, size in enumerate(sizes):
+        (tmp_path / str(number)).write_bytes(bytes([number]) * size)
+        outputs.append((f"/{number}", tmp_path / str(number)))
+    taken = datum_folder.take_small(outputs)
+    expected = [(f"/{number}", bytes([number]) * size) for number, size in enumerate(sizes)]
+    assert taken == (expected if is_small else None)
+
+
+def test_a_link_to_an_input_is_not_taken_into_memory() -> None:
+    assert datum_folder.take_small([("/a", InputFile("in/a", b"key", 1))]) is None

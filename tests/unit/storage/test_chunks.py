@@ -6,14 +6,16 @@ import errno
 import os
 import random
 import threading
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
 from pachlet import errors
 from pachlet.storage import hashing, packs
-from pachlet.storage.chunks import ChunkRow, ChunkStore, Location
+from pachlet.storage.chunks import ChunkRow, ChunkStore, ChunkWriter, Location
 from pachlet.storage.packs import PackReader
+from pachlet.storage.tombstones import Tombstone, Tombstones
 
 
 class Index(dict[bytes, Location]):
@@ -22,10 +24,24 @@ class Index(dict[bytes, Location]):
     def find_chunk(self, hash: bytes) -> Location | None:
         return self.get(hash)
 
+    def find_chunks(self, hashes: Iterable[bytes]) -> dict[bytes, Location]:
+        return {each: self[each] for each in hashes if each in self}
+
     def publish(self, rows: list[ChunkRow]) -> None:
         for row in rows:
             if self.setdefault(row.hash, row.location) == row.replaces:
                 self[row.hash] = row.location
+
+
+Put = Callable[[ChunkWriter, bytes], bytes]
+
+
+@pytest.fixture(params=["alone", "together"])
+def put(request: pytest.FixtureRequest) -> Put:
+    """Either way to store a chunk."""
+    if request.param == "alone":
+        return ChunkWriter.put
+    return lambda writer, data: writer.put_together([data])[0]
 
 
 def store_one(directory: Path, data: bytes) -> tuple[Index, bytes, Location]:
@@ -52,15 +68,15 @@ def test_put_compresses_only_what_gets_smaller(tmp_path: Path) -> None:
     assert store_one(tmp_path / "noise", noise)[2].stored == len(noise)
 
 
-def test_put_keeps_a_chunk_once(tmp_path: Path) -> None:
+def test_put_keeps_a_chunk_once(put: Put, tmp_path: Path) -> None:
     index = Index()
     store = ChunkStore(tmp_path, index)
     first = store.writer()
-    assert first.put(b"same") == first.put(b"same")
+    assert put(first, b"same") == put(first, b"same")
     index.publish(first.seal())
     del first
     second = store.writer()
-    second.put(b"same")
+    put(second, b"same")
     assert second.seal() == []
     assert len(index) == 1
 
@@ -119,6 +135,26 @@ def test_seal_syncs_each_pack_once_and_the_directory(tmp_path: Path, monkeypatch
     assert synced[4:] == ["00000002.pack"]
 
 
+def test_what_is_written_during_a_sync_waits_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ChunkStore(tmp_path, Index())
+    first, second = store.writer(), store.writer()
+    first.put(b"first")
+    synced: list[int] = []
+
+    def sync(fd: int) -> None:
+        if not synced:  # the kernel may have begun before these bytes came
+            second.put(b"second")
+        synced.append(fd)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    first.seal()
+    assert len(synced) == 1
+    second.seal()
+    assert len(synced) == 2
+
+
 def test_packs_roll_at_their_size(tmp_path: Path) -> None:
     index = Index()
     store = ChunkStore(tmp_path, index, pack_size=10_000)
@@ -163,13 +199,18 @@ def test_records_of_a_pack_that_was_torn_at_birth_are_none(tmp_path: Path) -> No
     assert list(PackReader(tmp_path, 1).records()) == []
 
 
-@pytest.mark.parametrize("data", [random.Random(0).randbytes(500), b"compressible " * 100])
+LARGE = random.Random(0).randbytes(70_000)  # its head and payload are read one after the other
+
+
+@pytest.mark.parametrize(
+    "data", [LARGE[:500], b"compressible " * 100, LARGE], ids=["small", "packed", "large"]
+)
 def test_read_never_returns_other_bytes(tmp_path: Path, data: bytes) -> None:
     index, digest, location = store_one(tmp_path, data)
     path = packs.pack_path(tmp_path, 1)
     whole = path.read_bytes()
     harmless, complaints = set(), set()
-    for at in range(location.offset, len(whole)):
+    for at in [*range(location.offset, min(location.offset + 600, len(whole))), len(whole) - 1]:
         broken = bytearray(whole)
         broken[at] ^= 0x10
         path.write_bytes(broken)
@@ -185,12 +226,15 @@ def test_read_never_returns_other_bytes(tmp_path: Path, data: bytes) -> None:
     assert ChunkStore(tmp_path, index).read(digest) == data
 
 
-def test_read_says_when_a_pack_is_cut_short_or_gone(tmp_path: Path) -> None:
-    index, digest, _ = store_one(tmp_path, b"some bytes")
+@pytest.mark.parametrize("data", [LARGE[:500], LARGE], ids=["small", "large"])
+def test_read_says_when_a_pack_is_cut_short_or_gone(tmp_path: Path, data: bytes) -> None:
+    index, digest, location = store_one(tmp_path, data)
     path = packs.pack_path(tmp_path, 1)
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(errors.Corrupt, match="damaged"):
-        ChunkStore(tmp_path, index).read(digest)
+    whole = path.read_bytes()
+    for end in (len(whole) - 1, location.offset + 20, location.offset):
+        path.write_bytes(whole[:end])
+        with pytest.raises(errors.Corrupt, match="damaged"):
+            ChunkStore(tmp_path, index).read(digest)
     path.unlink()
     with pytest.raises(errors.Corrupt, match="missing"):
         ChunkStore(tmp_path, index).read(digest)
@@ -292,15 +336,15 @@ def flip(directory: Path, place: Location) -> None:
     path.write_bytes(data)
 
 
-def test_a_chunk_that_was_read_damaged_is_written_anew_once(tmp_path: Path) -> None:
+def test_a_chunk_that_was_read_damaged_is_written_anew_once(put: Put, tmp_path: Path) -> None:
     index, digest, place = store_one(tmp_path, b"fragile")
     flip(tmp_path, place)
     store = ChunkStore(tmp_path, index)
     with pytest.raises(errors.Corrupt, match="is damaged"):
         store.read(digest)
     writer, other = store.writer(), store.writer()
-    writer.put(b"fragile")
-    other.put(b"fragile")
+    put(writer, b"fragile")
+    put(other, b"fragile")
     [row] = writer.seal()
     assert row == other.seal()[0]
     assert row.replaces == place
@@ -310,28 +354,28 @@ def test_a_chunk_that_was_read_damaged_is_written_anew_once(tmp_path: Path) -> N
     assert index[digest] == row.location != place
     assert store.read(digest) == b"fragile"
     writer = store.writer()
-    writer.put(b"fragile")
+    put(writer, b"fragile")
     assert writer.seal() == []
     assert ChunkStore(tmp_path, index).read(digest) == b"fragile"
 
 
-def test_damage_stays_known_when_the_repair_is_not_published(tmp_path: Path) -> None:
+def test_damage_stays_known_when_the_repair_is_not_published(put: Put, tmp_path: Path) -> None:
     index, digest, place = store_one(tmp_path, b"fragile")
     flip(tmp_path, place)
     store = ChunkStore(tmp_path, index)
     with pytest.raises(errors.Corrupt):
         store.read(digest)
     writer = store.writer()
-    writer.put(b"fragile")
+    put(writer, b"fragile")
     assert store.read(digest) == b"fragile"
     del writer
     writer = store.writer()
-    writer.put(b"fragile")
+    put(writer, b"fragile")
     index.publish(writer.seal())
     assert store.read(digest) == b"fragile"
 
 
-def test_a_writer_that_leans_on_a_chunk_writes_it_when_damage_is_found(tmp_path: Path) -> None:
+def test_a_writer_that_leans_on_a_chunk_writes_it_when_damage_is_found(put: Put, tmp_path: Path) -> None:
     index, digest, place = store_one(tmp_path, b"fragile")
     store = ChunkStore(tmp_path, index)
     writer = store.writer()
@@ -342,13 +386,15 @@ def test_a_writer_that_leans_on_a_chunk_writes_it_when_damage_is_found(tmp_path:
         store.read(digest)
     writer.lean_on([digest])
     assert writer.seal() == []
-    writer.put(b"fragile")
+    put(writer, b"fragile")
     index.publish(writer.seal())
     assert store.read(digest) == b"fragile"
 
 
 @pytest.mark.parametrize("left", [None, 0, 20, -1])
-def test_a_put_does_not_lean_on_a_pack_that_is_missing_or_too_short(tmp_path: Path, left: int | None) -> None:
+def test_a_put_does_not_lean_on_a_pack_that_is_missing_or_too_short(
+    put: Put, tmp_path: Path, left: int | None
+) -> None:
     index, digest, place = store_one(tmp_path, b"fragile")
     path = packs.pack_path(tmp_path, place.pack)
     if left is None:
@@ -357,9 +403,66 @@ def test_a_put_does_not_lean_on_a_pack_that_is_missing_or_too_short(tmp_path: Pa
         path.write_bytes(path.read_bytes()[:left])
     store = ChunkStore(tmp_path, index, last_pack=place.pack)
     writer = store.writer()
-    writer.put(b"something as long")
-    writer.put(b"fragile")
+    put(writer, b"something as long")
+    put(writer, b"fragile")
     rows = writer.seal()
     assert all(row.location.pack > place.pack for row in rows)
     index.publish(rows)
     assert store.read(digest) == b"fragile"
+
+
+def test_what_is_put_together_is_stored_once_whoever_has_it(tmp_path: Path) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    for data in (b"published", b"pending"):
+        other = store.writer()
+        other.put(data)
+        if data == b"published":
+            index.publish(other.seal())
+    pieces = [b"new", b"published", b"", b"new", b"pending", b"newer"]
+    writer = store.writer()
+    assert writer.put_together(pieces) == [hashing.chunk_hash(piece) for piece in pieces]
+    assert {row.hash for row in writer.seal()} == {
+        hashing.chunk_hash(data) for data in (b"new", b"pending", b"newer")
+    }
+    assert all(writer.needs(hashing.chunk_hash(data)) for data in pieces if data)
+    assert writer.put_together([]) == []
+
+
+def test_one_look_at_a_pack_is_enough_until_it_has_grown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    other = store.writer()
+    digests = [other.put(b"%d" % number) for number in range(100)]
+    index.publish(other.seal())
+    del other
+    looks = []
+    pack_path = packs.pack_path
+
+    def look(directory: Path, number: int) -> Path:
+        looks.append(number)
+        return pack_path(directory, number)
+
+    monkeypatch.setattr("pachlet.storage.chunks.pack_path", look)
+    writer = store.writer()
+    writer.put_together([b"%d" % number for number in range(100)])
+    assert len(looks) == 1
+    other = store.writer()
+    digests.append(other.put(b"more"))
+    index.publish(other.seal())
+    del other
+    writer.put(b"more")
+    writer.put(b"1")
+    assert len(looks) == 2
+    assert all(map(writer.needs, digests))
+
+
+def test_purged_bytes_are_not_stored_again(put: Put, tmp_path: Path) -> None:
+    tombstone = Tombstone("purge", "a file", "today", "somebody", "a promise")
+    store = ChunkStore(tmp_path, Index(), tombstones=Tombstones({hashing.chunk_hash(b"purged"): tombstone}))
+    writer = store.writer()
+    with pytest.raises(errors.Purged):
+        put(writer, b"purged")
+    assert writer.seal() == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,8 +40,10 @@ class CountingStore(ChunkStore):
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> CountingStore:
-    return CountingStore(tmp_path, Index())
+def store(tmp_path: Path) -> Iterator[CountingStore]:
+    store = CountingStore(tmp_path, Index())
+    yield store
+    store.close()
 
 
 def test_empty_content_has_no_chunks(store: CountingStore) -> None:

@@ -84,6 +84,10 @@ def test_services_tell_their_methods() -> None:
         server_streaming=False,
     )
     assert pfs["ListRepo"].server_streaming
+    assert schema.method("pfs_v2.API", "ListRepo") == pfs["ListRepo"]
+    for service, name in (("pfs_v2.API", "ListUnheardOf"), ("pfs_v2.Unheard", "ListRepo")):
+        with pytest.raises(KeyError):
+            schema.method(service, name)
 
 
 def test_every_service_of_2_12_is_there_with_all_its_methods() -> None:
@@ -104,7 +108,7 @@ def test_every_service_of_2_12_is_there_with_all_its_methods() -> None:
         "pachlet.v1.LocalFiles": 2,
         "pachlet.v1.Proofs": 2,
         "pachlet.v1.Server": 1,
-        "pachlet.v1.Storage": 3,
+        "pachlet.v1.Storage": 6,
         "pachlet.v1.Work": 8,
         "pfs_v2.API": 56,
         "pjs.API": 10,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pachlet.errors import Refused
-from pachlet.worker.scratch import empty, open_file, remove, spread
+from pachlet.worker.scratch import empty, open_file, read_file, remove, spread
 
 
 @pytest.fixture
@@ -25,6 +25,23 @@ def out(tmp_path: Path) -> Path:
 def test_a_file_is_opened(out: Path) -> None:
     with open_file(out / "d" / "x") as file:
         assert file.read() == b"own"
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, path = os.read, out / "d" / "x"
+
+    def append_and_read(descriptor: int, size: int) -> bytes:
+        if path.stat().st_size == len("own"):
+            with path.open("a") as file:
+                file.write(", and more")
+        return read(descriptor, size)
+
+    monkeypatch.setattr(os, "read", append_and_read)
+    assert read_file(path, 100) == b"own, and more"
+    path.write_text("own")
+    assert read_file(path, 12) is None
 
 
 def test_a_link_that_was_put_where_a_file_was_is_not_followed(out: Path) -> None:

@@ -1,0 +1,211 @@
+"""Large content, cut in another process: what comes of it, whatever becomes of that process."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pachlet.local_files import Blocks
+from pachlet.storage import chunks, cutter, cutting
+from pachlet.storage.chunks import ChunkStore, Location
+from pachlet.storage.content import read_content, write_content
+from pachlet.storage.cutter import Cutter
+
+MIB = 1 << 20
+DATA = random.Random(8).randbytes(21 * MIB + 5)
+
+
+class Index(dict[bytes, Location]):
+    """A chunk index in memory."""
+
+    def find_chunk(self, hash: bytes) -> Location | None:
+        return self.get(hash)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ChunkStore]:
+    monkeypatch.setattr(cutter, "SEGMENT", 5 * MIB)
+    monkeypatch.setattr(cutting, "LARGE", 10 * MIB)
+    store = ChunkStore(tmp_path / "packs", Index(), threads=2)
+    yield store
+    store.close()
+
+
+def wait_for(process: Cutter) -> None:
+    """Wait until a cutter has said that it is there."""
+    select.select([process._answers], [], [])
+
+
+def start(store: ChunkStore) -> None:
+    """Have a cutter ready."""
+    with store.cutter() as process:
+        assert process is not None
+        wait_for(process)
+
+
+def expected() -> list[int]:
+    return cutter.cut_lengths(DATA)
+
+
+def imported(*folders: str) -> str:
+    """Return what a process gets for a cutter that looks for modules in these folders, and the click that it has."""
+    program = (
+        "import runpy, sys; sys.path[:0] = sys.argv[2:]; "
+        "found = runpy.run_path(sys.argv[1])['import_cutter'](); "
+        "print(found.__module__, '__file__' in vars(sys.modules['click']))"
+    )
+    words = [sys.executable, "-c", program, str(cutter._PROGRAM), *folders]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def test_cutter_does_without_what_its_package_needs_for_other_ends(tmp_path: Path) -> None:
+    assert imported() == "fastcdc.fastcdc_cy False\n"
+    (tmp_path / "click.py").write_text("def secho(text): pass\n")
+    (tmp_path / "fastcdc.py").write_text("import click\nclick.secho('slow')\ndef fastcdc(): pass\n")
+    assert imported(str(tmp_path)) == "fastcdc True\n"
+
+
+def test_what_a_module_prints_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does fastcdc where it has no compiled part."""
+    program = "print('slow', flush=True)\ndef fastcdc(data, *sizes): return [memoryview(data)]\n"
+    (tmp_path / "fastcdc.py").write_text(
+        program.replace("memoryview(data)", "type('', (), {'length': len(data)})")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delattr(cutter, "cut_lengths")
+    process = Cutter()
+    try:
+        wait_for(process)
+        process.begin(0, cutter.HEAD, cutter.HEAD + 1000)
+        assert list(process.lengths()) == [1000]
+    finally:
+        process.close()
+
+
+def test_content_is_cut_in_the_other_process(store: ChunkStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = expected()
+    start(store)
+    monkeypatch.delattr(cutter, "cut_lengths")
+    writer = store.writer()
+    for _ in range(2):
+        content = write_content(writer, [DATA])
+        assert [length for _, length in content.chunks] == lengths
+        assert b"".join(read_content(store, content)) == DATA
+
+
+def test_a_file_is_read_into_the_shared_memory(tmp_path: Path, store: ChunkStore) -> None:
+    (tmp_path / "x").write_bytes(DATA)
+    content = write_content(store.writer(), Blocks(str(tmp_path / "x"), 4 * MIB))
+    assert content == write_content(store.writer(), [DATA])
+
+
+def test_a_process_that_is_killed_changes_nothing(store: ChunkStore) -> None:
+    start(store)
+    with store.cutter() as process:
+        assert process is not None
+        number = process._process.pid
+
+    def blocks() -> Iterator[bytes]:
+        for at in range(0, len(DATA), MIB):
+            if at == 12 * MIB:
+                os.kill(number, signal.SIGKILL)
+            yield DATA[at : at + MIB]
+
+    writer = store.writer()
+    content = write_content(writer, blocks())
+    assert [length for _, length in content.chunks] == expected()
+    assert b"".join(read_content(store, content)) == DATA
+
+
+def test_where_no_process_can_be_started_content_is_cut_here(
+    store: ChunkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> Cutter:
+        raise BlockingIOError
+
+    monkeypatch.setattr(chunks, "Cutter", refuse)
+    assert [length for _, length in write_content(store.writer(), [DATA]).chunks] == expected()
+
+
+def test_content_that_breaks_off_ends_the_process_and_the_next_has_another(store: ChunkStore) -> None:
+    start(store)
+
+    def broken() -> Iterator[bytes]:
+        yield DATA
+        raise ConnectionError
+
+    with store.cutter() as process:
+        assert process is not None
+    with pytest.raises(ConnectionError):
+        write_content(store.writer(), broken())
+    assert process._process.poll() is not None
+    assert [length for _, length in write_content(store.writer(), [DATA]).chunks] == expected()
+
+
+def test_little_is_read_ahead(store: ChunkStore) -> None:
+    taken = 0
+
+    def blocks() -> Iterator[bytes]:
+        nonlocal taken
+        source = random.Random(2)
+        while True:
+            taken += MIB
+            yield source.randbytes(MIB)
+
+    stored = cutting.put_cut(store.writer(), cutting.Source(blocks()))
+    for _ in range(40):
+        _, length = next(stored)
+        taken -= length
+        assert taken <= (10 + cutter.SEGMENTS * 5) * MIB
+    stored.close()  # type: ignore[attr-defined]
+
+
+def test_two_contents_at_a_time_have_a_process_each_and_one_stays(store: ChunkStore) -> None:
+    assert store.threads == 2
+    with store.cutter() as one, store.cutter() as other, store.cutter() as third:
+        assert one is not None
+        assert other is not None
+        assert third is None
+        # More contents are cut where they are stored, with the same cuts.
+        assert [length for _, length in write_content(store.writer(), [DATA]).chunks] == expected()
+    with store.cutter() as one, store.cutter() as other:
+        assert None not in (one, other)
+    assert [each._process.poll() for each in (one, other)] == [None, -signal.SIGKILL]
+
+
+def test_an_empty_block_is_no_end(store: ChunkStore) -> None:
+    """python-pachyderm begins each file with one; a small file lost its bytes by it."""
+    for blocks in ([b"", b"Alpha\n"], [b"Al", b"", b"", b"pha\n", b""], [b"", DATA[:9_000_000], b"", b"x"]):
+        writer = store.writer()
+        content = write_content(writer, blocks)
+        assert b"".join(read_content(store, content)) == b"".join(blocks)
+
+
+def test_a_process_whose_memory_can_not_be_given_back_is_not_kept(
+    store: ChunkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.cutter() as first:
+        assert first is not None
+        monkeypatch.setattr(mmap, "MADV_REMOVE", -1)  # as where a kernel does not know it
+    assert first._process.poll() is not None
+    assert [length for _, length in write_content(store.writer(), [DATA]).chunks] == expected()
+
+
+def test_a_process_that_can_not_be_started_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(BlockingIOError):
+        Cutter()
+    assert set(os.listdir("/proc/self/fd")) == before
