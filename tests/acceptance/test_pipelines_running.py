@@ -18,7 +18,7 @@ from pachlet.worker.process import ProcessRunner
 from tests.acceptance.batching_step import batching_step
 from tests.acceptance.processes import descendants, wait_for_end
 from tests.acceptance.server_process import ServerProcess
-from tests.acceptance.words import create, ended, job, last_job, pfs_input, put, put_id, shell, tree
+from tests.acceptance.words import create, ended, job, last_job, pfs_input, put, put_id, shell, tree, until
 
 ROOT = Path(__file__).parent.parent.parent
 IN = pfs_input("in")
@@ -208,9 +208,11 @@ def test_a_pipeline_whose_job_was_interrupted_is_restarting_until_it_goes_on(
         assert schema.enum_name("pps_v2.PipelineState", info.state) == "PIPELINE_RESTARTING"
         assert info.reason == "the server was stopped in the middle of a job, which goes on"
         may_go_on.set()
-        next(user_lines(connection, newest(connection, "p")))
-        info = pipelines.inspect_pipeline(connection, "p")
-        assert schema.enum_name("pps_v2.PipelineState", info.state) == "PIPELINE_RUNNING"
+        until(
+            connection,
+            "p",
+            lambda info: schema.enum_name("pps_v2.PipelineState", info.state) == "PIPELINE_RUNNING",
+        )
         assert next(jobs.list_job(connection, pipeline="p")).restart == 1
 
 

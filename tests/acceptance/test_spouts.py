@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from pachlet.client import commits, pipelines, repos
 from pachlet.client.connection import Connection
 from pachlet.errors import NotFound, Refused, Unimplemented
 from pachlet.testing import RunningServer
-from tests.acceptance.words import PFS, PPS, create, ended, pfs_input, put, shell, tree
+from tests.acceptance.words import PFS, PPS, create, ended, pfs_input, put, shell, tree, until
 
 ROOT = Path(__file__).parents[2]
 USER, AUTO = 1, 2
@@ -24,16 +23,6 @@ WRITE_ONCE = "echo hello > /tmp/f; pachctl put file s@master:/f -f /tmp/f && exe
 
 def spout(name: str, script: str, **more: Any) -> dict[str, Any]:
     return shell(name, script, spout={}, **more)
-
-
-def until(connection: Connection, look: Callable[[Any], bool], name: str = "s") -> Any:
-    """Return a pipeline's PipelineInfo once it looks as it should: whatever it does is followed by a log line."""
-    lines = connection.call(PPS, "GetLogs", {"pipeline": {"name": name}, "follow": True}, timeout=60)
-    for _ in itertools.chain([None], lines):
-        info = pipelines.inspect_pipeline(connection, name)
-        if look(info):
-            return info
-    raise AssertionError("the log ended")
 
 
 def written(connection: Connection, repo: str = "s") -> Iterator[Any]:
@@ -81,16 +70,16 @@ def test_what_is_downstream_of_a_spout_runs_for_each_write(connection: Connectio
 def test_a_spout_that_ends_is_started_again_and_says_why(connection: Connection) -> None:
     # It runs long enough to be seen running.
     pipelines.create_pipeline(connection, spout("s", "echo round; sleep 0.5; exit 3"))
-    info = until(connection, lambda info: info.state == CRASHING)
+    info = until(connection, "s", lambda info: info.state == CRASHING)
     assert info.reason == "user code ended: exit status 3"
     printed(connection, "it is started again in 0.5 s")  # the second time
-    info = until(connection, lambda info: info.state == RUNNING)
+    info = until(connection, "s", lambda info: info.state == RUNNING)
     assert info.reason == "started again; before, user code ended: exit status 3"
 
 
 def test_a_spout_whose_code_can_not_be_had_says_so(connection: Connection) -> None:
     pipelines.create_pipeline(connection, spout("s", "true", transform={"image": "pachlet/nowhere"}))
-    info = until(connection, lambda info: info.state == CRASHING)
+    info = until(connection, "s", lambda info: info.state == CRASHING)
     assert "pachlet/nowhere" in info.reason
 
 

@@ -6,8 +6,9 @@ Read next: test_commits.py, test_pipelines_run.py.
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pachlet.client import commits, datums, jobs, logs, pipelines
@@ -122,3 +123,13 @@ def recorded(connection: Connection, pipeline: str, count: int) -> list[str]:
         if len(found) >= count:
             return found
     raise AssertionError(f"{pipeline} ended with fewer than {count} datums")
+
+
+def until(connection: Connection, name: str, look: Callable[[Any], bool]) -> Any:
+    """Return a pipeline's PipelineInfo once it looks as it should: whatever it does is followed by a log line."""
+    lines = connection.call(PPS, "GetLogs", {"pipeline": {"name": name}, "follow": True}, timeout=60)
+    for _ in itertools.chain([None], lines):
+        info = pipelines.inspect_pipeline(connection, name)
+        if look(info):
+            return info
+    raise AssertionError("the log ended")
