@@ -15,9 +15,9 @@ from pachlet.client.connection import Connection
 from pachlet.client.lineage.asking import trace
 from pachlet.client.watch import head_of
 from pachlet.errors import InvalidArgument, Refused
-from tests.acceptance.test_spouts import CRASHING, RUNNING, printed, until
+from tests.acceptance.test_spouts import CRASHING, RUNNING, printed
 from tests.acceptance.typed import Terminal
-from tests.acceptance.words import PFS, PPS, job, pfs_input, put, tree
+from tests.acceptance.words import PFS, PPS, job, pfs_input, put, tree, until
 
 ROOT = Path(__file__).parents[2]
 SERVE = """
@@ -130,7 +130,7 @@ def test_a_version_that_never_answers_leaves_the_one_before_serving(repo: Connec
     assert jobs.state_of(broken) == "JOB_FAILURE"
     assert broken.reason == "the service never answered; user code ended: exit status 4"
     assert get(client) == "one"
-    info = until(repo, lambda info: "never answered" in info.reason)
+    info = until(repo, "s", lambda info: "never answered" in info.reason)
     assert info.state == RUNNING
     assert "the one before serves" in info.reason
     assert (
@@ -333,7 +333,7 @@ def test_services_must_have_a_single_datum(repo: Connection) -> None:
     failed = job(repo, "s", next(jobs.list_job(repo, pipeline="s")).job.id)
     assert jobs.state_of(failed) == "JOB_FAILURE"
     assert failed.reason.startswith("services must have a single datum")
-    until(repo, lambda info: info.state == CRASHING and "single datum" in info.reason)
+    until(repo, "s", lambda info: info.state == CRASHING and "single datum" in info.reason)
 
 
 def test_a_service_reaches_the_server_and_not_the_world(repo: Connection) -> None:
@@ -355,7 +355,7 @@ def test_a_port_that_is_taken_is_named_and_tried_again(repo: Connection) -> None
     client = serving(repo)
     taken = {"service": {"internal_port": 80, "external_port": client.port}}
     pipelines.create_pipeline(repo, service("t", **taken))
-    info = until(repo, lambda info: info.state == CRASHING, "t")
+    info = until(repo, "t", lambda info: info.state == CRASHING)
     assert str(client.port) in info.reason
     pipelines.delete_pipeline(repo, "s")
     printed(repo, "the service answers", "t")
@@ -377,7 +377,7 @@ http.server.HTTPServer(("0.0.0.0", 8080), Handler).serve_forever()
     spec = {"pipeline": {"name": "s"}, "spout": spout, "transform": {"cmd": ["python3", "-c", code]}}
     pipelines.create_pipeline(connection, spec)
     printed(connection, "beginning to run user code")
-    port = until(connection, lambda info: info.details.spout.service.external_port)
+    port = until(connection, "s", lambda info: info.details.spout.service.external_port)
     client = http.client.HTTPConnection("127.0.0.1", port.details.spout.service.external_port, timeout=60)
     client.request("POST", "/", body=b"hello")
     assert client.getresponse().status == 204
