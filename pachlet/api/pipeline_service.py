@@ -102,7 +102,7 @@ class PipelineService(PpsPart):
         It is what makes no difference here, why nothing will run, and what runs instead of the image.
         """
         lines = [warning_of(names)] if (names := unheeded_fields(spec)) else []
-        if said := foresee_trouble(db, self.engine.runner, self.engine.outlets, spec):
+        if said := foresee_trouble(db, self.engine, spec):
             lines.append(said)
         if lines:
             context.set_trailing_metadata(((WARNING_KEY, "\n".join(lines).encode()),))

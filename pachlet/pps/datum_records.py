@@ -176,6 +176,7 @@ def _text(settled: Settled, shared: SharedFacts, stats: Mapping[str, int]) -> st
         "tries": result.tries,
         "started": in_words(settled.started),
         "finished": in_words(settled.finished),
+        **({} if result.has_begun else {"has_begun": False}),
     }
     last = {
         "inputs": [_input(settled.offer, file) for file in planned.datum.files],

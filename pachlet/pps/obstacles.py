@@ -9,39 +9,40 @@ Read next: recovering.py (who looks), running.py (before a job).
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pachlet.egress.outgoing import Outlets
 from pachlet.errors import FailedPrecondition, PachletError
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch
 from pachlet.pfs import branches
 from pachlet.pps.egress_spec import check_place
+from pachlet.pps.engine import Engine
 from pachlet.pps.inputs import parse_input
 from pachlet.pps.permits import amount, requests_of
 from pachlet.pps.pipelines import PipelineRecord
 from pachlet.pps.secrets import check_secrets
 from pachlet.worker.capacity import machine_memory
-from pachlet.worker.interface import Runner
 
 
-def find_obstacle(db: Statements, runner: Runner, outlets: Outlets, record: PipelineRecord) -> str:
+def find_obstacle(db: Statements, engine: Engine, record: PipelineRecord) -> str:
     """Return why a pipeline that is not stopped can't run, nothing if it can."""
     try:
-        runner.resolve(record.spec["transform"]["image"])
-        check_needs(db, outlets, record.spec)
+        engine.runner.resolve(record.spec["transform"]["image"])
+        check_needs(db, engine, record.spec)
         check_inputs(db, record)
     except PachletError as error:
         return with_hint(error)
     return ""
 
 
-def foresee_trouble(db: Statements, runner: Runner, outlets: Outlets, spec: Mapping[str, Any]) -> str:
+def foresee_trouble(db: Statements, engine: Engine, spec: Mapping[str, Any]) -> str:
     """Return why a pipeline with an effective spec can't run, or what runs instead of its image, if either is so."""
     try:
-        image = runner.resolve(spec["transform"]["image"])
-        check_needs(db, outlets, spec)
+        image = engine.runner.resolve(spec["transform"]["image"])
+        check_needs(db, engine, spec)
     except PachletError as error:
         return f"pipeline {spec['pipeline']['name']} can't run: {with_hint(error)}"
     return image.warning
@@ -52,22 +53,25 @@ def with_hint(error: PachletError) -> str:
     return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
-def check_needs(db: Statements, outlets: Outlets, spec: Mapping[str, Any]) -> None:
+def check_needs(db: Statements, engine: Engine, spec: Mapping[str, Any]) -> None:
     """Raise a PachletError if a spec needs a secret that is missing, a larger machine, or a place to egress to."""
     check_secrets(db, spec)
-    check_size(spec)
-    check_place(spec, outlets)
+    _check_size(spec, engine.scratch)
+    check_place(spec, engine.outlets)
 
 
-def check_size(spec: Mapping[str, Any]) -> None:
+def _check_size(spec: Mapping[str, Any], scratch: Path) -> None:
     """Raise FailedPrecondition if one worker of a spec asks for more than this machine has."""
     asked = requests_of(spec)
-    if asked.memory is not None and asked.memory > machine_memory():
-        raise FailedPrecondition(
-            f"its workers ask for {amount(asked.memory)} of memory, and this machine has"
-            f" {amount(machine_memory())}",
-            hint="lower resource_requests.memory, or resource_limits.memory where there is no request",
-        )
+    for kind, wanted, there in (
+        ("memory", asked.memory, machine_memory()),
+        ("disk", asked.disk, shutil.disk_usage(scratch).total),
+    ):
+        if wanted is not None and wanted > there:
+            raise FailedPrecondition(
+                f"its workers ask for {amount(wanted)} of {kind}, and this machine has {amount(there)}",
+                hint=f"lower resource_requests.{kind}, or resource_limits.{kind} where there is no request",
+            )
     cores = os.cpu_count() or 1
     if asked.cpu is not None and asked.cpu > cores:
         raise FailedPrecondition(

@@ -105,7 +105,7 @@ class Recovery:
         try:
             with self._engine.database.read() as db:
                 record = get_pipeline(db, key)
-                problem = find_obstacle(db, self._engine.runner, self._engine.outlets, record)
+                problem = find_obstacle(db, self._engine, record)
                 row = db.first("newest_job", pipeline=key)
         except NotFound:
             return  # deleted just now

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pachlet.announcing import announce
@@ -172,7 +173,7 @@ class JobRun:
             self._egress(pipeline)
             return
         with self._engine.database.read() as db:
-            check_needs(db, self._engine.outlets, pipeline.spec)
+            check_needs(db, self._engine, pipeline.spec)
         prepared = self._prepare(pipeline)
         found = self._plan(pipeline, prepared)
         if found is None:
@@ -350,13 +351,14 @@ class JobRun:
             if jobs.get_job(txn.db, job.key).state != JobState.RUNNING:
                 raise Rollback
             row = txn.db.first("get_datum", job=job.key, id=job.failed_datum)
-            why = read_json(row["record"])["reason"] if row else ""
+            record = read_json(row["record"]) if row else {}
+            why = record.get("reason", "")
             reason = f"datum {job.failed_datum} failed" + (f": {why}" if why else "")
             jobs.end_job(txn, job, JobState.FAILURE, reason)
             self._engine.logbook.master(self._source, f"job failed: {reason}")
-            if NOT_IN_IMAGE in why:  # no datum will ever run
-                crashing = f"{why} (put it there, or change transform.cmd)"
-                state = PipelineState.CRASHING
+            if not record.get("has_begun", True):  # no datum will ever run
+                transform = get_pipeline(txn.db, job.pipeline, job.version).spec["transform"]
+                state, crashing = PipelineState.CRASHING, f"{why} ({_how_to_begin(why, transform)})"
                 txn.db.run("set_pipeline_state", key=job.pipeline, state=state, reason=crashing)
             self._engine.logbook.write(txn.db)
         return False
@@ -368,6 +370,15 @@ class JobRun:
                 raise Rollback
             jobs.finish_job(txn, job)
             self._engine.logbook.write(txn.db)
+
+
+def _how_to_begin(why: str, transform: Mapping[str, Any]) -> str:
+    """Return what to do where no code could be started for a reason."""
+    if NOT_IN_IMAGE not in why:
+        return "change its transform"
+    folder = transform.get("working_dir", "")
+    is_folder = folder and why.startswith(f"{Path('/', folder)} ")
+    return f"put it there, or change transform.{'working_dir' if is_folder else 'cmd'}"
 
 
 def _mark_output(txn: Transaction, job: JobRecord, prepared: Prepared) -> None:
@@ -440,5 +451,6 @@ def transform_of(spec: dict[str, object]) -> Transform:
         user=found.get("user", ""),
         datum_batching=bool(found.get("datum_batching")),
         memory_volume=bool(found.get("memory_volume")),
+        debug=bool(found.get("debug")),
         limits=limits_of(spec),
     )

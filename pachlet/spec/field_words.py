@@ -59,7 +59,7 @@ WORDS: dict[str, dict[str, str]] = {
         "stdin": "The lines that the command reads on its standard input.",
         "err_stdin": "The lines that err_cmd reads on its standard input.",
         "accept_return_code": "Exit statuses besides 0 that mean success.",
-        "debug": "More lines in the log.",
+        "debug": "The log also says of each try what files it was given, how it ended and how many it wrote.",
         "user": "The user that the code runs as.",
         "working_dir": "The folder that the command starts in.",
         "dockerfile": "Where the image's Dockerfile is, for people.",
@@ -95,7 +95,7 @@ WORDS: dict[str, dict[str, str]] = {
     "pps_v2.ResourceSpec": {
         "cpu": "Cores; half a core is 0.5.",
         "memory": "Such as 512Mi or 2Gi.",
-        "gpu": "The kind and number of GPUs.",
+        "gpu": f"The kind and number of GPUs. {STORED}",
         "disk": "Such as 10Gi.",
     },
     "pps_v2.GPUSpec": {"type": "Such as nvidia.com/gpu.", "number": "How many."},

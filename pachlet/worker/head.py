@@ -114,6 +114,8 @@ class Result:
     """Of download, process and upload, all attempts together."""
     download_bytes: int
     peak_memory: int | None
+    has_begun: bool = True
+    """False if no code of the user's could be started in the last try, as the image or the spec is."""
 
 
 class Hold(Protocol):

@@ -80,6 +80,8 @@ class Transform:
     datum_batching: bool = False
     memory_volume: bool = False
     """Whether /pfs/out and /tmp lie in memory; what is in them then counts as memory."""
+    debug: bool = False
+    """Whether the log also says of each attempt what it was given and how it ended."""
     limits: Limits = Limits()
     secrets: Secrets = Secrets()
 

@@ -44,6 +44,7 @@ def ending_message(token: str, datum: str, result: Result) -> Any:
         seconds=result.seconds,
         download_bytes=result.download_bytes,
         peak_memory=result.peak_memory,
+        has_not_begun=not result.has_begun,
     )
 
 
@@ -62,6 +63,7 @@ def read_ending(message: Any) -> Result:
         seconds={each: message.seconds.get(each, 0.0) for each in ("download", "process", "upload")},
         download_bytes=message.download_bytes,
         peak_memory=_optional(message, "peak_memory"),
+        has_begun=not message.has_not_begun,
     )
 
 
@@ -123,6 +125,7 @@ def _transform_message(transform: Transform) -> Any:
         user=transform.user,
         datum_batching=transform.datum_batching,
         memory_volume=transform.memory_volume,
+        debug=transform.debug,
         limits=_make(
             "Limits", memory=limits.memory, cpu=limits.cpu, disk=limits.disk, processes=limits.processes
         ),
@@ -145,6 +148,7 @@ def _read_transform(message: Any) -> Transform:
         user=message.user,
         datum_batching=message.datum_batching,
         memory_volume=message.memory_volume,
+        debug=message.debug,
         limits=Limits(
             memory=_optional(limits, "memory"),
             cpu=_optional(limits, "cpu"),

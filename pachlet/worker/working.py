@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pachlet.errors import PachletError, Refused
+from pachlet.spec.quantity import show_bytes
 from pachlet.worker.head import Head, InputFile, Lease, LeaseLost, Output, Result, Task, Work
 from pachlet.worker.interface import Outcome, Prepared, Runner, Session
 from pachlet.worker.outputs import find_outputs
@@ -188,7 +189,7 @@ class DatumRun:
             LeaseLost: it is another's now.
         """
         self._holding.begin(self._task.id)
-        tries, attempt, reason, state = self._lease.work.tries, 0, "", "failed"
+        tries, attempt, reason, state, has_begun = self._lease.work.tries, 0, "", "failed", True
         outputs: list[tuple[str, Output]] = []
         while attempt < tries and state != "success":
             outcome, outputs = self._attempt()
@@ -198,6 +199,7 @@ class DatumRun:
                 self._say("begun anew, as was asked for")
                 continue
             attempt += 1
+            has_begun = outcome.has_begun
             if outcome.ok:
                 reason, state = "", "success"
             else:
@@ -212,6 +214,7 @@ class DatumRun:
             seconds=self._spent.seconds,
             download_bytes=self._spent.download_bytes,
             peak_memory=self._spent.peak_memory,
+            has_begun=has_begun,
         )
         try:
             self._head.settle(self._lease, self._task, result, outputs if state == "success" else [])
@@ -224,6 +227,8 @@ class DatumRun:
         started = time.monotonic()
         self._lay_out()
         self._spent.seconds["download"] += time.monotonic() - started
+        given = show_bytes(self._spent.download_bytes)
+        self._say_more(f"{len(self._inputs)} input files, {given}, laid out below /pfs")
         self._say("beginning to run user code")
         work = self._lease.work
         with (
@@ -235,11 +240,16 @@ class DatumRun:
                 lines.add(outcome.reason)
         self._spent.add(outcome)
         self._say(f"finished running user code after {outcome.seconds:.3f} seconds")
+        code = "none" if outcome.exit_code is None else outcome.exit_code
+        peak = "unknown" if outcome.peak_memory is None else show_bytes(outcome.peak_memory)
+        self._say_more(f"exit status {code}, peak memory {peak}")
         if outcome.ok and not self._holding.is_void:
             try:
-                return outcome, find_outputs(self._session.locate, self._inputs)
+                found = find_outputs(self._session.locate, self._inputs)
             except PachletError as error:
                 return Outcome(False, error.message, None, 0.0, None), []
+            self._say_more(f"{len(found)} output files found in /pfs/out")
+            return outcome, found
         return outcome, []
 
     def _lay_out(self) -> None:
@@ -263,6 +273,11 @@ class DatumRun:
             outcome = self._session.run_err_cmd(self._task.environ, lines.add, work.timeout)
         self._spent.add(outcome)
         return outcome.ok
+
+    def _say_more(self, line: str) -> None:
+        """Say what only somebody who looks for a fault wants to read (transform.debug)."""
+        if self._lease.work.transform.debug:
+            self._say(line)
 
     def _say(self, line: str) -> None:
         self._head.say(self._lease, self._task, self._worker, line)

@@ -110,16 +110,31 @@ def test_create_warns_and_list_says_why(
 
 
 @pytest.mark.parametrize(
-    "name, transform, said",
+    "name, transform, said, hint",
     [
-        ("lost", {"cmd": ["nosuchcmd"]}, "nosuchcmd is not in image alpine"),
-        ("nowhere", {"working_dir": "/no/such"}, "/no/such is not in image alpine"),
-        ("who", {"user": "nobody-knows"}, "transform.user nobody-knows is not known on this machine"),
-        ("idle", {"cmd": []}, "invalid pipeline transform, no command specified"),
+        (
+            "lost",
+            {"cmd": ["nosuchcmd"]},
+            "nosuchcmd is not in image alpine",
+            "put it there, or change transform.cmd",
+        ),
+        (
+            "nowhere",
+            {"working_dir": "no/such"},
+            "/no/such is not in image alpine",
+            "put it there, or change transform.working_dir",
+        ),
+        (
+            "who",
+            {"user": "nobody-knows"},
+            "transform.user nobody-knows is not known on this machine",
+            "change its transform",
+        ),
+        ("idle", {"cmd": []}, "invalid pipeline transform, no command specified", "change its transform"),
     ],
 )
 def test_why_a_datum_could_not_be_started_is_in_its_logs_and_in_the_list(
-    terminal: Terminal, name: str, transform: dict[str, Any], said: str
+    terminal: Terminal, name: str, transform: dict[str, Any], said: str, hint: str
 ) -> None:
     spec = shell(name, "true", pfs_input("in", "/a"), transform=transform)
     terminal.ok("create", "pipeline", given=json.dumps(spec))
@@ -131,6 +146,9 @@ def test_why_a_datum_could_not_be_started_is_in_its_logs_and_in_the_list(
     assert line.startswith("job failed: datum ")
     assert line.endswith(f" failed: {said}")
     assert f"failure: {said[:20]}" in terminal.ok("list", "job", "-p", name).out
+    listed = terminal.ok("list", "pipeline", name)
+    assert " crashing / failure" in listed.out
+    assert f"{name}: {said} ({hint})" in listed.err
 
 
 def test_version_says_how_limits_are_kept(terminal: Terminal) -> None:

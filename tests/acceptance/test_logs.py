@@ -53,6 +53,15 @@ def test_lines_are_those_of_the_code_in_order(repo: Connection) -> None:
         assert not (line.master and line.user)
 
 
+def test_debug_says_what_each_try_was_given_and_how_it_ended(repo: Connection) -> None:
+    debug = {"transform": {"debug": True}}
+    info = create(repo, shell("p", "echo x >/pfs/out/$PACH_DATUM_ID", pfs_input("in", "/"), **debug))
+    said = [each.message for each in logs(repo, job=info.job) if not each.master]
+    assert said[0] == "2 input files, 2 bytes, laid out below /pfs"
+    assert said[3].startswith("exit status 0, peak memory ")
+    assert said[4] == "1 output files found in /pfs/out"
+
+
 def test_lines_can_be_chosen(repo: Connection) -> None:
     info = create(repo, shell("p", SCRIPT, pfs_input("in")))
     everything = logs(repo, pipeline={"name": "p"})

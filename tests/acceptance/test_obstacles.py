@@ -132,14 +132,16 @@ def test_command_that_is_not_in_the_image(connection: Connection) -> None:
     assert listed(connection)[0] == "RUNNING"
 
 
-@pytest.mark.parametrize("field", ["resource_requests", "resource_limits"])
-def test_memory_above_the_machine(connection: Connection, field: str) -> None:
-    info = create(connection, shell("p", COPY, IN, **{field: {"memory": "900Ti"}}))
+@pytest.mark.parametrize(
+    "field, kind", [("resource_requests", "memory"), ("resource_limits", "memory"), ("resource_requests", "disk")]
+)
+def test_memory_or_disk_above_the_machine(connection: Connection, field: str, kind: str) -> None:
+    info = create(connection, shell("p", COPY, IN, **{field: {kind: "900Ti"}}))
     assert ended(info)[0] == "FAILURE"
     state, reason = listed(connection)
     assert state == "CRASHING"
-    assert reason.startswith("its workers ask for 990 TB of memory, and this machine has ")
-    assert "(lower resource_requests.memory" in reason
+    assert reason.startswith(f"its workers ask for 990 TB of {kind}, and this machine has ")
+    assert f"(lower resource_requests.{kind}" in reason
     create(connection, shell("p", COPY, IN), update=True)
     assert listed(connection)[0] == "RUNNING"
 

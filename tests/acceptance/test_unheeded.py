@@ -15,10 +15,12 @@ FIELDS: dict[str, Any] = {
     "pod_patch": "[]",
     "scheduling_spec": {"node_selector": {"disk": "ssd"}},
     "sidecar_resource_requests": {"cpu": 1.0},
+    "resource_limits": {"gpu": {"type": "nvidia.com/gpu", "number": 1}},
 }
 SAID = (
     "kept and given back, but without effect on one machine: "
-    "transform.image_pull_secrets, tolerations, pod_patch, scheduling_spec, sidecar_resource_requests"
+    "transform.image_pull_secrets, tolerations, pod_patch, scheduling_spec, sidecar_resource_requests, "
+    "resource_limits.gpu"
 )
 
 
