@@ -182,10 +182,19 @@ def check_status(connection: Connection, *, all_projects: bool = False) -> Itera
 
 def user_spec(info: Message) -> dict[str, Any] | None:
     """Return the spec as its user wrote it; None where the server does not keep it (before 2.8)."""
-    if not info.user_spec_json:
+    return _spec(info, info.user_spec_json)
+
+
+def effective_spec(info: Message) -> dict[str, Any] | None:
+    """Return the spec as it holds, defaults filled in; None where the server does not keep it (before 2.8)."""
+    return _spec(info, info.effective_spec_json)
+
+
+def _spec(info: Message, text: str) -> dict[str, Any] | None:
+    if not text:
         return None
     try:
-        spec = json.loads(info.user_spec_json)
+        spec = json.loads(text)
     except ValueError as error:
         raise Refused(
             f"the server keeps a spec of {names.show_pipeline(info.pipeline)} that is not JSON: {error}"

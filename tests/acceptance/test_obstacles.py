@@ -133,7 +133,8 @@ def test_command_that_is_not_in_the_image(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    "field, kind", [("resource_requests", "memory"), ("resource_limits", "memory"), ("resource_requests", "disk")]
+    "field, kind",
+    [("resource_requests", "memory"), ("resource_limits", "memory"), ("resource_requests", "disk")],
 )
 def test_memory_or_disk_above_the_machine(connection: Connection, field: str, kind: str) -> None:
     info = create(connection, shell("p", COPY, IN, **{field: {kind: "900Ti"}}))
@@ -219,7 +220,8 @@ def test_what_is_mended_while_the_server_is_down_runs_at_its_start(tmp_path: Pat
 
 
 def test_failing_command_is_in_the_list_of_jobs_and_in_the_pipeline(connection: Connection) -> None:
-    info = create(connection, shell("p", "echo no; exit 7", IN))
+    asked = {"cpu": 0.5, "memory": "64Mi", "gpu": {"type": "nvidia.com/gpu", "number": 1}}
+    info = create(connection, shell("p", "echo no; exit 7", IN, resource_requests=asked))
     assert info.reason.endswith("failed: exit status 7")
     details = pipelines.inspect_pipeline(connection, "p").details
     assert details.recent_error == info.reason
@@ -227,6 +229,8 @@ def test_failing_command_is_in_the_list_of_jobs_and_in_the_pipeline(connection: 
     environ = {"PACHD_ADDRESS": str(connection.address), "PACH_CONFIG": "/nowhere/config.json"}
     main.run(Session(environ, out=out, err=io.StringIO()), ("inspect", "pipeline", "p"))
     assert f"Recent Error: {info.reason}" in out.getvalue()
+    assert "ResourceRequests:\n  CPU: 0.5\n  Memory: 64Mi\n  GPU: 1 nvidia.com/gpu\n" in out.getvalue()
+    assert '"reprocess_spec": "until_success"' in out.getvalue().partition("Effective Spec: ")[2]
     assert listed(connection)[0] == "RUNNING"  # it ran
     create(connection, shell("p", COPY, IN), update=True)
     assert pipelines.inspect_pipeline(connection, "p").details.recent_error == ""

@@ -220,6 +220,10 @@ def _lines(session: Session, arguments: Namespace, info: Message) -> Iterator[st
     if (service := _service(details)) is not None:
         where = f"{service.ip}:{service.external_port}" if service.ip else "at no port yet"
         yield f"Service: {where} (port {service.internal_port} of its step)"
+    for name, field in (("ResourceRequests", "resource_requests"), ("ResourceLimits", "resource_limits")):
+        if details.HasField(field):
+            yield f"{name}:"
+            yield from _resources(getattr(details, field))
     for name, field in (("Datum Timeout", "datum_timeout"), ("Job Timeout", "job_timeout")):
         if details.HasField(field):
             yield f"{name}: {getattr(details, field).ToJsonString()}"
@@ -233,3 +237,13 @@ def _lines(session: Session, arguments: Namespace, info: Message) -> Iterator[st
         yield f"Recent Error: {details.recent_error}"
     if (spec := pipelines.user_spec(info)) is not None:
         yield f"User Spec: {as_json(spec)}"
+    if (spec := pipelines.effective_spec(info)) is not None:
+        yield f"Effective Spec: {as_json(spec)}"
+
+
+def _resources(found: Message) -> Iterator[str]:
+    for name, value in (("CPU", f"{found.cpu:g}"), ("Memory", found.memory), ("Disk", found.disk)):
+        if value not in ("", "0"):
+            yield f"  {name}: {value}"
+    if found.HasField("gpu"):
+        yield f"  GPU: {found.gpu.number} {found.gpu.type}".rstrip()
