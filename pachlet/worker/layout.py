@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pachlet.worker.head import InputFile
 from pachlet.worker.pipes import LazyPipes
-from pachlet.worker.scratch import remove
+from pachlet.worker.scratch import make_apart, remove
 
 _OURS = ("out", ".env")
 Read = Callable[[Sequence[InputFile]], Iterator[tuple[InputFile, Iterator[bytes]]]]
@@ -89,7 +89,8 @@ class Layout:
     def _make_folders(self, file: InputFile) -> None:
         for folder in reversed(_above(file.path)):
             if folder not in self._folders:
-                os.mkdir(f"{self._pfs}/{folder}")
+                at = f"{self._pfs}/{folder}"
+                os.mkdir(at) if "/" in folder else make_apart(Path(at))
                 self._folders.add(folder)
 
     def _write(self, file: InputFile, blocks: Iterator[bytes], over: str | None) -> None:

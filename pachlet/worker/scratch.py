@@ -34,8 +34,9 @@ _open_at.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_char
 def spread(folder: Path) -> None:
     """Tell the file system, where it listens, that the folders in this one have nothing to do with each other.
 
-    ext4 then puts each into a group of its own. Making files in a group where others were just removed is slow without
-    a journal: it looks at each of their places, and scratch folders live by making and removing.
+    ext4 then puts each into a group of its own, if `make_apart` makes them. Making files in a group where others were
+    just removed is slow without a journal: it looks at each of their places, and scratch folders live by making and
+    removing.
     """
     flags = bytearray(8)
     with contextlib.suppress(OSError):
@@ -46,6 +47,17 @@ def spread(folder: Path) -> None:
             fcntl.ioctl(top, _FS_IOC_SETFLAGS, struct.pack("ii", found | _TOP_OF_HIERARCHIES, 0))
         finally:
             os.close(top)
+
+
+def make_apart(folder: Path) -> None:
+    """Make a folder, in one that is spread, where nobody else makes and removes files.
+
+    The group is chosen by the name that a folder is made with. What is called `out` in every session would meet in one
+    group, and follow those that were just removed there; so it gets its name afterwards.
+    """
+    made = folder.with_name(f".{os.urandom(8).hex()}")
+    made.mkdir()
+    made.rename(folder)
 
 
 def empty(folder: Path, *, keep: str = "") -> None:

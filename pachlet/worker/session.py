@@ -27,7 +27,7 @@ from pachlet.worker.interface import NOT_IN_IMAGE, Log, Outcome
 from pachlet.worker.limits import file_too_large
 from pachlet.worker.processes import Doors, Ending
 from pachlet.worker.relaying import relay
-from pachlet.worker.scratch import empty, remove, spread
+from pachlet.worker.scratch import empty, make_apart, remove, spread
 
 _NOT_RUNNABLE, _NOT_FOUND = 126, 127
 
@@ -79,7 +79,8 @@ class AttemptSession(ABC):
         self._is_clean = False
         self.pfs.mkdir(parents=True, exist_ok=True)
         spread(self.pfs)
-        self.out.mkdir(exist_ok=True)
+        if not self.out.exists():
+            make_apart(self.out)
 
     @property
     def pfs(self) -> Path:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pachlet.worker.interface import Session
 from pachlet.worker.layout import Layout
-from pachlet.worker.scratch import spread
+from pachlet.worker.scratch import make_apart, spread
 
 IDLE_SECONDS = 300.0
 """An unused session is kept so long."""
@@ -109,6 +109,7 @@ class Sessions:
             folder = self.folder / str(self._made)
         self._make_room()
         try:
+            make_apart(folder)
             session = open(number, folder)
         except BaseException:
             self._forget(key, number)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pachlet.errors import Refused
-from pachlet.worker.scratch import empty, open_file, read_file, remove, spread
+from pachlet.worker.scratch import empty, make_apart, open_file, read_file, remove, spread
 
 
 @pytest.fixture
@@ -106,3 +106,10 @@ def test_spreading_tells_the_file_system_and_asks_nothing_of_it(tmp_path: Path) 
     if shown.returncode:
         pytest.skip("this file system has no flags")
     assert "T" in shown.stdout.split()[0]
+
+
+def test_a_folder_made_apart_has_its_name_and_nothing_else_is_left(tmp_path: Path) -> None:
+    spread(tmp_path)
+    make_apart(tmp_path / "out")
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out").is_dir()
