@@ -1,10 +1,10 @@
 """Write files of a commit to the server's own machine, for a client that could write them there itself.
 
 A folder that is not there yet comes into being with all its files or not at all; in one that is there each file
-is whole or not there. Small files are read many at a time, and written by threads while the next are read: making a
-file takes the kernel longer than finding its bytes takes us, and both cores can make files.
+is whole or not there. Small files are read many at a time, and made by other processes while the next are read: making
+a file takes the kernel longer than finding its bytes takes us, and both cores can make files.
 
-Read next: nonces.py (the proof), local_source.py (the other direction).
+Read next: nonces.py (the proof), file_makers.py (the processes), local_source.py (the other direction).
 """
 
 from __future__ import annotations
@@ -12,32 +12,24 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import secrets
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from urllib.parse import unquote
 
+from pachlet.api.file_makers import FileMakers, NewFiles, Write, cannot_write
+from pachlet.api.new_files import beside, create, replace
 from pachlet.api.nonces import Transfer
-from pachlet.errors import InvalidArgument, Refused
+from pachlet.errors import InvalidArgument
 from pachlet.pfs.files import Files
 from pachlet.storage.chunker import MAX_SIZE
 from pachlet.storage.entries import Entry
 from pachlet.storage.together import read_together
 
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_STRETCH = 16 << 20
 _SMALL = 64 << 10
 """A longer file is read when its turn comes."""
 _MOST_TOGETHER = 256
 _ROOM = 4 << 20  # bytes
-_WRITERS = 2
-_UNDER_WAY = 4
-"""So many times `_MOST_TOGETHER` files are in memory at most."""
-
-_Write = Callable[[str, Iterable[bytes]], None]
 _File = tuple[str, bytes, list[Entry]]
 """Path, hash of the only chunk if it is small, and what each datum wrote of it."""
 
@@ -69,7 +61,7 @@ class Target:
         """Write one file, replacing what is there only when it is whole."""
         with _named(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
-            _replace(path, self._counted(blocks))
+            replace(path, self._counted(blocks))
         self._transfer.files += 1
 
     def write_folder(self, folder: str, entries: Iterable[Entry], prefix: str) -> None:
@@ -77,25 +69,24 @@ class Target:
         with _named(folder):
             os.makedirs(os.path.dirname(folder), exist_ok=True)
         if os.path.lexists(folder):
-            self._write_all(folder, entries, prefix, _replace)
+            self._write_all(folder, entries, prefix, replace)
             return
-        scratch = _beside(folder)
+        scratch = beside(folder)
         try:
-            self._write_all(scratch, entries, prefix, _create)
+            self._write_all(scratch, entries, prefix, create)
             with _named(folder):
                 if os.path.lexists(scratch):  # not where there were no files
                     os.rename(scratch, folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
-    def _write_all(self, folder: str, entries: Iterable[Entry], prefix: str, write: _Write) -> None:
-        writers, under_way = ThreadPoolExecutor(_WRITERS, "get"), deque[Future[tuple[int, int]]]()
+    def _write_all(self, folder: str, entries: Iterable[Entry], prefix: str, write: Write) -> None:
         place_of = _Places(folder, prefix).of
-        try:
+        with FileMakers(write, self._count) as makers:
             for some in _some_at_a_time(entries):
+                self._check()
                 found = self._read_together(some)
-                small = [(place_of(path), found[digest]) for path, digest, _ in some if digest in found]
-                under_way.append(writers.submit(self._write_small, small, write))
+                makers.make([(place_of(path), found[digest]) for path, digest, _ in some if digest in found])
                 for path, digest, parts in some:
                     if digest not in found:  # large, empty, or not where it should be, which reading it tells
                         blocks = itertools.chain.from_iterable(map(self.read, parts))
@@ -103,12 +94,6 @@ class Target:
                         with _named(place):
                             write(place, self._counted(blocks))
                         self._transfer.files += 1
-                while len(under_way) == _UNDER_WAY:
-                    self._count(under_way.popleft())
-            while under_way:
-                self._count(under_way.popleft())
-        finally:
-            writers.shutdown(cancel_futures=True)  # then nobody writes to what is to be removed
 
     def _read_together(self, some: Iterable[_File]) -> dict[bytes, bytes]:
         """Return the chunks of small files; one that is not where it should be is left out."""
@@ -116,20 +101,9 @@ class Target:
         store = self._files.store
         return read_together(store, store.find_all_published(wanted)) if wanted else {}
 
-    def _write_small(self, files: Sequence[tuple[str, bytes]], write: _Write) -> tuple[int, int]:
-        """Write files, in a thread of its own; return how many, and how many bytes."""
-        for path, data in files:
-            self._check()
-            try:
-                write(path, (data,))
-            except OSError as error:
-                raise _cannot_write(path, error) from None
-        return len(files), sum(len(data) for _, data in files)
-
-    def _count(self, written: Future[tuple[int, int]]) -> None:
-        files, size = written.result()
-        self._transfer.files += files
-        self._transfer.bytes += size
+    def _count(self, files: NewFiles) -> None:
+        self._transfer.files += len(files)
+        self._transfer.bytes += sum(len(data) for _, data in files)
 
     def _counted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
@@ -172,49 +146,9 @@ class _Places:
         return place
 
 
-def _replace(path: str, blocks: Iterable[bytes]) -> None:
-    scratch = _beside(path)
-    try:
-        _create(scratch, blocks)
-        os.replace(scratch, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(scratch)
-        raise
-
-
-def _create(path: str, blocks: Iterable[bytes]) -> None:
-    handle = os.open(path, _NEW, 0o666)
-    written = begun = 0
-    try:
-        for block in blocks:
-            _write(handle, block)
-            written += len(block)
-            if written - begun >= _STRETCH:
-                # Has the disk begin with what it will have to write anyway, while we read on.
-                os.posix_fadvise(handle, begun, written - begun, os.POSIX_FADV_DONTNEED)
-                begun = written
-    finally:
-        os.close(handle)
-
-
-def _write(handle: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
-def _beside(path: str) -> str:
-    return os.path.join(os.path.dirname(path), f".get-{secrets.token_hex(8)}")
-
-
 @contextlib.contextmanager
 def _named(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
-def _cannot_write(path: str, error: OSError) -> Refused:
-    return Refused(f"cannot write {path}: {error.strerror or error}")
+        raise cannot_write(path, error) from None
