@@ -14,7 +14,8 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.pfs import branches, commits
 from pachlet.pfs.records import AUTO, BranchRecord, CommitRecord
 from pachlet.pfs.transactions import Transaction
-from pachlet.pfs.triggers import Trigger, find_trigger, parse_size
+from pachlet.pfs.triggers import Trigger, find_trigger
+from pachlet.spec.quantity import parse_trigger_size
 from pachlet.spec.schedule import parse_schedule
 
 
@@ -73,7 +74,7 @@ def _conditions(
     db: Statements, trigger: Trigger, old: CommitRecord | None, new: CommitRecord
 ) -> Iterator[bool]:
     if trigger.size:
-        yield new.size - (old.size if old else 0) >= parse_size(trigger.size)
+        yield new.size - (old.size if old else 0) >= parse_trigger_size(trigger.size)
     if trigger.rate_limit_spec:
         since = old.finishing if old and old.finishing else 0
         due = parse_schedule(trigger.rate_limit_spec).next(since)

@@ -5,7 +5,6 @@ Read next: firing.py (when a commit finishes), cron_triggers.py (when the clock 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from pachlet.errors import Refused
@@ -14,10 +13,8 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, check_name
 from pachlet.pfs.repos import inspect_repo
 from pachlet.pfs.transactions import Transaction
+from pachlet.spec.quantity import parse_trigger_size
 from pachlet.spec.schedule import parse_schedule
-
-_SIZE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,9})?) ?(?P<unit>[kmgtp]?)(?:i?b)?", re.IGNORECASE)
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ def check_trigger(db: Statements, branch: Branch, trigger: Trigger) -> None:
     check_name("branch", trigger.branch)
     _check_schedule(trigger.rate_limit_spec, "invalid trigger rate limit spec")
     if trigger.size:
-        parse_size(trigger.size)
+        parse_trigger_size(trigger.size)
     if trigger.commits < 0:
         raise Refused("can't trigger on a negative number of commits")
     _check_schedule(trigger.cron_spec, "invalid trigger cron spec")
@@ -96,11 +93,3 @@ def _check_loop(db: Statements, branch: Branch, trigger: Trigger) -> None:
             return
         name = further.branch
     raise Refused("triggers cannot form a loop")
-
-
-def parse_size(text: str) -> int:
-    """Return a number of bytes: `100`, `1.5K`, `10MB`; units are decimal, even those with an i."""
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise Refused(f"invalid trigger size: invalid size: '{text}'", hint="such as 100, 10K, 1.5MB or 1G")
-    return int(float(found["number"]) * _UNITS[found["unit"].lower()])

@@ -14,6 +14,7 @@ from pachlet.globs import Glob
 from pachlet.paths import DEFAULT_PROJECT
 from pachlet.spec.defaults import COMBINED
 from pachlet.spec.positions import below, quoted
+from pachlet.spec.quantity import parse_trigger_size
 from pachlet.spec.remarks import Remarks
 from pachlet.spec.schedule import Fields, parse_schedule
 
@@ -105,12 +106,40 @@ def _check_pfs(remarks: Remarks, pfs: Object, path: str, around: tuple[str, ...]
         problem = f"found {quoted(repo or '')}, wanted a repo that the pipeline does not write itself"
         remarks.say("own-output", below(path, "repo"), problem)
     _check_s3(remarks, pfs, path, around)
+    if pfs.get("trigger") is not None:
+        _check_trigger(remarks, pfs["trigger"], below(path, "trigger"))
     groups = _check_glob(remarks, pfs, path)
     for field, kind in (("join_on", "join"), ("group_by", "group")):
         _check_key(remarks, pfs, path, around, groups, field, kind)
     if pfs.get("outer_join") and "join" not in around:
         hint = "it keeps files that have no partner in a join; delete it, or join"
         remarks.wanted("outer-join", below(path, "outer_join"), "it within a join only", hint=hint)
+
+
+def _check_trigger(remarks: Remarks, trigger: Object, path: str) -> None:
+    """Report conditions that can't be read, and those that come to nothing."""
+    readers = (
+        ("size", parse_trigger_size),
+        ("rate_limit_spec", parse_schedule),
+        ("cron_spec", parse_schedule),
+    )
+    for field, read in readers:
+        try:
+            if trigger.get(field):
+                read(trigger[field])
+        except PachletError as error:
+            remarks.refused("trigger", below(path, field), error)
+    if (trigger.get("commits") or 0) < 0:
+        remarks.wanted("trigger", below(path, "commits"), "how many commits it waits for")
+    others = [field for field in ("size", "rate_limit_spec", "commits") if trigger.get(field)]
+    if trigger.get("cron_spec"):
+        for field in others:
+            what = "cron_spec or the other conditions: with cron_spec the clock alone decides"
+            remarks.wanted("no-effect", below(path, field), what)
+    elif not others and not trigger.get("all"):
+        hint = 'such as "size": "100M" or "commits": 10'
+        what = "a size, a number of commits or a schedule: without one it never fires, and the pipeline never runs"
+        remarks.wanted("no-effect", path, what, hint=hint)
 
 
 def _check_glob(remarks: Remarks, pfs: Object, path: str) -> int | None:

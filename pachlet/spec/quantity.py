@@ -15,6 +15,8 @@ from pachlet.errors import Refused
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d{1,3}|[KMGTPE]i|[numkMGTPE]|)")
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY = "KMGTPE"
+_SIZE = re.compile(r"(?P<number>[0-9]{1,15}(?:\.[0-9]{1,9})?) ?(?P<unit>[kmgtp]?)(?:i?b)?", re.IGNORECASE)
+_SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _STEPS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -45,6 +47,14 @@ def parse_quantity(text: str) -> Decimal:
 def parse_bytes(text: str) -> int:
     """Return the bytes that a quantity means; a part of one counts as one, as in Kubernetes."""
     return int(parse_quantity(text).to_integral_value(rounding="ROUND_CEILING"))
+
+
+def parse_trigger_size(text: str) -> int:
+    """Return the bytes that the size of a trigger means, as `100`, `1.5K`, `10MB`: decimal, even those with an i."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise Refused(f"invalid trigger size: invalid size: '{text}'", hint="such as 100, 10K, 1.5MB or 1G")
+    return int(float(found["number"]) * _SIZE_UNITS[found["unit"].lower()])
 
 
 def show_bytes(number: int) -> str:

@@ -49,6 +49,7 @@ _REFUSED = {
     "input-commit": "a pfs input names a branch, not a commit",
     "s3": "an input or output by S3 is complete, and stands where one may be",
     "cron": "a cron input has a schedule that can be read",
+    "trigger": "a trigger has a size, a number of commits and schedules that can be read",
     "own-output": "a pipeline does not read what it writes",
     "reprocess-spec": "reprocess_spec is until_success or every_job",
     "secret": "a secret that becomes a variable names the key; an SQL egress names secret and key",
