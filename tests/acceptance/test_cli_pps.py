@@ -237,7 +237,7 @@ def test_a_datum_is_named_by_its_id_the_beginning_of_it_or_a_file(terminal: Term
         ("wait job talk@master", 0, ""),
         ("logs -p talk --datum zzz", 1, " has no datum with zzz; `pachctl list datum "),
         ("logs -p absent --datum /a", 1, "pipeline default/absent not found"),
-        ("inspect datum talk@master zzz", 1, " has no datum with zzz; `pachctl list datum "),
+        ("inspect datum talk@master zzz", 1, " has no datum with zzz; `pachctl list datum default/talk@"),
         (f"logs -p talk --datum {'0' * 64}", 0, f"no line is of datum {'0' * 64}"),
         ("logs -p talk --inputs /nope", 0, "no line is of a datum that read /nope"),
     ],
@@ -249,14 +249,25 @@ def test_what_names_nothing_is_not_answered_in_silence(
     assert (done.status, said in done.err) == (status, True), done.err
 
 
+def test_whoever_waits_for_a_commit_is_told_how_far_its_job_is(server: RunningServer) -> None:
+    with Connection(server.address) as connection:
+        pipelines.create_pipeline(connection, shell("long", "exec sleep 600", IN))
+        session, said = _impatient(server)
+        typing = threading.Thread(target=lambda: main.run(session, ["wait", "commit", "long@master"]))
+        typing.start()
+        while not re.search(r"default/long@\w{32} is \w+, 0 \+ 0 / \d datums, ", said.getvalue()):
+            assert said.written.wait(30)
+            said.written.clear()
+        pipelines.stop_pipeline(connection, "long")
+        typing.join()
+
+
 @pytest.mark.parametrize("verb", ["stop", "start", "rerun"])
 def test_whoever_waits_for_the_server_is_told(server: RunningServer, verb: str) -> None:
     """The database is held by somebody else, until a line has been written."""
     with Connection(server.address) as connection:
         pipelines.create_pipeline(connection, shell("held", "true", IN), update=True)
-    said = Watched()
-    session = Session({"PACHD_ADDRESS": server.address}, out=io.StringIO(), err=said, input=io.BytesIO())
-    session.progress.patience = 0.01
+    session, said = _impatient(server)
     statuses: list[int] = []
     with closing(sqlite3.connect(server.data_dir / "pachlet.db", isolation_level=None)) as database:
         database.execute("BEGIN IMMEDIATE")
@@ -269,6 +280,14 @@ def test_whoever_waits_for_the_server_is_told(server: RunningServer, verb: str) 
         typing.join()
     assert statuses == [0]
     assert said.getvalue().startswith(f"waiting for {server.address}, less than a second\n")
+
+
+def _impatient(server: RunningServer) -> tuple[Session, Watched]:
+    """Return a session that says at once what it waits for, and where."""
+    said = Watched()
+    session = Session({"PACHD_ADDRESS": server.address}, out=io.StringIO(), err=said, input=io.BytesIO())
+    session.progress.patience = 0.01
+    return session, said
 
 
 def test_why_the_last_job_failed_is_in_the_list_of_pipelines(terminal: Terminal) -> None:

@@ -8,7 +8,7 @@ Read next: drop_commit.py, find_commit.py, put_file.py.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 
 from pachlet.cli import flags
@@ -133,8 +133,7 @@ def wait_commit_arguments(parser: ArgumentParser) -> None:
 
 def wait_commit(session: Session, arguments: Namespace) -> int | None:
     if not is_commit_id(arguments.commit) and not arguments.downstream:
-        _say_who_finishes(session, arguments.commit)
-        with session.progress.waiting(f"waiting for {arguments.commit}"):
+        with session.progress.waiting(_who_finishes(session, arguments.commit)):
             info = commits.wait_commit(session.connection, arguments.commit)
         _show_one(session, arguments, info)
         say_kept(session, _jobs_of(session, info))
@@ -155,21 +154,27 @@ def wait_commit(session: Session, arguments: Namespace) -> int | None:
     return status
 
 
-def _say_who_finishes(session: Session, commit: str) -> None:
-    """Say of a commit that no job finishes, its own or the one before it, that somebody has to."""
+def _who_finishes(session: Session, commit: str) -> str | Callable[[], str]:
+    """Return what a commit waits for: its job, or a text; say of one that no job finishes that somebody has to."""
+    from pachlet.cli.verbs.job import how_far
+
     info = commits.inspect_commit(session.connection, commit)
+    job = names.show_commit(info.commit) if _has_a_job(info) else ""
     while info.HasField("finishing") and not info.HasField("finished") and info.HasField("parent_commit"):
         info = commits.inspect_commit(session.connection, names.show_commit(info.parent_commit))
-    if not info.HasField("finishing") and not any(
-        each.repo.type == "spec" for each in info.direct_provenance
-    ):
+    if not info.HasField("finishing") and not _has_a_job(info):
         shown = names.show_commit(info.commit)
         session.say(f"note: {shown} is open until somebody does `{session.program} finish commit {shown}`")
+    return (lambda: how_far(session, job)) if job else f"waiting for {commit}"
+
+
+def _has_a_job(info: Message) -> bool:
+    return any(each.repo.type == "spec" for each in info.direct_provenance)
 
 
 def _jobs_of(session: Session, info: Message) -> list[Outcome]:
     """Return how the job went that made a commit, if one did."""
-    if not any(each.repo.type == "spec" for each in info.direct_provenance):
+    if not _has_a_job(info):
         return []
     try:
         return [outcome(jobs.inspect_job(session.connection, names.show_commit(info.commit), details=False))]

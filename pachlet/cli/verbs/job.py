@@ -130,13 +130,13 @@ def wait_job(session: Session, arguments: Namespace) -> int | None:
         _show(session, arguments, jobs.inspect_jobset(session.connection, arguments.job))
         return report(session, outcomes) if session.verbose else None
     job = the_job(session, arguments.job)
-    with session.progress.waiting(lambda: _how_far(session, job)):
+    with session.progress.waiting(lambda: how_far(session, job)):
         info = jobs.inspect_job(session.connection, job, wait=True)
     _show(session, arguments, [info])
     return None
 
 
-def _how_far(session: Session, job: str) -> str:
+def how_far(session: Session, job: str) -> str:
     """Say in a line how far a job is; what it waits for, where the server says so."""
     try:
         info = jobs.inspect_job(session.connection, job, details=False)
