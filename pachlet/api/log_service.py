@@ -118,9 +118,15 @@ class LogService(PpsPart):
         name = pipeline_name(named)
         owner = pipelines.find_pipeline(db, name.project, name.name)
         if owner is None:
-            raise NotFound(f"could not get pipeline information for {name.project}/{name.name}: not found")
+            raise NotFound(
+                f"could not get pipeline information for {name.project}/{name.name}: not found",
+                hint="pachctl list pipeline --all-projects",
+            )
         if job.id and jobs.find_job(db, name.project, name.name, job.id) is None:
-            raise NotFound(f'could not get job information for "{job.id}"')
+            raise NotFound(
+                f'could not get job information for "{job.id}"',
+                hint=f"pachctl list job -p {name.name} --project {name.project}",
+            )
         if job.id and request.pipeline.name and pipeline_name(request.pipeline) != name:
             raise Refused("job is from the wrong pipeline")
         return Query(

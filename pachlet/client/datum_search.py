@@ -31,7 +31,8 @@ def datum_id(connection: Connection, job: str, wanted: str) -> str:
         return wanted
     found = find_datum(connection, job, wanted)
     if found is None:
-        raise no_such_datum(job, wanted)
+        named = names.job(connection.project, job)
+        raise no_such_datum(f"{named['pipeline']['project']['name']}/{job.rpartition('/')[2]}", wanted)
     return str(found.datum.id)
 
 

@@ -47,7 +47,8 @@ def inspect_commit(db: Statements, commit: Commit) -> CommitRecord:
     found = find_commit(db, commit)
     if found is None:
         inspect_repo(db, commit.repo)
-        raise NotFound(f"commit {commit} not found", hint=f"pachctl list commit {commit.repo.name}")
+        where = f"{commit.repo.name} --project {commit.repo.project}"
+        raise NotFound(f"commit {commit} not found", hint=f"pachctl list commit {where}")
     return found
 
 
@@ -159,7 +160,7 @@ def start_commit(
     if parent is not None and parent.is_open:
         raise Refused(
             f"parent commit {parent.commit} has not been finished",
-            hint=f"pachctl finish commit {branch.repo.name}@{branch.name}",
+            hint=f"pachctl finish commit {branch.repo.name}@{parent.commit.id} --project {branch.repo.project}",
         )
     heads = [each.head for each in upstream if each.head]
     return add_commit(txn, record, origin=USER, parent=parent, upstream=heads, description=description)

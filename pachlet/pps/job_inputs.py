@@ -16,6 +16,7 @@ from pachlet.pfs.branches import inspect_branch
 from pachlet.pfs.files import Files
 from pachlet.pfs.globbing import glob_files
 from pachlet.pfs.records import CommitRecord
+from pachlet.pfs.repos import inspect_repo
 from pachlet.pps.datums import FileMatch
 from pachlet.pps.inputs import Input, PfsInput
 from pachlet.storage.fileset import FileSet
@@ -60,9 +61,10 @@ class JobInputs:
 
 
 def heads_of(db: Statements, tree: Input) -> list[CommitRecord]:
-    """Return the finished commits that an input would be read from now, one for each of its branches."""
+    """Return the finished commits that an input would be read from now, one of each branch; raise NotFound."""
     found = []
     for branch in tree.branches():
+        inspect_repo(db, branch.repo)  # of the two that may be missing it is the one to be told
         head = inspect_branch(db, branch).head
         line = [commits.get_commit(db, head)] if head else []
         line += commits.ancestors(db, line[0]) if line else []

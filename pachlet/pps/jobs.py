@@ -86,7 +86,9 @@ def inspect_job(db: Statements, project: str, name: str, id: str) -> JobRecord:
     """Return a job of a pipeline; raise NotFound."""
     found = find_job(db, project, name, id)
     if found is None:
-        raise NotFound(f"job {project}/{name}@{id} not found", hint=f"pachctl list job -p {name}")
+        raise NotFound(
+            f"job {project}/{name}@{id} not found", hint=f"pachctl list job -p {name} --project {project}"
+        )
     return found
 
 

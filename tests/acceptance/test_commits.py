@@ -61,8 +61,9 @@ def test_commit_on_an_open_parent_is_refused(connection: Connection) -> None:
     started = commits.start_commit(connection, "a@master")
     with pytest.raises(Refused, match=f"parent commit default/a@{started.id} has not been finished"):
         commits.start_commit(connection, "a@master")
-    with pytest.raises(Refused, match="has not been finished"):
+    with pytest.raises(Refused, match="has not been finished") as refused:
         commits.start_commit(connection, "a@other", parent=started.id)
+    assert refused.value.hint == f"pachctl finish commit a@{started.id} --project default"
     with pytest.raises(NotFound, match='branch "other" not found'):
         head(connection, "a@other")
 

@@ -124,8 +124,9 @@ def test_logs_of_what_is_not_there(repo: Connection) -> None:
         ({"datum": {"id": "x"}}, InvalidArgument, "must specify the Job or Pipeline that the datum is from"),
         ({"job": info.job, "tail": -1}, InvalidArgument, "number cannot be negative"),
     ):
-        with pytest.raises(kind, match=text):
+        with pytest.raises(kind, match=text) as refused:
             logs(repo, **request)
+        assert refused.value.hint or kind is not NotFound
     with pytest.raises(InvalidArgument, match="must specify the Job or Pipeline that the datum is from"):
         logs(repo, data_filters=["/a"])
 

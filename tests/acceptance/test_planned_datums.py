@@ -11,7 +11,7 @@ import pytest
 
 from pachlet.client import repos
 from pachlet.client.connection import Connection
-from pachlet.errors import PachletError
+from pachlet.errors import NotFound, PachletError
 from pachlet.testing import RunningServer
 from pachlet.wire import schema
 from tests.acceptance.words import PPS, paths, pfs_input, put
@@ -157,3 +157,6 @@ def test_listed_files_are_those_of_the_newest_finished_commit(many: Connection) 
     put(many, "in@master", {"/open": "not yet"})
     found = list(many.call(PPS, "ListDatum", {"input": pfs_input("in", "/(open|000)")}))
     assert [paths(each.data) for each in found] == [["/000"]]
+    with pytest.raises(NotFound, match=r"^repo default/none not found") as refused:
+        list(many.call(PPS, "ListDatum", {"input": pfs_input("none")}))
+    assert refused.value.hint == "pachctl create repo none --project default"
