@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pachlet.errors import Refused
 from pachlet.paths import Repo
@@ -89,7 +88,7 @@ def take_small(outputs: Sequence[tuple[str, Output]]) -> list[tuple[str, bytes]]
         return None
     taken, room = [], _LITTLE
     for path, place in outputs:
-        if not isinstance(place, Path):
+        if not isinstance(place, str):
             return None
         data = read_file(place, room)
         if data is None:
@@ -111,7 +110,7 @@ def bring_in(
         (
             path,
             write_content(writer, _blocks(place))
-            if isinstance(place, Path)
+            if isinstance(place, str)
             else original(store, writer, inputs, place.path),
         )
         for path, place in outputs
@@ -131,7 +130,7 @@ def original(store: ChunkStore, writer: ChunkWriter, inputs: Sequence[Found], pa
     return concat(store, writer, parts)
 
 
-def _blocks(file: Path) -> Iterator[bytes]:
+def _blocks(file: str) -> Iterator[bytes]:
     with open_file(file) as source:
         left = os.fstat(
             source.fileno()

@@ -115,7 +115,7 @@ class FileSet:
 
         Given a valid file set that this one grew out of, only what was added is looked at.
         """
-        if since is None:
+        if since is None or since.tree.root is None:
             return self._first_clash()
         changes = diff(since.tree, self.tree)
         added = [decode_key(key)[0] for key, before, after in changes if before is None and after is not None]

@@ -63,14 +63,14 @@ class Place:
         """The folder shown as /tmp."""
         return self.volume / "tmp"
 
-    def locate(self, path: str) -> Path | None:
+    def locate(self, path: str) -> str | None:
         """Return where a path of the step's is on this machine: in its own folders, or in what it is shown."""
         if not self.sandboxed and path.startswith(f"{self.pfs}/"):
-            return Path(path)
+            return path
         for shown, folder in self._places:
             if path == shown or path.startswith(f"{shown}/"):
-                return Path(f"{folder}{path[len(shown) :]}")
-        return Path(f"{self._root.at}{path}") if self.sandboxed else None
+                return f"{folder}{path[len(shown) :]}"
+        return f"{self._root.at}{path}" if self.sandboxed else None
 
     @cached_property
     def _places(self) -> list[tuple[str, str]]:

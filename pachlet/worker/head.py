@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 from pachlet.errors import FailedPrecondition
@@ -95,8 +94,8 @@ class InputFile:
     """Whether the step sees a named pipe, and the bytes are asked for once it is opened."""
 
 
-Output = Path | InputFile
-"""Where the bytes of a file are that a step wrote, or the input that it linked to."""
+Output = str | InputFile
+"""Where on this machine the bytes of a file are that a step wrote, or the input that it linked to."""
 
 
 @dataclass(frozen=True)

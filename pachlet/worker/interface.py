@@ -151,7 +151,7 @@ class Session(Protocol):
         path of this machine.
         """
 
-    def locate(self, path: str) -> Path | None:
+    def locate(self, path: str) -> str | None:
         """Return where a path of the step's is on this machine; None if that can't be told.
 
         `path` is absolute and as the step sees it; what it writes, and what it is shown, can be found. It may not be

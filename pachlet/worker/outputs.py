@@ -21,7 +21,7 @@ from pachlet.paths import check_file_path
 from pachlet.worker.head import InputFile, Output
 from pachlet.worker.scratch import open_up
 
-Locate = Callable[[str], Path | None]
+Locate = Callable[[str], str | None]
 """Session.locate."""
 
 _MOST_LINKS = 40
@@ -40,7 +40,7 @@ _KINDS = {
 class _Folder:
     """A folder that is being looked through."""
 
-    place: Path
+    place: str
     real: str
     """Its path as the step sees it, without links."""
     shown: str
@@ -62,7 +62,7 @@ def find_outputs(locate: Locate, inputs: Mapping[str, InputFile]) -> list[tuple[
         try:
             return sorted(finder.walk(out), key=_path)
         except PermissionError:
-            open_up(out)  # only when it is needed: it is one more walk over all that is there
+            open_up(Path(out))  # only when it is needed: it is one more walk over all that is there
             return sorted(finder.walk(out), key=_path)
     except PermissionError as error:
         raise Refused(f"{Path(error.filename).name}, which the step wrote, can't be read") from None
@@ -80,7 +80,7 @@ class _Finder:
         self._locate = locate
         self._inputs = inputs
 
-    def walk(self, out: Path) -> Iterator[tuple[str, Output]]:
+    def walk(self, out: str) -> Iterator[tuple[str, Output]]:
         self._seen, self._again = set[str](), 0
         todo = [_Folder(out, "/pfs/out", "/", ())]
         while todo:
@@ -109,7 +109,7 @@ class _Finder:
             )
 
     def _look(self, folder: _Folder, entry: os.DirEntry[str], shown: str) -> Output | _Folder:
-        real, place, above = f"{folder.real}/{entry.name}", Path(entry.path), folder.above
+        real, place, above = f"{folder.real}/{entry.name}", entry.path, folder.above
         if entry.is_symlink():
             real, place = self._follow(folder.real, entry.name, shown)
             above = (*above, folder.real)
@@ -126,7 +126,7 @@ class _Finder:
             raise Refused(f"/pfs/out{shown} is a link to a folder that holds it")
         return _Folder(place, real, f"{shown}/", above)
 
-    def _follow(self, folder: str, name: str, shown: str) -> tuple[str, Path]:
+    def _follow(self, folder: str, name: str, shown: str) -> tuple[str, str]:
         """Return where a link leads: the path as the step sees it, and its place on this machine."""
         at, todo, links = folder, [name], 0
         while todo:

@@ -137,7 +137,7 @@ def open_up(folder: Path) -> None:
                 _let_us(below, 0o700)
 
 
-def open_file(path: Path) -> FileIO:
+def open_file(path: str | Path) -> FileIO:
     """Open a file that a step wrote for reading, whatever its permissions are.
 
     Raises:
@@ -147,7 +147,7 @@ def open_file(path: Path) -> FileIO:
     return open(descriptor, "rb", buffering=0)
 
 
-def read_file(path: Path, at_most: int) -> bytes | None:
+def read_file(path: str | Path, at_most: int) -> bytes | None:
     """Return what is in a file that a step wrote; None if it is more than so many bytes.
 
     Raises:
@@ -168,7 +168,7 @@ def read_file(path: Path, at_most: int) -> bytes | None:
     return found if len(found) <= at_most else None
 
 
-def _open_readable(path: Path) -> tuple[int, int]:
+def _open_readable(path: str | Path) -> tuple[int, int]:
     """Open a file that a step wrote; return its descriptor and size."""
     try:
         try:
@@ -189,7 +189,7 @@ def _open_readable(path: Path) -> tuple[int, int]:
     return descriptor, status.st_size
 
 
-def _open_plainly(path: Path, flags: int) -> int:
+def _open_plainly(path: str | Path, flags: int) -> int:
     """Open a path that has no link in it."""
     how = struct.pack("QQQ", flags, 0, _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
     descriptor = _open_at(_SYS_OPENAT2, _AT_FDCWD, os.fsencode(path), how, len(how))
@@ -201,9 +201,9 @@ def _open_plainly(path: Path, flags: int) -> int:
     raise OSError(problem, os.strerror(problem), str(path))
 
 
-def _changed(path: Path, why: str) -> Refused:
+def _changed(path: str | Path, why: str) -> Refused:
     return Refused(
-        f"{path.name} in /pfs/out was changed while it was collected: {why}",
+        f"{os.path.basename(path)} in /pfs/out was changed while it was collected: {why}",
         hint="write the output before asking for the next datum",
     )
 

@@ -90,7 +90,7 @@ class AttemptSession(ABC):
     def out(self) -> Path:
         return self._place.pfs / "out"
 
-    def locate(self, path: str) -> Path | None:
+    def locate(self, path: str) -> str | None:
         return self._place.locate(path)
 
     @property

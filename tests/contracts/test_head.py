@@ -43,11 +43,11 @@ class Room:
         self.head.hold(lease, Noted())
         return lease
 
-    def write(self, **files: str) -> list[tuple[str, Path]]:
+    def write(self, **files: str) -> list[tuple[str, str]]:
         """Make files, as a step would have."""
         for name, text in files.items():
             (self.folder / name).write_text(text)
-        return [(f"/{name}", self.folder / name) for name in files]
+        return [(f"/{name}", str(self.folder / name)) for name in files]
 
     def settle(self, lease: Lease, task: Task, state: str = "success", **files: str) -> None:
         self.head.inputs(lease, task)

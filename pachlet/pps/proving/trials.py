@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from pachlet.errors import Refused
@@ -189,7 +188,7 @@ def unverified(tally: Tally, recorded: Recorded, reason: str, job: str = "") -> 
 
 def _reader(files: Files, inputs: Sequence[Found], output: Output) -> Bytes:
     """Return what reads a file that a step wrote, or the input that it linked to."""
-    if isinstance(output, Path):
+    if isinstance(output, str):
         return partial(_blocks, output)
     contents = next(
         ([each.content for each in found.entries] for found in inputs if found.path == output.path), None
@@ -199,7 +198,7 @@ def _reader(files: Files, inputs: Sequence[Found], output: Output) -> Bytes:
     return partial(_joined, files, contents)
 
 
-def _blocks(file: Path) -> Iterator[bytes]:
+def _blocks(file: str) -> Iterator[bytes]:
     with open_file(file) as source:
         while block := source.read(_BLOCK):
             yield block

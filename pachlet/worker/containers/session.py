@@ -27,13 +27,13 @@ class ContainerSession(AttemptSession):
         super().__init__(place)
         self._launcher = launcher
 
-    def locate(self, path: str) -> Path | None:
+    def locate(self, path: str) -> str | None:
         """Find only what is this machine's: what else the step sees is the image's, whatever lies here by that name."""
         place = self._place
         ours = {"/pfs": place.pfs, "/tmp": place.tmp, **place.shown}
         for shown in sorted(ours, key=len, reverse=True):
             if path == shown or path.startswith(f"{shown}/"):
-                return Path(f"{ours[shown]}{path[len(shown) :]}")
+                return f"{ours[shown]}{path[len(shown) :]}"
         return None
 
     def attach(self, cmd: Sequence[str], environ: Mapping[str, str]) -> Outcome:

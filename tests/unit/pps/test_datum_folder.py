@@ -54,7 +54,7 @@ def test_closed_folders_and_files_are_read_and_removed(pfs: Path, closed: list[s
     for path in reversed(closed):
         (pfs / path).chmod(mode)
     nothing: Any = None
-    outputs = find_outputs(lambda path: pfs / path.removeprefix("/pfs/"), {})
+    outputs = find_outputs(lambda path: f"{pfs}/{path.removeprefix('/pfs/')}", {})
     found: list[Any] = datum_folder.bring_in(nothing, nothing, outputs, ())
     assert found == [("/a/b/c", b"c"), ("/d", b"d")]
     for path in reversed(closed):
@@ -78,10 +78,12 @@ def test_a_read_that_is_short_is_not_taken_for_the_last(pfs: Path, monkeypatch: 
     monkeypatch.setattr(datum_folder, "open_file", Ill)
     nothing: Any = None
     (pfs / "out" / "d").write_bytes(b"123456")
-    assert datum_folder.bring_in(nothing, nothing, [("/d", pfs / "out" / "d")], ()) == [("/d", b"123456")]
+    assert datum_folder.bring_in(nothing, nothing, [("/d", str(pfs / "out" / "d"))], ()) == [
+        ("/d", b"123456")
+    ]
     (pfs / "out" / "d").write_bytes(b"1234567")
     with pytest.raises(OSError, match="Input/output error"):
-        datum_folder.bring_in(nothing, nothing, [("/d", pfs / "out" / "d")], ())
+        datum_folder.bring_in(nothing, nothing, [("/d", str(pfs / "out" / "d"))], ())
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_little_output_is_taken_into_memory_and_much_is_not(
     outputs: list[tuple[str, Output]] = []
     for number, size in enumerate(sizes):
         (tmp_path / str(number)).write_bytes(bytes([number]) * size)
-        outputs.append((f"/{number}", tmp_path / str(number)))
+        outputs.append((f"/{number}", str(tmp_path / str(number))))
     taken = datum_folder.take_small(outputs)
     expected = [(f"/{number}", bytes([number]) * size) for number, size in enumerate(sizes)]
     assert taken == (expected if is_small else None)
