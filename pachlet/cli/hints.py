@@ -37,6 +37,14 @@ _HINTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             "get all of them with `{program} get file -r -o FOLDER`",
         ),
         (r"delete the pipeline instead", "`{program} delete pipeline PIPELINE`"),
+        (
+            r"function parameter (\S+) not bound in call",
+            "`--arg {1}=VALUE` gives it; `{program} render --help` tells more",
+        ),
+        (
+            r"function has no parameter (\S+)",
+            "leave `--arg {1}=...` out, or give the template such a parameter",
+        ),
         (r"no space left on device", "free some room on the server's disk, then try again"),
     )
 )

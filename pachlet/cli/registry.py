@@ -138,7 +138,10 @@ FAMILIES: dict[str, tuple[Verb, ...]] = {
             ("restart datum", "Start running datums again."),
         ),
         *_family("logs", ("logs", "Show what steps printed.")),
-        *_family("check_status", ("check status", "Show which pipelines need a look.")),
+        *_family(
+            "check_status",
+            ("check status", "Show which pipelines have worked for longer than was expected of them."),
+        ),
         *_family(
             "secret",
             ("create secret", "Keep a secret for steps."),

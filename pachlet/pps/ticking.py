@@ -54,9 +54,8 @@ class Ticking:
             record = inspect_pipeline(db, project, name)
         crons = cron_inputs(record.spec, record.project)
         if not crons:
-            raise Refused(
-                "pipeline doesn't have a cron input", hint=f"{project}/{name} runs when its inputs change"
-            )
+            when = "when its inputs change" if record.spec.get("input") else "without any input"
+            raise Refused("pipeline doesn't have a cron input", hint=f"{project}/{name} runs {when}")
         with self._lock:
             while self._make_due(record.key):
                 pass

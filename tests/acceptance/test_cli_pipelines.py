@@ -142,5 +142,7 @@ def test_a_pipeline_that_reads_what_it_writes_is_refused_by_both(run: Type, serv
 
 def test_check_status_lists_alerts(ok: Type) -> None:
     ok("create", "pipeline", given=json.dumps({"pipeline": {"name": "p"}, "transform": {"cmd": ["true"]}}))
-    assert ok("check", "status").out.startswith("PROJECT PIPELINE ALERTS\n")
+    done = ok("check", "status")
+    assert done.out.startswith("PROJECT PIPELINE ALERTS\n")
+    assert done.err.endswith("`pachctl list pipeline` says how each is, and why\n")
     assert ok("check", "status", "-A", "--raw").err == ""

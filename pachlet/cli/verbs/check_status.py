@@ -1,4 +1,4 @@
-"""check status: which pipelines need a look, and why.
+"""check status: which pipelines have worked for longer than was expected of them.
 
 Read next: pipeline.py.
 """
@@ -26,9 +26,16 @@ def check_status(session: Session, arguments: Namespace) -> None:
     if wants_raw(arguments):
         show_raw(session, arguments, answers)
         return
-    table = Table(session, "PROJECT", "PIPELINE", "ALERTS")
+    table, has_alerts = Table(session, "PROJECT", "PIPELINE", "ALERTS"), False
     for answer in answers:
         project = answer.project.name or answer.pipeline.project.name
         for alert in answer.alerts:
             table.add(project, answer.pipeline.name, alert)
+            has_alerts = True
     table.show()
+    if not has_alerts:
+        every = " -A" if arguments.all_projects else ""
+        session.say(
+            "no pipeline has worked for longer than its maximum_expected_uptime;"
+            f" `{session.program} list pipeline{every}` says how each is, and why"
+        )

@@ -166,6 +166,8 @@ def test_bug_shows_its_traceback_when_asked(session: Session, monkeypatch: pytes
         ),
         ("file /a not found in repo p/r at commit 1", "see `pachctl list file p/r@1:/`"),
         ('pipeline "edges" already exists', "change it with `pachctl update pipeline -f SPEC`"),
+        ("template err: RUNTIME ERROR: function parameter x not bound in call.", "`--arg x=VALUE` gives it"),
+        ("template err: RUNTIME ERROR: function has no parameter x", "leave `--arg x=...` out"),
         ("quite something else", ""),
     ],
 )
