@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pachlet.client import names
+from pachlet.client.authorship import header
 from pachlet.client.commits import list_commit
 from pachlet.client.connection import Connection, Message
 from pachlet.client.files import list_file
@@ -119,5 +120,5 @@ def _put(connection: Connection, gap: Gap, tick: int) -> str:
     if gap.cron.overwrite:
         messages.append({"delete_file": {"path": "/"}})
     messages.append({"add_file": {"path": f"/{format_time(tick)}", "raw": {"value": b""}}})
-    connection.send("pfs_v2.API", "ModifyFile", messages)
+    connection.send("pfs_v2.API", "ModifyFile", messages, metadata=header())
     return head_of(connection, gap.branch)

@@ -15,7 +15,7 @@ from pachlet.client import backfill, commits, pipelines, repos
 from pachlet.client.connection import Connection
 from pachlet.clock import FakeClock
 from tests.acceptance.test_cron import LIST, at, hours, pipeline, ticks
-from tests.acceptance.words import create, ended, last_job, tree
+from tests.acceptance.words import create, ended, head, last_job, tree
 
 SPAN = ("--from", "2024-02-01", "--to", "2024-02-01T03:30:00Z")
 OLD = hours("2024-02-01", 0, 1, 2, 3)
@@ -62,6 +62,7 @@ def test_missing_ticks_are_made_in_order(connection: Connection) -> None:
     ]
     now = hours("2024-03-01", 11)
     assert ticks(connection, 5) == [*now, *OLD]
+    assert head(connection, "p_tick@master").created_by not in ("", "pachlet")  # somebody asked for it
     assert ended(last_job(connection, "p")) == ("SUCCESS", 1, 4, 0, 5)
     assert sorted(tree(connection, "p@master")) == [f"/{each}" for each in [*OLD, *now]]
 
