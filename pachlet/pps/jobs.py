@@ -18,6 +18,7 @@ from pachlet.paths import USER, Branch, Commit
 from pachlet.pfs import commits
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.transactions import Transaction
+from pachlet.pps.logbook import Source, write_line
 from pachlet.pps.states import JobState
 
 
@@ -137,6 +138,8 @@ def end_finished_jobs(txn: Transaction) -> None:
             for record in pair:
                 if record.error != error:
                     txn.db.run("spoil_commit", key=record.key, error=error)
+            if error:
+                _log(txn, JobRecord.of(row), f"job failed: {error}")
             txn.db.run(
                 "set_job_state", key=row["key"], state=state, reason=error, started=None, finished=txn.now
             )
@@ -205,13 +208,23 @@ def succeed_job(txn: Transaction, job: JobRecord) -> None:
 
 
 def end_job(txn: Transaction, job: JobRecord, state: JobState, reason: str) -> None:
-    """End a job that did not succeed; its commits are finished with the reason as their error."""
+    """End a job that did not succeed; its commits are finished with the reason as their error.
+
+    What its datums wrote counts for nothing; what is recorded of each stays in the meta commit, as upstream.
+    """
     txn.db.run("set_job_state", key=job.key, state=state, reason=reason, started=txn.now, finished=txn.now)
+    if state != JobState.FAILURE:  # whoever finds that a job failed has said so
+        _log(txn, job, f"job {state}: {reason}")
     for key in (job.output, job.meta):
         record = commits.get_commit(txn.db, key)
         if record.is_open:
-            txn.db.run("delete_staged", commit=key)
+            if key == job.output:
+                txn.db.run("delete_staged", commit=key)
             commits.start_finishing(txn, record, error=reason)
+
+
+def _log(txn: Transaction, job: JobRecord, line: str) -> None:
+    write_line(txn.db, Source(job.pipeline, job.id), line, txn.now)
 
 
 def stop_job(txn: Transaction, job: JobRecord, reason: str) -> None:

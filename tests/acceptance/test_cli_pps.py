@@ -149,6 +149,7 @@ def test_why_a_datum_could_not_be_started_is_in_its_logs_and_in_the_list(
     listed = terminal.ok("list", "pipeline", name)
     assert " crashing / failure" in listed.out
     assert f"{name}: {said} ({hint})" in listed.err
+    assert f"\nState\tFAILED\nReason\t{said}\n" in terminal.ok("inspect", "datum", f"{name}@master", "/a").out
 
 
 def test_version_says_how_limits_are_kept(terminal: Terminal) -> None:

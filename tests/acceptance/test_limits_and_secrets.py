@@ -24,6 +24,10 @@ def test_a_datum_past_its_memory_limit_fails_with_the_reason(connection: Connect
     info = create(connection, shell("p", EAT, pfs_input("in"), resource_limits={"memory": "64Mi"}))
     assert ended(info)[0] == "FAILURE"
     assert "killed: used more than its limit of 64 MiB of memory (peak" in logs(connection, "p")
+    (datum,) = connection.call(PPS, "ListDatum", {"job": info.job})
+    record = datums.datum_record(connection, datum)
+    assert record["reason"].startswith("killed: used more than its limit of 64 MiB")
+    assert record["stats"]["peak_memory"] > 32 << 20
 
 
 def test_the_peak_is_in_the_record_with_the_means(connection: Connection) -> None:

@@ -168,6 +168,8 @@ def test_two_datums_that_write_one_path_fail_the_job_and_the_next_one_is_clean(r
     datums = [each.datum.id for each in repo.call("pps_v2.API", "ListDatum", {"job": info.job})]
     assert len([each for each in datums if each in info.reason]) == 2
     assert commits.wait_commit(repo, "clash.meta@master").error == info.reason
+    *_, last = repo.call("pps_v2.API", "GetLogs", {"job": info.job, "master": True})
+    assert last.message == f"job failed: {info.reason}"
     modify(repo, "in@master", delete("/a"))
     assert ended(last_job(repo, "clash")) == ("SUCCESS", 1, 0, 0, 1)
     assert tree(repo, "clash@master") == {"/same": "2"}

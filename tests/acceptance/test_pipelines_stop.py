@@ -72,6 +72,8 @@ def test_stop_kills_what_runs(repo: Connection) -> None:
         info = job(repo, "copy", each)
         assert (ended(info)[0], info.reason) == ("KILLED", STOPPED)
         assert commits.wait_commit(repo, f"copy@{each}").error == STOPPED
+        *_, last = repo.call(PPS, "GetLogs", {"job": info.job, "master": True})
+        assert last.message == f"job killed: {STOPPED}"
     assert id not in job_ids(repo)
     assert state(repo) == ("PAUSED", True)
 

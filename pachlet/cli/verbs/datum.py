@@ -101,6 +101,7 @@ def _lines(info: Message, record: Mapping[str, Any]) -> Iterator[str]:
         ("Job ID", info.datum.job.id),
         ("Image ID", info.image_id),
         ("State", _word(info).upper()),
+        *([("Reason", record["reason"])] if record.get("reason") else []),
         ("Data Downloaded", size(stats.download_bytes)),
         ("Data Uploaded", size(stats.upload_bytes)),
         ("Total Time", f"{_seconds(info):.3f}s"),
