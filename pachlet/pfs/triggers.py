@@ -5,7 +5,7 @@ Read next: firing.py (when a commit finishes), cron_triggers.py (when the clock 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pachlet.errors import Refused
 from pachlet.metadb.connect import Row
@@ -13,8 +13,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, check_name
 from pachlet.pfs.repos import inspect_repo
 from pachlet.pfs.transactions import Transaction
-from pachlet.spec.quantity import parse_trigger_size
-from pachlet.spec.schedule import parse_schedule
+from pachlet.spec.triggers import check_conditions
 
 
 @dataclass(frozen=True)
@@ -66,21 +65,8 @@ def check_trigger(db: Statements, branch: Branch, trigger: Trigger) -> None:
     if not trigger.branch:
         raise Refused("triggers must specify a branch to trigger on")
     check_name("branch", trigger.branch)
-    _check_schedule(trigger.rate_limit_spec, "invalid trigger rate limit spec")
-    if trigger.size:
-        parse_trigger_size(trigger.size)
-    if trigger.commits < 0:
-        raise Refused("can't trigger on a negative number of commits")
-    _check_schedule(trigger.cron_spec, "invalid trigger cron spec")
+    check_conditions(asdict(trigger))
     _check_loop(db, branch, trigger)
-
-
-def _check_schedule(spec: str, prefix: str) -> None:
-    if spec:
-        try:
-            parse_schedule(spec)
-        except Refused as error:
-            raise Refused(f"{prefix}: {error}", hint=error.hint) from None
 
 
 def _check_loop(db: Statements, branch: Branch, trigger: Trigger) -> None:

@@ -14,9 +14,9 @@ from pachlet.globs import Glob
 from pachlet.paths import DEFAULT_PROJECT
 from pachlet.spec.defaults import COMBINED
 from pachlet.spec.positions import below, quoted
-from pachlet.spec.quantity import parse_trigger_size
 from pachlet.spec.remarks import Remarks
 from pachlet.spec.schedule import Fields, parse_schedule
+from pachlet.spec.triggers import CONDITIONS, check_condition
 
 Object = Mapping[str, Any]
 
@@ -118,20 +118,12 @@ def _check_pfs(remarks: Remarks, pfs: Object, path: str, around: tuple[str, ...]
 
 def _check_trigger(remarks: Remarks, trigger: Object, path: str) -> None:
     """Report conditions that can't be read, and those that come to nothing."""
-    readers = (
-        ("size", parse_trigger_size),
-        ("rate_limit_spec", parse_schedule),
-        ("cron_spec", parse_schedule),
-    )
-    for field, read in readers:
+    for field in CONDITIONS:
         try:
-            if trigger.get(field):
-                read(trigger[field])
+            check_condition(field, trigger.get(field))
         except PachletError as error:
             remarks.refused("trigger", below(path, field), error)
-    if (trigger.get("commits") or 0) < 0:
-        remarks.wanted("trigger", below(path, "commits"), "how many commits it waits for")
-    others = [field for field in ("size", "rate_limit_spec", "commits") if trigger.get(field)]
+    others = [field for field in CONDITIONS if field != "cron_spec" and trigger.get(field)]
     if trigger.get("cron_spec"):
         for field in others:
             what = "cron_spec or the other conditions: with cron_spec the clock alone decides"

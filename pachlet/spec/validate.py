@@ -18,6 +18,7 @@ from pachlet.paths import check_name, check_pipeline_name, check_pipeline_start
 from pachlet.spec.defaults import COMBINED, visit
 from pachlet.spec.quantity import parse_bytes
 from pachlet.spec.schedule import parse_schedule
+from pachlet.spec.triggers import check_conditions
 
 Object = Mapping[str, Any]
 
@@ -196,6 +197,10 @@ def _check_pfs(pfs: Object) -> None:
     if pfs.get("commit"):
         raise Refused("input cannot come from a commit; use a branch with head pointing to the commit")
     Glob(pfs["glob"])
+    try:
+        check_conditions(pfs.get("trigger") or {})
+    except Refused as error:
+        raise Refused(f"could not create/update trigger branch: {error}", hint=error.hint) from None
 
 
 def _check_s3(pfs: Object) -> None:
