@@ -90,6 +90,14 @@ class Blocks:
             raise StopIteration
         return block
 
+    def left(self) -> int:
+        """Return how many bytes are still to come, as long as the file was when it was opened; 0 if it does not say."""
+        try:
+            left = self._open()
+        except OSError as error:
+            raise cannot_read(self._path, error) from None
+        return left if self._has_size else 0
+
     def read_into(self, place: memoryview) -> int:
         """Read the next bytes; return how many, 0 only at the end."""
         count = 0

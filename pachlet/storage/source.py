@@ -16,6 +16,9 @@ from pachlet.storage.hashing import Bytes
 class Readable(Protocol):
     """Blocks that can also be read into memory that is there; that saves making each and copying it."""
 
+    def left(self) -> int:
+        """Return how many bytes are probably still to come, 0 where nobody knows."""
+
     def read_into(self, place: memoryview) -> int:
         """Read the next bytes; return how many, 0 only at the end."""
 
@@ -29,8 +32,10 @@ class Source:
         self._is_over = False
 
     def has(self, length: int) -> bool:
-        """Tell whether so many bytes are still to come; from then on they are in memory."""
+        """Tell whether so many bytes are still to come; a file may turn out to have become shorter since."""
         held = sum(map(len, self._held))
+        if isinstance(self._blocks, Readable) and held + self._blocks.left() >= length:
+            return True  # and none of it has been read into memory that it is only copied from
         while held < length:
             block = self._next_block()
             if block is None:

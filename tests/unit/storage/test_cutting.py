@@ -104,7 +104,12 @@ def test_content_is_cut_in_the_other_process(store: ChunkStore, monkeypatch: pyt
 
 def test_a_file_is_read_into_the_shared_memory(tmp_path: Path, store: ChunkStore) -> None:
     (tmp_path / "x").write_bytes(DATA)
-    content = write_content(store.writer(), Blocks(str(tmp_path / "x"), 4 * MIB))
+
+    class Unread(Blocks):
+        def __next__(self) -> bytes:
+            raise AssertionError("a block was made only to be copied")
+
+    content = write_content(store.writer(), Unread(str(tmp_path / "x")))
     assert content == write_content(store.writer(), [DATA])
 
 
@@ -124,6 +129,19 @@ def test_a_process_that_is_killed_changes_nothing(store: ChunkStore) -> None:
     content = write_content(writer, blocks())
     assert [length for _, length in content.chunks] == expected()
     assert b"".join(read_content(store, content)) == DATA
+
+
+def test_a_file_that_became_shorter_meanwhile_is_what_is_left_of_it(
+    tmp_path: Path, store: ChunkStore
+) -> None:
+    writer = store.writer()  # what it holds is not published
+    for left in (0, 1, 6 * MIB):
+        (tmp_path / "x").write_bytes(DATA)
+        blocks = Blocks(str(tmp_path / "x"))
+        assert blocks.left() == len(DATA)
+        os.truncate(tmp_path / "x", left)
+        content = write_content(writer, blocks)
+        assert b"".join(read_content(store, content)) == DATA[:left]
 
 
 def test_where_no_process_can_be_started_content_is_cut_here(
