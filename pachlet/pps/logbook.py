@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pachlet.clock import Clock
 from pachlet.errors import PachletError
@@ -29,8 +29,7 @@ _KEPT_SIZE = 1 << 20
 _KEPT_LINES = 10_000
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """Whose lines they are; `datum` is '' for lines about the job as a whole."""
 
     pipeline: int

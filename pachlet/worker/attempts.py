@@ -67,19 +67,21 @@ class Place:
         """Return where a path of the step's is on this machine: in its own folders, or in what it is shown."""
         if not self.sandboxed and path.startswith(f"{self.pfs}/"):
             return path
-        for shown, folder in self._places:
-            if path == shown or path.startswith(f"{shown}/"):
+        for shown, below, folder in self._places:
+            if path == shown or path.startswith(below):
                 return f"{folder}{path[len(shown) :]}"
         return f"{self._root.at}{path}" if self.sandboxed else None
 
     @cached_property
-    def _places(self) -> list[tuple[str, str]]:
-        """What is shown where, the innermost first."""
+    def _places(self) -> list[tuple[str, str, str]]:
+        """What is shown, with and without a slash at its end, and where it is; the innermost first."""
         if not self.sandboxed:
-            return [("/pfs", str(self.pfs))]
+            return [("/pfs", "/pfs/", str(self.pfs))]
         shown = [(target, os.path.realpath(source)) for source, target in self._root.binds]
         shown += [(target, os.path.realpath(source)) for source, target in self._root.below_tmp]
-        return sorted([*shown, ("/tmp", str(self.tmp))], key=lambda pair: len(pair[0]), reverse=True)
+        shown.append(("/tmp", str(self.tmp)))
+        shown.sort(key=lambda pair: len(pair[0]), reverse=True)
+        return [(target, f"{target}/", folder) for target, folder in shown]
 
     def walls(self, kept: Container[str]) -> Walls:
         """Return what is around the attempts; `kept` are the limits of their control group.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -227,8 +227,11 @@ class DatumRun:
         started = time.monotonic()
         self._lay_out()
         self._spent.seconds["download"] += time.monotonic() - started
-        given = show_bytes(self._spent.download_bytes)
-        self._say_more(f"{len(self._inputs)} input files, {given}, laid out below /pfs")
+        self._say_more(
+            lambda: (
+                f"{len(self._inputs)} input files, {show_bytes(self._spent.download_bytes)}, laid out below /pfs"
+            )
+        )
         self._say("beginning to run user code")
         work = self._lease.work
         with (
@@ -240,15 +243,13 @@ class DatumRun:
                 lines.add(outcome.reason)
         self._spent.add(outcome)
         self._say(f"finished running user code after {outcome.seconds:.3f} seconds")
-        code = "none" if outcome.exit_code is None else outcome.exit_code
-        peak = "unknown" if outcome.peak_memory is None else show_bytes(outcome.peak_memory)
-        self._say_more(f"exit status {code}, peak memory {peak}")
+        self._say_more(lambda: _describe(outcome))
         if outcome.ok and not self._holding.is_void:
             try:
                 found = find_outputs(self._session.locate, self._inputs)
             except PachletError as error:
                 return Outcome(False, error.message, None, 0.0, None), []
-            self._say_more(f"{len(found)} output files found in /pfs/out")
+            self._say_more(lambda: f"{len(found)} output files found in /pfs/out")
             return outcome, found
         return outcome, []
 
@@ -274,13 +275,19 @@ class DatumRun:
         self._spent.add(outcome)
         return outcome.ok
 
-    def _say_more(self, line: str) -> None:
+    def _say_more(self, line: Callable[[], str]) -> None:
         """Say what only somebody who looks for a fault wants to read (transform.debug)."""
         if self._lease.work.transform.debug:
-            self._say(line)
+            self._say(line())
 
     def _say(self, line: str) -> None:
         self._head.say(self._lease, self._task, self._worker, line)
+
+
+def _describe(outcome: Outcome) -> str:
+    code = "none" if outcome.exit_code is None else outcome.exit_code
+    peak = "unknown" if outcome.peak_memory is None else show_bytes(outcome.peak_memory)
+    return f"exit status {code}, peak memory {peak}"
 
 
 def what_ran(prepared: Prepared, work: Work) -> dict[str, Any]:
