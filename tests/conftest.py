@@ -18,6 +18,16 @@ from tests.container_engine import remove_storage, shared_engine
 
 ROOT = Path(__file__).parent.parent
 
+# As in the steps' images: a library's threads spin while they wait for one another, and take from the other workers of
+# the suite what they wait for. It is read when a library is loaded, which is later than this.
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+):
+    os.environ.setdefault(variable, "1")
+
 # These machines are noisy, so no example is judged by its time; `make soak` looks at many more of them.
 settings.register_profile("suite", deadline=None, derandomize=True)
 settings.register_profile("soak", deadline=None, max_examples=3000)
