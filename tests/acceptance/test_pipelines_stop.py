@@ -22,9 +22,13 @@ def repo(connection: Connection) -> Connection:
 
 
 def state(connection: Connection, name: str = "copy") -> tuple[str, bool]:
-    """Return the state of a pipeline in both places where it is shown."""
-    info = pipelines.inspect_pipeline(connection, name)
-    (listed,) = pipelines.list_pipeline(connection, name)
+    """Return the state of a pipeline in both places where it is shown, as it is while it does not change."""
+    while True:
+        before = pipelines.inspect_pipeline(connection, name)
+        (listed,) = pipelines.list_pipeline(connection, name)
+        info = pipelines.inspect_pipeline(connection, name)
+        if (before.state, before.stopped) == (info.state, info.stopped):
+            break
     assert (listed.state, listed.stopped) == (info.state, info.stopped)
     return schema.enum_name("pps_v2.PipelineState", info.state).removeprefix("PIPELINE_"), info.stopped
 
