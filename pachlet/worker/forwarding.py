@@ -180,7 +180,12 @@ class Forwarding:
     async def connect(self, backend: Backend) -> socket.socket:
         """Make a connection to a process; raise OSError where that fails."""
         # In a thread of its own: a step can hold up the answer for seconds (launching.py).
-        made = await self._loop.run_in_executor(self._connectors, backend.connect)
+        connecting = self._loop.run_in_executor(self._connectors, backend.connect)
+        try:
+            made = await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(_close_too_late)
+            raise
         try:
             await asyncio.wait_for(self._until_connected(made), _CONNECTING)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -198,6 +203,12 @@ class Forwarding:
             self._loop.remove_writer(made)
         if problem := made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             raise ConnectionError(problem, "can't connect")
+
+
+def _close_too_late(connecting: asyncio.Future[socket.socket]) -> None:
+    """Close a connection that nobody waits for any more."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()
 
 
 def _settle(future: asyncio.Future[None]) -> None:

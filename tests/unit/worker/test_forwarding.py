@@ -160,6 +160,27 @@ def test_a_process_that_goes_away_is_waited_for(forwarder, web):
     client.close()
 
 
+def test_a_connection_that_comes_after_its_client_was_sent_away_is_closed(forwarder: Forwarder) -> None:
+    asked, go_on, closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Made(socket.socket):
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def connect_slowly() -> socket.socket:
+        asked.set()
+        assert go_on.wait(30)
+        return Made()
+
+    forwarder.set_live(Backend(connect_slowly))
+    with socket.create_connection(("127.0.0.1", forwarder.port)):
+        assert asked.wait(30)
+        forwarder.close()
+        go_on.set()
+        assert closed.wait(30)
+
+
 def test_a_port_that_is_taken(forwarder):
     forwarding = Forwarding()
     with pytest.raises(FailedPrecondition, match="can't be listened on"):
