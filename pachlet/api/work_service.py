@@ -107,7 +107,8 @@ class WorkService:
             raise InvalidArgument(f"the datum's end makes no sense: {error}") from None
         self._leases.find(ending.token, ending.datum)  # before anything is stored
         writer = self._desk.files.store.writer()
-        outputs = list(self._read_outputs(requests, writer, self._desk.inputs(ending.token, ending.datum)))
+        inputs = self._desk.inputs(ending.token, ending.datum)
+        outputs = list(self._read_outputs(_until_whole(requests), writer, inputs))
         seconds = time.monotonic() - started
         recorded = self._desk.settle(
             ending.token, ending.datum, result, outputs, writer, seconds, is_awaited=True
@@ -163,3 +164,16 @@ class WorkService:
             )
         self._leases.give_back(request.token, refusal=request.problem)
         return messages.empty()
+
+
+def _until_whole(requests: Iterator[Any]) -> Iterator[Any]:
+    """Yield messages up to the last one.
+
+    Raises:
+        InvalidArgument: it did not come. What a worker wrote that was killed meanwhile may seem to end anywhere.
+    """
+    for each in requests:
+        if each.is_whole:
+            return
+        yield each
+    raise InvalidArgument("what a datum wrote did not come whole: the last message must say is_whole")

@@ -142,6 +142,7 @@ class RemoteHead:
                 with open_file(place) as file:
                     while block := file.read(_PIECE):
                         yield {"piece": {"bytes": block}}
+            yield {"is_whole": True}
 
         self._ask(lambda: self._connection.send(SERVICE, "Settle", messages()))
 

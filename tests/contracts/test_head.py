@@ -18,11 +18,12 @@ from pachlet.client.connection import Connection
 from pachlet.client.pipelines import create_pipeline
 from pachlet.clock import FakeClock
 from pachlet.config import default_envs
-from pachlet.errors import Refused
+from pachlet.errors import InvalidArgument, Refused
 from pachlet.pps.local_head import LocalHead
 from pachlet.remote.head import RemoteHead
 from pachlet.server import Server
 from pachlet.worker.head import Head, Lease, LeaseLost, NoMoreWork, Result, Task
+from pachlet.worker.lease_messages import ending_message
 from pachlet.worker.process import ProcessRunner
 from tests.acceptance.words import ended, last_job, pfs_input, put, shell, tree
 
@@ -186,6 +187,19 @@ def test_a_settled_datum_is_recorded_whole(room: Room) -> None:
     assert tree(room.connection, "p@master") == {"/x": "output", "/y": ""}
     assert (info.stats.download_bytes, info.stats.upload_bytes) == (3, 6)
     assert info.stats.process_time.seconds == 1
+
+
+def test_what_breaks_off_on_its_way_is_not_recorded(room: Room) -> None:
+    """Of a worker that is killed in between, all that it had sent may seem to be all that it wrote."""
+    job_of(room, {"/a": "one"})
+    lease = room.take()
+    task = lease.tasks[0]
+    half = [{"ending": ending_message(lease.token, task.id, result())}, {"piece": {"path": "/x"}}]
+    with pytest.raises(InvalidArgument, match="did not come whole"):
+        room.connection.send("pachlet.v1.Work", "Settle", half)
+    room.settle(lease, task, x="output")
+    assert ended(last_job(room.connection, "p")) == ("SUCCESS", 1, 0, 0, 1)
+    assert tree(room.connection, "p@master") == {"/x": "output"}
 
 
 def test_twice_is_once(room: Room) -> None:
