@@ -70,7 +70,7 @@ class Blocks:
         self._path = path
         self._block_size = block_size
         self._handle = -1
-        self._left = -1
+        self._left = self._size = -1
         self._has_size = True
 
     def __del__(self) -> None:
@@ -114,12 +114,14 @@ class Blocks:
             self._handle = os.open(self._path, _TO_READ)
             found = os.fstat(self._handle)
             refuse_endless(self._path, found)
-            self._left = found.st_size
+            self._left = self._size = found.st_size
             if not self._left:  # the kernel's own files have no size
                 self._left, self._block_size, self._has_size = _MOST_UNSIZED + 1, _UNSIZED, False
         return self._left
 
     def _has_read(self, count: int) -> int:
+        if not count and self._left > 0 and self._has_size:
+            _refuse_cut(self._path, self._handle, self._size)
         self._left = self._left - count if count else 0
         if count and not self._left and not self._has_size:
             raise Refused(f"cannot read {self._path}: it seems to have no end", hint=_PIPE_IT)
@@ -148,11 +150,28 @@ def read_small(path: str, most: int) -> bytes | None:
             if not stat.S_ISREG(found.st_mode):
                 refuse_endless(path, found)
             size = found.st_size
-            return os.read(handle, size) if 0 < size <= most else None
+            if not 0 < size <= most:
+                return None
+            data = os.read(handle, size)
+            if len(data) < size:
+                _refuse_cut(path, handle, size)
+            return data
         finally:
             os.close(handle)
     except OSError as error:
         raise cannot_read(path, error) from None
+
+
+def _refuse_cut(path: str, handle: int, size: int) -> None:
+    """Refuse a file that has become shorter since it was opened: half of the old one is nobody's file.
+
+    One that still says it is as long as before never was: sysfs says 4096 of everything.
+    """
+    if os.fstat(handle).st_size < size:
+        raise Refused(
+            f"cannot read {path}: it became shorter while it was read",
+            hint="nothing was put; put it when nobody writes to it",
+        )
 
 
 def refuse_endless(path: str, found: os.stat_result) -> None:

@@ -119,6 +119,40 @@ def test_file_that_grows_while_it_is_read_has_an_end(tmp_path: Path) -> None:
     assert read.read_into(place) == 0
 
 
+def test_file_that_is_cut_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, said = tmp_path / "x", r"x: it became shorter while it was read$"
+    path.write_bytes(b"x" * (2 * BLOCK))
+    blocks, into = Blocks(str(path)), Blocks(str(path))
+    place = memoryview(bytearray(BLOCK))
+    assert len(next(blocks)) == into.read_into(place) == BLOCK
+    os.truncate(path, 1)
+    with pytest.raises(Refused, match=said):
+        list(blocks)
+    with pytest.raises(Refused, match=said):
+        into.read_into(place)
+
+    def cut(handle: int) -> os.stat_result:
+        found = stat_of(handle)
+        os.truncate(path, 0)
+        return found
+
+    stat_of = os.fstat
+    path.write_bytes(b"1234")
+    monkeypatch.setattr(local_files.os, "fstat", cut)
+    with pytest.raises(Refused, match=said):
+        read_small(str(path), 4)
+
+
+def test_files_of_the_kernel_that_say_a_size_are_shorter() -> None:
+    path = "/sys/kernel/mm/transparent_hugepage/enabled"
+    if not os.path.exists(path):
+        pytest.skip("no sysfs here")
+    assert os.stat(path).st_size > len(read_small(path, 1 << 20) or b"") > 0
+    assert b"".join(Blocks(path)) == read_small(path, 1 << 20)
+
+
 def test_files_of_the_kernel_have_no_size_but_an_end() -> None:
     assert b"".join(Blocks("/proc/self/status")).startswith(b"Name:")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pachlet.errors import Refused
 from pachlet.local_files import Blocks
 from pachlet.storage import chunks, cutter, cutting
 from pachlet.storage.chunks import ChunkStore, Location
@@ -131,17 +132,29 @@ def test_a_process_that_is_killed_changes_nothing(store: ChunkStore) -> None:
     assert b"".join(read_content(store, content)) == DATA
 
 
-def test_a_file_that_became_shorter_meanwhile_is_what_is_left_of_it(
-    tmp_path: Path, store: ChunkStore
-) -> None:
+class Fewer(Blocks):
+    """A file that says more than it has, as the kernel's own do."""
+
+    def left(self) -> int:
+        return super().left() + len(DATA)
+
+
+def test_a_file_that_has_less_than_it_says_is_what_it_has(tmp_path: Path, store: ChunkStore) -> None:
     writer = store.writer()  # what it holds is not published
+    for size in (0, 1, 6 * MIB):
+        (tmp_path / "x").write_bytes(DATA[:size])
+        content = write_content(writer, Fewer(str(tmp_path / "x")))
+        assert b"".join(read_content(store, content)) == DATA[:size]
+
+
+def test_a_file_that_became_shorter_meanwhile_is_refused(tmp_path: Path, store: ChunkStore) -> None:
     for left in (0, 1, 6 * MIB):
         (tmp_path / "x").write_bytes(DATA)
         blocks = Blocks(str(tmp_path / "x"))
         assert blocks.left() == len(DATA)
         os.truncate(tmp_path / "x", left)
-        content = write_content(writer, blocks)
-        assert b"".join(read_content(store, content)) == DATA[:left]
+        with pytest.raises(Refused, match=r"it became shorter while it was read"):
+            write_content(store.writer(), blocks)
 
 
 def test_where_no_process_can_be_started_content_is_cut_here(
