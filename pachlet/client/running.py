@@ -30,7 +30,8 @@ def find_server(data_dir: Path) -> Running | None:
     """Return the server of a data directory; None if there is none.
 
     Raises:
-        PachletError: a process holds the directory, but its note is damaged or it does not answer.
+        PachletError: a process holds the directory, but its note is damaged or it does not answer; or it is not known
+            whether one does, because the directory can't be read.
     """
     if not _is_held(data_dir / "lock"):
         return None
@@ -62,6 +63,8 @@ def _is_held(lock: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except PermissionError as error:
+        raise PachletError(f"cannot read {lock}: {error.strerror}", hint="see whose it is") from None
     except OSError:
         return False
     return False

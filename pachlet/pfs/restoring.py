@@ -10,6 +10,7 @@ Read next: backing_up.py, checking.py, losses.py.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from pachlet.storage.chunks import ChunkStore
 from pachlet.storage.packs import sync_directory
 
 _BLOCK = 4 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Restored(NamedTuple):
@@ -44,17 +46,17 @@ def restore(source: Path, target: Path, report: Callable[[str, int, int], None])
 
     Raises:
         NotFound: `source` holds no whole backup.
-        FailedPrecondition: the target holds something, or the backup is of a newer format.
+        FailedPrecondition: the target holds something, the source is a data directory, or the backup is of a newer
+            format.
+        Unavailable: a file can't be read or written.
         Corrupt: the backup's database can't be opened. Nothing is left of the restore.
     """
-    backup, folder = DataDir(source), target.with_name(target.name + ".restoring")
-    if not backup.database.is_file():
-        raise NotFound(
-            f"{source} holds no whole backup",
-            hint="a backup has a pachlet.db; one that was broken off can be taken again into the same folder",
-        )
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise FailedPrecondition(f"{target} is there already", hint="choose a folder that is empty or new")
+    backup = DataDir(source)
+    try:
+        _refuse_others(backup, target)
+    except OSError as error:
+        raise Unavailable(f"cannot read {error.filename}: {error.strerror}", hint="see whose it is") from None
+    folder = target.with_name(target.name + ".restoring")
     shutil.rmtree(folder, ignore_errors=True)
     try:
         _copy(backup, folder, report)
@@ -66,11 +68,31 @@ def restore(source: Path, target: Path, report: Callable[[str, int, int], None])
         sync_directory(target.absolute().parent)
     except OSError as error:
         raise Unavailable(
-            f"can't restore to {target}: {error.strerror}", hint="look at the disk's space"
+            f"can't restore to {target}: {error.strerror}{f' ({error.filename})' if error.filename else ''}",
+            hint="look at the disk's space"
+            if error.errno in _FULL
+            else "see whose the folders and files are",
         ) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return restored
+
+
+def _refuse_others(backup: DataDir, target: Path) -> None:
+    """Read nothing but a backup: what a data directory has in its write-ahead log would be missing in the copy."""
+    if not backup.database.is_file():
+        raise NotFound(
+            f"{backup.path} holds no whole backup",
+            hint="a backup has a pachlet.db; one that was broken off can be taken again into the same folder",
+        )
+    log = backup.database.with_name(backup.database.name + "-wal")
+    if backup.lock.exists() or (log.exists() and log.stat().st_size):
+        raise FailedPrecondition(
+            f"{backup.path} is a data directory, not a backup",
+            hint="serve it as it is, or take a backup of it with `pachlet backup`",
+        )
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise FailedPrecondition(f"{target} is there already", hint="choose a folder that is empty or new")
 
 
 def _copy(backup: DataDir, folder: Path, report: Callable[[str, int, int], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -24,6 +25,7 @@ from pachlet.cli.session import Session
 from pachlet.cli.verbs.stop import stop_server
 from pachlet.client import put_file
 from pachlet.client.running import Running, find_server
+from pachlet.errors import PachletError
 from pachlet.testing import RunningServer
 from tests.acceptance.server_process import ServerProcess
 
@@ -432,6 +434,17 @@ def test_who_stops_a_server_is_told_that_he_waits(tmp_path: Path, monkeypatch: p
     assert said == [
         f"waiting for the server (process {server.process.pid}) to end: it finishes what it is writing or building"
     ]
+
+
+def test_stop_does_not_take_what_it_may_not_read_for_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PachletError, match=r"^cannot read .*/lock: Permission denied$"):
+        stop_server(tmp_path)
 
 
 def test_serve_and_stop_are_a_pair(tmp_path: Path) -> None:

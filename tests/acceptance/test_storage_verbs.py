@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
+import os
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent import futures
@@ -178,6 +181,42 @@ def test_a_restore_refuses_what_is_in_the_way_and_a_database_that_does_not_open(
     assert "can't be opened" in damaged.err
     assert not list(target.iterdir())
     assert not target.with_name("restored.restoring").exists()
+
+
+def test_a_data_directory_is_no_backup(at: Callable[[str], Type], tmp_path: Path) -> None:
+    """What was written last is in its write-ahead log, so a copy of the rest would lack it and say nothing."""
+    data, target = tmp_path / "served", tmp_path / "restored"
+    with testing.server(data) as running:
+        type = at(running.address)
+        assert type("create", "repo", "r").status == 0
+        copied = tmp_path / "copied"
+        copied.mkdir()
+        for each in data.glob("pachlet.db*"):
+            shutil.copy(each, copied)
+        for source in (data, copied):
+            refused = type("restore", str(source), "--data-dir", str(target))
+            assert refused.status == 1
+            assert f"{source} is a data directory, not a backup; serve it as it is" in refused.err
+    assert not target.exists()
+
+
+def test_a_restore_says_what_can_not_be_read_or_written(
+    type: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert type("create", "repo", "r").status == 0
+    assert type("backup", str(tmp_path / "backup")).status == 0
+    assert "/ is there already" in type("restore", str(tmp_path / "backup"), "--data-dir", "/").err
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    refused = type("restore", str(tmp_path / "backup"), "--data-dir", str(tmp_path / "new"))
+    assert f"can't restore to {tmp_path}/new: Permission denied" in refused.err
+    assert refused.err.endswith("see whose the folders and files are\n")
+    monkeypatch.setattr(Path, "is_file", refuse)  # as of a folder that others may not enter
+    refused = type("restore", str(tmp_path / "backup"), "--data-dir", str(tmp_path / "new"))
+    assert refused.err == f"cannot read {tmp_path}/backup/pachlet.db: Permission denied; see whose it is\n"
+
+
+def refuse(path: Path, *_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def flip(path: Path, at: int) -> None:
