@@ -158,6 +158,10 @@ def _streaming(
 
 
 def _fail(context: Context, name: str, error: Exception) -> NoReturn:
+    if isinstance(error, grpc.RpcError):
+        # gRPC keeps the error by which it said that a stream broke off, and the error would keep all that was at work
+        # then, such as an upload whose chunks are no garbage while it lives.
+        error.__traceback__ = None
     if isinstance(error, PachletError):
         if error.hint:
             context.set_trailing_metadata((("pachlet-hint-bin", _cut(error.hint).encode()),))
