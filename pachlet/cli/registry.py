@@ -8,11 +8,12 @@ Read next: verbs/repo.py.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from keyword import iskeyword
-from typing import NamedTuple
 
 
-class Verb(NamedTuple):
+@dataclass(frozen=True)
+class Verb:
     """How a verb is typed, and where it is."""
 
     words: tuple[str, ...]

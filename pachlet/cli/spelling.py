@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from pachlet.cli import registry
 from pachlet.errors import Usage
@@ -56,14 +56,16 @@ def elsewhere(words: list[str]) -> tuple[str, str]:
     return "", ""
 
 
-class Spelled(NamedTuple):
+@dataclass(frozen=True)
+class Spelled:
     """A command in today's words, and what to tell whoever typed it."""
 
     words: list[str]
     note: str = ""
 
 
-class _Old(NamedTuple):
+@dataclass(frozen=True)
+class _Old:
     """How a 1.x verb reads today."""
 
     verb: str

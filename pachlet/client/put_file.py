@@ -14,10 +14,13 @@ import itertools
 import os
 import posixpath
 import stat
+import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from pachlet.client import names
@@ -39,7 +42,8 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 Advance = Callable[[int], None]
 
 
-class FromDisk(NamedTuple):
+@dataclass(frozen=True)
+class FromDisk:
     """A local file, to be stored at `path`."""
 
     path: str
@@ -78,7 +82,8 @@ class FromDisk(NamedTuple):
         return found
 
 
-class FromFolder(NamedTuple):
+@dataclass(frozen=True)
+class FromFolder:
     """All files of a local folder, to be stored below `path`."""
 
     path: str
@@ -94,21 +99,31 @@ class FromFolder(NamedTuple):
             yield FromDisk(posixpath.join(self.path, below), Path(local))
 
 
-class FromStream(NamedTuple):
+@dataclass(frozen=True)
+class FromStream:
     """Whatever a stream holds, such as standard input, to be stored at `path`."""
 
     path: str
     stream: IO[bytes]
     size: int | None = None
-    archive: Path | None = None
-    """What it is a member of, and may turn out to be cut off."""
 
     def pieces(self) -> Iterator[dict[str, Any]]:
-        with _unpacking(self.archive) if self.archive is not None else nullcontext():
-            yield from _pieces(self.stream, "the input")
+        yield from _pieces(self.stream, "the input")
 
 
-class FromUrl(NamedTuple):
+@dataclass(frozen=True)
+class FromArchive(FromStream):
+    """A member of an archive, which may turn out to be cut off."""
+
+    archive: Path = Path()
+
+    def pieces(self) -> Iterator[dict[str, Any]]:
+        with _unpacking(self.archive):
+            yield from super().pieces()
+
+
+@dataclass(frozen=True)
+class FromUrl:
     """Something that the server fetches by itself and stores at `path`."""
 
     path: str
@@ -120,7 +135,8 @@ class FromUrl(NamedTuple):
         yield {"url": {"URL": self.url, "recursive": self.recursive}}
 
 
-class Nothing(NamedTuple):
+@dataclass(frozen=True)
+class Nothing:
     """No file: what is at `path` is deleted, in the same commit as the other puts."""
 
     path: str
@@ -286,8 +302,6 @@ def _puts(path: str, source: str, *, stdin: IO[bytes], recursive: bool) -> Itera
 
 def _members(target: str, archive: Path) -> Iterator[Put]:
     """Yield the files of an archive, each below `target`; a link to another of its files is that file again."""
-    import tarfile
-
     with _unpacking(archive), _reading(archive, lambda: tarfile.open(archive, "r:*")) as members:
         for member in members:
             if member.isdir():
@@ -302,14 +316,11 @@ def _members(target: str, archive: Path) -> Iterator[Put]:
                 )
                 raise Refused(f"{archive}: {member.name} is {kind}", hint="nothing was put")
             path = posixpath.join("/", target, posixpath.normpath("/" + member.name).lstrip("/"))
-            yield FromStream(path, content, member.size if member.isreg() else None, archive)
+            yield FromArchive(path, content, member.size if member.isreg() else None, archive)
 
 
 @contextmanager
 def _unpacking(archive: Path) -> Iterator[None]:
-    import tarfile
-    import zlib
-
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error) as error:

@@ -20,11 +20,9 @@ from pachlet.storage.chunks import ChunkStore, ChunkWriter
 from pachlet.storage.content import Content, concat, write_content
 from pachlet.storage.fileset import Entry
 from pachlet.worker.head import Output
-from pachlet.worker.scratch import open_file, read_file
+from pachlet.worker.scratch import open_file
 
 _BLOCK = 1 << 20
-_LITTLE, _FEW = 64 * 1024, 64
-"""A datum that wrote no more bytes, and files, is kept in memory until it is recorded."""
 TICK_VARIABLE = "PACHLET_TICK_"
 """Before the name of a cron input: the variable that says which tick the datum is of, such as 2026-01-31T06:00:00Z."""
 
@@ -76,26 +74,6 @@ def datum_environ(datum: Datum, commit_of: Callable[[Repo], str], job_id: str) -
         if file.group_by:
             environ[f"PACH_DATUM_{file.name}_GROUP_BY"] = file.group_by
     return environ
-
-
-def take_small(outputs: Sequence[tuple[str, Output]]) -> list[tuple[str, bytes]] | None:
-    """Return what a step wrote if it is little, to be stored with what others wrote; None if it is not.
-
-    Raises:
-        Refused: a file is none any more, or can't be read.
-    """
-    if len(outputs) > _FEW:
-        return None
-    taken, room = [], _LITTLE
-    for path, place in outputs:
-        if not isinstance(place, str):
-            return None
-        data = read_file(place, room)
-        if data is None:
-            return None
-        room -= len(data)
-        taken.append((path, data))
-    return taken
 
 
 def bring_in(

@@ -30,14 +30,16 @@ class Desk:
         self.logbook = logbook
         self._recorder = recorder
 
-    def begin(self, token: str, datum: str, known: list[Found] | None = None) -> list[Found]:
-        """Return the files of a datum, which is begun by that; `known` are they, if looked up.
+    def begin(
+        self, token: str, datum: str, known: list[Found] | None = None, ago: float = 0.0
+    ) -> list[Found]:
+        """Return the files of a datum, which is begun by that, or was some seconds ago; `known` are they, if looked up.
 
         Raises:
             LeaseLost: the lease is void, or the datum is settled already.
             Purged: a file was purged.
         """
-        held, planned = self.leases.begin(token, datum)
+        held, planned = self.leases.begin(token, datum, ago)
         found = input_files(held.offer.inputs, planned.datum) if known is None else known
         self._refuse_purged(found)
         held.inputs = datum, found
@@ -74,17 +76,19 @@ class Desk:
         upload_seconds: float,
         *,
         is_awaited: bool = False,
+        ago: float = 0.0,
     ) -> Future[None]:
         """Have a datum recorded; return what tells when it is on disk.
 
-        That is soon, and at once if the worker waits for it. Its outputs are stored by `writer`, or small.
+        That is soon, and at once if the worker waits for it. Its outputs are stored by `writer`, or small. The datum
+        ended now, or some seconds ago.
 
         Raises:
             LeaseLost: the lease is void, or the datum is settled already.
         """
         inputs = self.inputs(token, datum)
         held, planned = self.leases.find(token, datum)
-        times = self.leases.claim(token, datum)
+        times = self.leases.claim(token, datum, ago)
         settled = Settled(
             held.offer,
             planned,

@@ -117,6 +117,8 @@ class Offer:
     """When a worker last turned to it, counted in such events."""
     shared: deque[SharedFacts] = field(default_factory=lambda: deque(maxlen=_MOST_SHARED))
     """What the records of its datums have in common, by what a worker says that it ran them on."""
+    is_for_companions: bool = True
+    """False once one of them was lost with it: what it had not told may be what it was lost by."""
     lost: Counter[str] = field(default_factory=Counter)
     """How many workers were lost with a datum in hand, by its id."""
 
@@ -304,12 +306,12 @@ class Leases:
         if held is None:
             hold.cancel("the lease is void")
 
-    def begin(self, token: str, datum: str) -> tuple[Held, PlannedDatum]:
-        """Note that a datum of a lease is begun; return it."""
+    def begin(self, token: str, datum: str, ago: float = 0.0) -> tuple[Held, PlannedDatum]:
+        """Note that a datum of a lease is begun, or was some seconds ago; return it."""
         with self._changed:
             held, planned = self._find(token, datum)
             held.in_hand = datum
-            held.begun.setdefault(datum, self._clock.now())
+            held.begun.setdefault(datum, self._clock.now() - int(ago * _NANOS))
             return held, planned
 
     def find(self, token: str, datum: str) -> tuple[Held, PlannedDatum]:
@@ -317,10 +319,10 @@ class Leases:
         with self._changed:
             return self._find(token, datum)
 
-    def claim(self, token: str, datum: str) -> tuple[int, int]:
+    def claim(self, token: str, datum: str, ago: float = 0.0) -> tuple[int, int]:
         """Take a datum out of the hands of a live lease to record it; nobody else can from then on.
 
-        Return when it was first begun under the lease, and the time now.
+        Return when it was first begun under the lease, and when it ended: now, or some seconds ago.
 
         Raises:
             LeaseLost: the lease is void, or the datum is settled under it already.
@@ -330,8 +332,8 @@ class Leases:
             del held.todo[datum]
             if held.in_hand == datum:
                 held.in_hand = ""
-            now = self._clock.now()
-            return held.begun.pop(datum, now), now
+            ended = self._clock.now() - int(ago * _NANOS)
+            return held.begun.pop(datum, ended), ended
 
     def recorded(self, offer: Offer, number: int) -> None:
         """Note that so many more datums of an offer are recorded."""

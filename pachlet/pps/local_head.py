@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from pachlet.pps.datum_folder import bring_in, take_small
+from pachlet.pps.datum_folder import Found, bring_in
 from pachlet.pps.desk import Desk, as_input_file, lease_of, source_of
 from pachlet.pps.leases import Held
 from pachlet.pps.reading_ahead import ReadingAhead
 from pachlet.storage.content import Content
-from pachlet.worker.head import AttemptLines, Hold, InputFile, Lease, Output, Result, Task
+from pachlet.worker.head import AttemptLines, Hold, InputFile, Lease, Output, Packed, Result, Task
 from pachlet.worker.interface import Prepared
+from pachlet.worker.outputs import take_small
 
 
 class LocalHead:
-    """The Head beside the store (../worker/head.py has the promises)."""
+    """The NearHead (../worker/head.py has the promises)."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -42,8 +43,11 @@ class LocalHead:
         return self._held[lease.token].offer.prepared
 
     def inputs(self, lease: Lease, task: Task) -> list[InputFile]:
+        return [as_input_file(each) for each in self._begin(lease, task, 0.0)]
+
+    def _begin(self, lease: Lease, task: Task, ago: float) -> list[Found]:
         known = self._ahead[lease.token].take_found(task.id)
-        return [as_input_file(each) for each in self._desk.begin(lease.token, task.id, known)]
+        return self._desk.begin(lease.token, task.id, known, ago)
 
     def read(
         self, lease: Lease, task: Task, files: Sequence[InputFile]
@@ -66,6 +70,43 @@ class LocalHead:
             contents = bring_in(store, writer, outputs, self._desk.inputs(lease.token, task.id))
         seconds = time.monotonic() - started
         self._desk.settle(lease.token, task.id, result, contents, writer, seconds)
+
+    def pack(self, lease: Lease) -> Packed | None:
+        # What was purged is looked for datum by datum, when each begins.
+        if not self._held[lease.token].offer.is_for_companions or self._desk.files.store.tombstones:
+            return None
+        if (found := self._ahead[lease.token].read_all()) is None:
+            return None
+        files = {id: [(as_input_file(each), each) for each in some] for id, some in found.items()}
+        contents = {
+            file.key: self._ahead[lease.token].bytes_of(each)
+            for some in files.values()
+            for file, each in some
+            if file.size
+        }
+        return Packed({id: [file for file, _ in some] for id, some in files.items()}, contents)
+
+    def begin(self, lease: Lease, task: Task, ago: float) -> None:
+        self._begin(lease, task, ago)
+
+    def record(
+        self,
+        lease: Lease,
+        task: Task,
+        result: Result,
+        contents: Sequence[tuple[str, bytes]],
+        seconds: float,
+        ago: float,
+    ) -> None:
+        self._desk.settle(lease.token, task.id, result, contents, None, seconds, ago=ago)
+
+    def lose(self, lease: Lease) -> None:
+        offer = self._held[lease.token].offer
+        offer.is_for_companions = False
+        self._desk.logbook.master(
+            offer.source,
+            "a process that ran datums of this job is gone; what it had not told of is run again",
+        )
 
     def should_yield(self, lease: Lease) -> bool:
         return self._leases.should_yield(lease.token)

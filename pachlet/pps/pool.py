@@ -9,22 +9,25 @@ import threading
 from pathlib import Path
 
 from pachlet.pps.leases import Leases
-from pachlet.worker.head import Head, NoMoreWork
+from pachlet.worker.companion import Companions
+from pachlet.worker.head import NearHead, NoMoreWork
 from pachlet.worker.interface import Runner
+from pachlet.worker.process import ProcessRunner
 from pachlet.worker.warm import Sessions
 from pachlet.worker.working import Worker
 
 
 class Pool:
-    """Threads that work."""
+    """Threads that work, and what they have at work beside this process."""
 
-    def __init__(self, workers: int, head: Head, leases: Leases, runner: Runner, scratch: Path) -> None:
+    def __init__(self, workers: int, head: NearHead, leases: Leases, runner: Runner, scratch: Path) -> None:
         self._leases = leases
+        companions = Companions(runner, head) if isinstance(runner, ProcessRunner) else None
         self._sessions = Sessions.of_workers(scratch, workers)
         self._threads = [
             threading.Thread(
                 target=_run,
-                args=(Worker(f"local-{number}", head, runner, self._sessions),),
+                args=(Worker(f"local-{number}", head, runner, self._sessions, companions),),
                 name=f"worker-{number}",
                 daemon=True,
             )

@@ -21,6 +21,8 @@ _SMALL = 64 * 1024
 """A longer chunk is read when its turn comes."""
 _AHEAD_BYTES, _AHEAD_DATUMS = 1 << 20, 128
 """So much is in memory for a lease at most, but for what one datum wants now."""
+_ALL_BYTES = 4 << 20
+"""The same, where all that a lease's datums want is read at once."""
 
 
 class ReadingAhead:
@@ -43,6 +45,35 @@ class ReadingAhead:
             self._fetch(datum, some)
             for each in some:
                 yield self._blocks(each)
+
+    def read_all(self) -> dict[str, list[Found]] | None:
+        """Look up the files of all datums and read them; None if that is much, or a step waits for what it reads."""
+        small: dict[bytes, int] = {}
+        room = _ALL_BYTES
+        for planned in self._held.todo.values():
+            try:
+                found = input_files(self._held.offer.inputs, planned.datum)
+            except PachletError:
+                return None  # it is that datum's trouble, which is told when its turn comes
+            self._found[planned.datum.id] = found
+            for each in found:
+                for digest, size in () if each.is_empty else _chunks(each):
+                    if digest not in small:
+                        small[digest] = size
+                        room -= size
+                    if size > _SMALL or room < 0:
+                        return None
+                if each.is_lazy:
+                    return None
+        try:
+            self._chunks = read_together(self._files.store, self._files.index.find_chunks(small))
+        except PachletError:
+            return None
+        return self._found
+
+    def bytes_of(self, found: Found) -> bytes:
+        """Return the bytes of a file that was read."""
+        return b"".join(self._chunks[digest] for digest, _ in _chunks(found))
 
     def _blocks(self, found: Found) -> Iterator[bytes]:
         if found.is_empty:
@@ -92,7 +123,9 @@ def _some(rest: Iterator[Found]) -> list[Found]:
 def _small_chunks(some: Iterable[Found]) -> Iterator[tuple[bytes, int]]:
     for found in some:
         if not found.is_empty and not found.is_lazy:
-            for entry in found.entries:
-                for digest, length in entry.content.chunks:
-                    if length <= _SMALL:
-                        yield digest, length
+            yield from (chunk for chunk in _chunks(found) if chunk[1] <= _SMALL)
+
+
+def _chunks(found: Found) -> Iterator[tuple[bytes, int]]:
+    for entry in found.entries:
+        yield from entry.content.chunks

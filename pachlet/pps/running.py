@@ -174,6 +174,7 @@ class JobRun:
             return
         with self._engine.database.read() as db:
             check_needs(db, self._engine, pipeline.spec)
+        self._engine.runner.expect(transform_of(pipeline.spec))
         prepared = self._prepare(pipeline)
         found = self._plan(pipeline, prepared)
         if found is None:

@@ -10,22 +10,20 @@ Read next: pachlet/wire/proto/pfs_v2/pfs.proto, then pachlet/api.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from pachlet.later import left_out
-
-# What makes messages where protobuf has no compiled part is half of what protobuf takes to import.
-with left_out("google.protobuf.internal.python_message", "calendar"):
-    from google.protobuf import message_factory
-    from google.protobuf.descriptor_pb2 import FileDescriptorSet
-    from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf import message_factory
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 
 _BINPB = Path(__file__).with_name("pachyderm.binpb")
 
 
-class Method(NamedTuple):
+@dataclass(frozen=True)
+class Method:
     """One RPC: its name, its message classes and which sides stream."""
 
     name: str
@@ -35,7 +33,8 @@ class Method(NamedTuple):
     server_streaming: bool
 
 
-class Service(NamedTuple):
+@dataclass(frozen=True)
+class Service:
     """One gRPC service; an RPC's path on the wire is `/<full_name>/<method name>`."""
 
     full_name: str

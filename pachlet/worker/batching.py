@@ -22,16 +22,14 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import grpc
-
-from pachlet.wire import schema
 from pachlet.worker.relaying import hand_on_both_ways, serve_each
 
-_SERVICE = "pachyderm.worker.Worker"
+if TYPE_CHECKING:
+    from pachlet.worker.next_datum import NextDatum
+
 _SOCKET_PATH_MAX = 107
 HELLO = b"pachlet datums 1\n"
 """What who asks in lines begins with; gRPC begins otherwise."""
@@ -222,7 +220,7 @@ class Door:
         self._scratch = scratch
         self._opening = threading.Lock()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._server: grpc.Server | None = None
+        self._service: NextDatum | None = None
 
     def let_in(self, listener: socket.socket) -> None:
         """Serve those who connect to `listener`, until it is shut."""
@@ -243,40 +241,27 @@ class Door:
 
     def close(self) -> None:
         """Stop serving."""
-        if self._server is not None and self._folder is not None:
-            self._server.stop(None).wait()
+        if self._service is not None and self._folder is not None:
+            self._service.close()
             self._folder.cleanup()
-            self._server = self._folder = None
+            self._service = self._folder = None
 
     def _open(self) -> str:
         with self._opening:
             return self._open_once()
 
     def _open_once(self) -> str:
-        if self._server is None or self._folder is None:
+        if self._service is None or self._folder is None:
+            # Most steps don't speak gRPC, and it takes longer to import than all else that a companion does.
+            from pachlet.worker.next_datum import NextDatum
+
             # The session's folder is emptied after a crash too, but a Unix socket's path must be a short one.
             is_short = len(os.fsencode(self._scratch)) < _SOCKET_PATH_MAX - len("/door-12345678/worker")
             self._folder = tempfile.TemporaryDirectory(
                 prefix="door-", dir=self._scratch if is_short else None
             )
-            self._server = grpc.server(ThreadPoolExecutor(2, "next-datum"))
-            handler = grpc.unary_unary_rpc_method_handler(
-                self._handle,
-                request_deserializer=schema.message("pachyderm.worker.NextDatumRequest").FromString,
-                response_serializer=schema.message("pachyderm.worker.NextDatumResponse").SerializeToString,
-            )
-            handlers = {"NextDatum": handler}
-            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, handlers),))
-            self._server.add_insecure_port(f"unix:{self._folder.name}/worker")
-            self._server.start()
+            self._service = NextDatum(self._next_datum, f"{self._folder.name}/worker")
         return str(Path(self._folder.name, "worker"))
-
-    def _handle(self, request: Any, context: grpc.ServicerContext) -> Any:
-        try:
-            environ = self._next_datum(request.error)
-        except NoDatum as reason:
-            context.abort(grpc.StatusCode.UNKNOWN, str(reason))
-        return schema.message("pachyderm.worker.NextDatumResponse")(env=environ)
 
 
 def _connect(address: str) -> socket.socket:

@@ -26,13 +26,12 @@ _PERIOD = 100_000
 class Groups:
     """The groups of one launcher."""
 
-    def __init__(self, bases: Mapping[str, Path], version: str) -> None:
-        """Divide `bases`, folders by controller that were made for us."""
+    def __init__(self, bases: Mapping[str, Path], version: str, name: str = "session") -> None:
+        """Divide `bases`, folders by controller that were made for us; what is made in them is called by `name`."""
         self.bases = dict(bases)
         self.version = version
+        self._name = name
         self._count = 0
-        if "memory" in bases:
-            _write(bases["memory"], _names(version)["memory"], str(memory_for_steps()))
 
     def __contains__(self, controller: object) -> bool:
         return controller in self.bases
@@ -45,7 +44,7 @@ class Groups:
     def open(self, limits: Limits) -> Group:
         """Make a group with limits."""
         self._count += 1
-        return Group(self, f"session-{self._count}", limits)
+        return Group(self, f"{self._name}-{self._count}", limits)
 
     def close(self) -> None:
         """Remove the groups, where nothing is in them any more."""
@@ -180,7 +179,7 @@ def find_groups(pid: int, name: str) -> Groups | None:
         for folder in bases.values():
             folder.rmdir()
         return found
-    return Groups(bases, "v1") if bases else None
+    return _limited(Groups(bases, "v1")) if bases else None
 
 
 def _find_v2(place: Place, pid: int, name: str) -> Groups | None:
@@ -211,7 +210,14 @@ def _find_v2(place: Place, pid: int, name: str) -> Groups | None:
             (place.path / f"{name}-server").rmdir()
             base.rmdir()
         return None
-    return Groups(dict.fromkeys(wanted, base), "v2")
+    return _limited(Groups(dict.fromkeys(wanted, base), "v2"))
+
+
+def _limited(groups: Groups) -> Groups:
+    """Keep all steps together from using the memory that the server needs."""
+    if "memory" in groups:
+        _write(groups.bases["memory"], _names(groups.version)["memory"], str(memory_for_steps()))
+    return groups
 
 
 def remove(folder: Path) -> None:

@@ -62,6 +62,11 @@ class Work:
         return self.project, self.pipeline, self.version, spec, self.image.digest, mark, self.apart
 
 
+def worker_name(work: Work, number: int) -> str:
+    """Return what a step and the log call a worker of a pipeline."""
+    return f"pipeline-{work.pipeline}-v{work.version}-{number}"
+
+
 @dataclass(frozen=True)
 class Task:
     """A datum of a lease: its id, and the variables that tell the step what it works on."""
@@ -79,6 +84,8 @@ class Lease:
     tasks: Sequence[Task]
     seconds: float | None
     """How long it lives unless it is renewed; None if it needs no renewing, as the worker dies with its server."""
+    packed: Packed | None = None
+    """All that its datums read, for whoever can't ask for it."""
 
 
 @dataclass(frozen=True)
@@ -134,21 +141,8 @@ class AttemptLines(Protocol):
         """Take one line."""
 
 
-class Head(Protocol):
-    """The server of a worker. Safe to use from many threads."""
-
-    def take(self, worker: str, seconds: float) -> Lease | None:
-        """Wait for a lease; None if there was nothing to do for so long.
-
-        Raises:
-            NoMoreWork: there will be none any more.
-        """
-
-    def hold(self, lease: Lease, hold: Hold) -> None:
-        """Say whom to tell when the lease is void or a datum is to be begun anew; at once, if it is void already."""
-
-    def prepare(self, lease: Lease, say: Callable[[str], None]) -> Prepared:
-        """Make the lease's image runnable on the worker's machine."""
+class DatumHead(Protocol):
+    """What a datum that is run asks of its server. Safe to use from many threads."""
 
     def inputs(self, lease: Lease, task: Task) -> list[InputFile]:
         """Return the files of a datum, which is begun by that; no path twice. Raises LeaseLost."""
@@ -179,5 +173,59 @@ class Head(Protocol):
     def say(self, lease: Lease, task: Task, worker: str, line: str) -> None:
         """Log a line about the work on a datum."""
 
+
+class Head(DatumHead, Protocol):
+    """The server of a worker."""
+
+    def take(self, worker: str, seconds: float) -> Lease | None:
+        """Wait for a lease; None if there was nothing to do for so long.
+
+        Raises:
+            NoMoreWork: there will be none any more.
+        """
+
+    def hold(self, lease: Lease, hold: Hold) -> None:
+        """Say whom to tell when the lease is void or a datum is to be begun anew; at once, if it is void already."""
+
+    def prepare(self, lease: Lease, say: Callable[[str], None]) -> Prepared:
+        """Make the lease's image runnable on the worker's machine."""
+
     def give_back(self, lease: Lease, problem: Exception | None = None) -> None:
         """End a lease; what is not settled goes to another worker. With a `problem` there is no use in that."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """All that the datums of a lease read."""
+
+    files: Mapping[str, Sequence[InputFile]]
+    """Of each datum, by its id."""
+    contents: Mapping[bytes, bytes]
+    """What the files hold, by their keys."""
+
+
+class NearHead(Head, Protocol):
+    """A head beside the store, which does for a process of this machine what that can't do by itself.
+
+    Such a process tells what happened a little later, so that its words come many at a time: `ago` are seconds.
+    """
+
+    def pack(self, lease: Lease) -> Packed | None:
+        """Return all that the datums of a lease read; None where that is much, or is not to be read before its time."""
+
+    def begin(self, lease: Lease, task: Task, ago: float) -> None:
+        """Note that a datum was begun. Raises LeaseLost."""
+
+    def record(
+        self,
+        lease: Lease,
+        task: Task,
+        result: Result,
+        contents: Sequence[tuple[str, bytes]],
+        seconds: float,
+        ago: float,
+    ) -> None:
+        """Settle a datum that wrote these files, by path; `seconds` is what it took to read them. Raises LeaseLost."""
+
+    def lose(self, lease: Lease) -> None:
+        """Note that the process is gone that worked on the lease; no other is given any of the same job."""

@@ -254,6 +254,9 @@ class Runner(Protocol):
     def means(self) -> Mapping[str, str]:
         """Say by what means each limit (memory, cpu, processes, disk) is kept here, for people to read."""
 
+    def expect(self, transform: Transform) -> None:
+        """Get ready in time for steps that will be run with this transform, where that helps. Returns at once."""
+
     def halt(self) -> None:
         """End whatever `prepare` is at, for good: it raises Unavailable. Returns at once; `close` comes later."""
 

@@ -53,37 +53,14 @@ class Walls:
     """Whether attempt after attempt is made within them."""
 
 
-class Launcher:
-    """The running launcher program."""
+class LauncherDoor:
+    """Where the launcher is asked, by the server and by its companions."""
 
-    def __init__(self, *, groups: bool = True) -> None:
-        """Start the program; without `groups`, behave as where there are no control groups."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        program = Path(__file__).with_name("launcher.py")
-        with theirs:
-            # A session of its own, so that Ctrl-C at a terminal reaches the server only, which then decides.
-            self._program = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(program), str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                env={},
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        self._door = ours
-        self._lock = threading.Lock()
-        self.groups = self._find_groups() if groups else None
+    def __init__(self, door: socket.socket, groups: Groups | None) -> None:
+        self.door = door
+        self.groups = groups
         """The control groups that attempts may be put into, or None."""
-
-    def _find_groups(self) -> Groups | None:
-        remove_abandoned(_GROUP)
-        found = find_groups(self._program.pid, f"{_GROUP}-{self._program.pid}")
-        if found is not None:  # it removes them when it ends, also after the server was killed
-            self._door.send(json.dumps([str(folder) for folder in found.folders]).encode())
-        return found
-
-    def is_running(self) -> bool:
-        """Tell whether the program is still there."""
-        return self._program.poll() is None
+        self._lock = threading.Lock()
 
     def open(
         self,
@@ -110,7 +87,7 @@ class Launcher:
             given.append(far_inlet.detach())
         try:
             with self._lock:
-                socket.send_fds(self._door, [b"+"], given)
+                socket.send_fds(self.door, [b"+"], given)
         except OSError as problem:
             raise Unavailable(
                 f"the launcher of steps is gone: {problem.strerror}", hint="try again"
@@ -120,9 +97,41 @@ class Launcher:
                 os.close(descriptor)
         return Cell(control, line, inlet, group, take_back)
 
+
+class Launcher(LauncherDoor):
+    """The running launcher program."""
+
+    def __init__(self, *, groups: bool = True) -> None:
+        """Start the program; without `groups`, behave as where there are no control groups."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        program = Path(__file__).with_name("launcher.py")
+        with theirs:
+            # A session of its own, so that Ctrl-C at a terminal reaches the server only, which then decides.
+            self._program = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(program), str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                env={},
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        super().__init__(ours, None)
+        if groups:
+            self.groups = self._find_groups()
+
+    def _find_groups(self) -> Groups | None:
+        remove_abandoned(_GROUP)
+        found = find_groups(self._program.pid, f"{_GROUP}-{self._program.pid}")
+        if found is not None:  # it removes them when it ends, also after the server was killed
+            self.door.send(json.dumps([str(folder) for folder in found.folders]).encode())
+        return found
+
+    def is_running(self) -> bool:
+        """Tell whether the program is still there."""
+        return self._program.poll() is None
+
     def close(self) -> None:
         """End the program and every process that it started."""
-        self._door.close()
+        self.door.close()
         self._program.wait()
         if self.groups is not None:
             self.groups.close()

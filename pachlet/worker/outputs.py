@@ -12,18 +12,20 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pachlet.errors import PachletError, Refused
 from pachlet.paths import check_file_path
 from pachlet.worker.head import InputFile, Output
-from pachlet.worker.scratch import open_up
+from pachlet.worker.scratch import open_up, read_file
 
 Locate = Callable[[str], str | None]
 """Session.locate."""
 
+_LITTLE, _FEW = 64 * 1024, 64
+"""A datum that wrote no more bytes, and files, is kept in memory until it is recorded."""
 _MOST_LINKS = 40
 _MOST_AGAIN = 100_000
 """How many entries may be found again in folders that links lead to: a dozen folders of links to each other would
@@ -69,6 +71,26 @@ def find_outputs(locate: Locate, inputs: Mapping[str, InputFile]) -> list[tuple[
     except OSError as error:
         name = Path(str(error.filename or "a file")).name
         raise Refused(f"{name} in /pfs/out can't be collected: {error.strerror}") from None
+
+
+def take_small(outputs: Sequence[tuple[str, Output]]) -> list[tuple[str, bytes]] | None:
+    """Return what a step wrote if it is little, to be stored with what others wrote; None if it is not.
+
+    Raises:
+        Refused: a file is none any more, or can't be read.
+    """
+    if len(outputs) > _FEW:
+        return None
+    taken, room = [], _LITTLE
+    for path, place in outputs:
+        if not isinstance(place, str):
+            return None
+        data = read_file(place, room)
+        if data is None:
+            return None
+        room -= len(data)
+        taken.append((path, data))
+    return taken
 
 
 def _path(output: tuple[str, Output]) -> str:

@@ -9,6 +9,7 @@ Read next: process_session.py (a worker), launching.py (how a process is started
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ from pachlet.worker.interface import SERVER_PORT, Image, Prepared, Reach, Sessio
 from pachlet.worker.launching import Launcher, Walls
 from pachlet.worker.limits import means
 from pachlet.worker.machine import make_root
+from pachlet.worker.nursery import Nursery
 from pachlet.worker.process_session import ProcessSession
 from pachlet.worker.processes import start
 from pachlet.worker.scratch import remove
@@ -59,6 +61,8 @@ class ProcessRunner:
         self._envs = envs.resolve()
         self._lock = threading.Lock()
         self._installer = Installer()
+        self.nursery = Nursery()
+        """Where processes come from that run the many datums of a lease."""
         self._launcher_now: Launcher | None = None
         self._probed: str | None = "" if is_probed else None
         if not sandbox:
@@ -113,21 +117,34 @@ class ProcessRunner:
                 f"a step can't be reached on this machine: it would need a network of its own; {problem}",
                 hint="allow user namespaces",
             )
+        place = self.place(prepared, transform, folder, environ, network=network, server=server, shown=shown)
+        return ProcessSession(place, self.launcher)
+
+    def place(
+        self,
+        prepared: Prepared,
+        transform: Transform,
+        folder: Path,
+        environ: Mapping[str, str],
+        *,
+        network: Reach = "none",
+        server: str = "",
+        shown: Mapping[str, Path] = MappingProxyType({}),
+    ) -> Place:
+        """Return what a session works with, here or in another process; as `open`."""
         folder = folder.resolve()
-        volume = make_volume() if transform.memory_volume else folder
-        place = Place(
+        return Place(
             prepared,
             transform,
             folder,
-            volume,
+            make_volume() if transform.memory_volume else folder,
             dict(environ),
             network,
-            not problem,
+            not self.probe(),
             server,
             dict(shown),
             roots=self._envs / "roots",
         )
-        return ProcessSession(place, self._launcher)
 
     def way_to_server(self, server: str, network: Reach) -> str:
         return f"127.0.0.1:{SERVER_PORT}" if network == "inner" else server
@@ -137,7 +154,7 @@ class ProcessRunner:
         return f"process ({'no sandbox: ' + self.probe() if self.probe() else 'namespaces'})"
 
     def means(self) -> Mapping[str, str]:
-        return means(self._launcher().groups)
+        return means(self.launcher().groups)
 
     def _facts(self, sandbox: str) -> dict[str, Any]:
         """Return what is recorded of this machine, whatever the image."""
@@ -160,15 +177,21 @@ class ProcessRunner:
     def _try_sandbox(self, folder: Path) -> str:
         (folder / "pfs" / "out").mkdir(parents=True)
         root = make_root(folder / "root", None, [], folder / "pfs", None, network=False)
-        process = start(self._launcher().open(Walls(root)), Command(["true"], "/", {"PATH": PATH}), None)
+        process = start(self.launcher().open(Walls(root)), Command(["true"], "/", {"PATH": PATH}), None)
         ending = process.watch(lambda line: None, timeout=None)
         assert ending is not None, "without `wake` a process is watched to its end"
         return ending.problem
+
+    def expect(self, transform: Transform) -> None:
+        if transform.datum_batching and not self.probe():
+            with contextlib.suppress(OSError):  # it is told when one is needed
+                self.nursery.get_ready()
 
     def halt(self) -> None:
         self._installer.halt()
 
     def close(self) -> None:
+        self.nursery.close()
         with self._lock:
             if self._launcher_now is not None:
                 self._launcher_now.close()
@@ -186,7 +209,8 @@ class ProcessRunner:
             hint=f"allow user namespaces, or write the step with pachlet.step and ENV {ROOT_VARIABLE}=/pfs",
         )
 
-    def _launcher(self) -> Launcher:
+    def launcher(self) -> Launcher:
+        """Return the program that makes sandboxes, which is started where it does not run."""
         with self._lock:
             if self._launcher_now is not None and not self._launcher_now.is_running():
                 self._launcher_now.close()

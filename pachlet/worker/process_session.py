@@ -14,7 +14,7 @@ from pachlet.worker.attempts import Place
 from pachlet.worker.cells import Cell
 from pachlet.worker.cgroups import Group
 from pachlet.worker.interface import Outcome
-from pachlet.worker.launching import Launcher
+from pachlet.worker.launching import LauncherDoor
 from pachlet.worker.processes import Doors, Process, start
 from pachlet.worker.session import AttemptSession
 
@@ -22,11 +22,11 @@ from pachlet.worker.session import AttemptSession
 class ProcessSession(AttemptSession):
     """The Session of a ProcessRunner (interface.py has the promises)."""
 
-    def __init__(self, place: Place, launcher: Callable[[], Launcher]) -> None:
+    def __init__(self, place: Place, launcher: Callable[[], LauncherDoor]) -> None:
         super().__init__(place)
         self._launcher = launcher
         self._group: Group | None = None
-        self._group_of: Launcher | None = None
+        self._group_of: LauncherDoor | None = None
         self._cell: Cell | None = None
         self._stdio: tuple[int, int, int] | None = None
 
@@ -52,7 +52,7 @@ class ProcessSession(AttemptSession):
             cell = None
         return start(cell or self._open_cell(launcher), command, stdin, doors)
 
-    def _open_cell(self, launcher: Launcher) -> Cell:
+    def _open_cell(self, launcher: LauncherDoor) -> Cell:
         secrets = self._place.transform.secrets
         is_given = bool(secrets.files or secrets.environ)
         walls = self._place.walls(launcher.groups or ())
@@ -75,7 +75,7 @@ class ProcessSession(AttemptSession):
             cell, self._cell = self._cell, None
             cell.close()
 
-    def _enter(self, launcher: Launcher) -> None:
+    def _enter(self, launcher: LauncherDoor) -> None:
         """See to it that there is this worker's control group, made by the launcher that runs now; count anew."""
         if self._group_of is not launcher:
             self._close_cell()

@@ -20,9 +20,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pachlet.worker.interface import Session
-from pachlet.worker.layout import Layout
 from pachlet.worker.scratch import make_apart, spread
+from pachlet.worker.seat import Seat
 
 IDLE_SECONDS = 300.0
 """An unused session is kept so long."""
@@ -42,13 +41,12 @@ _LEAST_FREE = 0.1
 
 @dataclass
 class Warm:
-    """A session with what lies in it."""
+    """A session with what lies in it, here or at a companion."""
 
     key: Hashable
     number: int
     """Tells it from the others of its key that are open; the smallest that is free."""
-    session: Session
-    layout: Layout
+    seat: Seat
     stays: bool
     has_code: bool
     """Whether a process of the user's stays in it."""
@@ -88,7 +86,7 @@ class Sessions:
         self._era = 0
 
     def take(
-        self, key: Hashable, stays: bool, open: Callable[[int, Path], Session], *, has_code: bool = False
+        self, key: Hashable, stays: bool, open: Callable[[int, Path], Seat], *, has_code: bool = False
     ) -> Warm:
         """Return a session for `key`, warm if there is one; `open` gets its number and folder.
 
@@ -110,11 +108,11 @@ class Sessions:
         self._make_room()
         try:
             make_apart(folder)
-            session = open(number, folder)
+            seat = open(number, folder)
         except BaseException:
             self._forget(key, number)
             raise
-        return Warm(key, number, session, Layout(session.pfs), stays, has_code, era)
+        return Warm(key, number, seat, stays, has_code, era)
 
     def _make_room(self) -> None:
         now = self._now()
@@ -173,7 +171,7 @@ class Sessions:
     def _close(self, some: list[Warm]) -> None:
         for warm in some:
             try:
-                warm.session.close()
+                warm.seat.close()
             finally:
                 self._forget(warm.key, warm.number)
 

@@ -1,26 +1,23 @@
-"""The worker: take a lease, run its datums one after the other, settle each, take the next.
+"""The worker: take a lease, have its datums run, take the next.
 
-It decides what is decided at the datum: how often it is tried, whether what failed was recovered, which session it
-runs in. Everything else is its head's (head.py), so the same loop runs beside the store and on another machine.
+It decides where they are run; everything else is its head's (head.py), so the same loop runs beside the store and on
+another machine.
 
-Read next: head.py (what is promised), warm.py (sessions), outputs.py (what a step wrote).
+Read next: head.py (what is promised), seat.py (where datums are run), warm.py (what is kept for the next lease).
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pachlet.errors import PachletError, Refused
-from pachlet.spec.quantity import show_bytes
-from pachlet.worker.head import Head, InputFile, Lease, LeaseLost, Output, Result, Task, Work
-from pachlet.worker.interface import Outcome, Prepared, Runner, Session
-from pachlet.worker.outputs import find_outputs
+from pachlet.errors import Unavailable
+from pachlet.worker.companion import CompanionLost, Companions
+from pachlet.worker.datum_run import Holding
+from pachlet.worker.head import Head, Lease, LeaseLost, Work, worker_name
+from pachlet.worker.interface import Prepared, Runner
+from pachlet.worker.seat import OwnSeat, Seat
 from pachlet.worker.warm import Sessions, Warm
 
 log = logging.getLogger(__name__)
@@ -30,11 +27,20 @@ _PATIENCE = 30.0  # seconds that one question for work waits at most
 class Worker:
     """Takes leases from a head until there are no more; `run` is the body of its thread."""
 
-    def __init__(self, name: str, head: Head, runner: Runner, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        name: str,
+        head: Head,
+        runner: Runner,
+        sessions: Sessions,
+        companions: Companions | None = None,
+    ) -> None:
+        """Without `companions`, run all datums in this process."""
         self._name = name
         self._head = head
         self._runner = runner
         self._sessions = sessions
+        self._companions = companions
 
     def run(self) -> None:
         """Work until the head raises `NoMoreWork`."""
@@ -51,16 +57,16 @@ class Worker:
         warm: Warm | None = None
         try:
             self._head.hold(lease, holding)
+            if self._companions is not None:
+                lease = self._companions.pack(lease)
             prepared = self._head.prepare(lease, lambda line: None)
-            warm = self._open(lease, prepared)
-            holding.use(warm.session)
-            ran = what_ran(prepared, lease.work)
-            for task in lease.tasks:
-                if holding.is_void or (task is not lease.tasks[0] and self._head.should_yield(lease)):
-                    break
-                DatumRun(self._head, lease, task, ran, warm, holding).run()
+            warm = self._take_seat(lease, prepared)
+            warm.seat.work_on(lease, what_ran(prepared, lease.work), holding)
         except LeaseLost:
             holding.cancel("the lease is void")
+        except CompanionLost as error:
+            log.warning("%s", error)
+            holding.cancel(error.message)
         except Exception as error:
             problem = error
         finally:
@@ -68,15 +74,22 @@ class Worker:
                 self._part_with(warm, is_fit=holding.let_go() and problem is None)
             self._head.give_back(lease, problem)
 
-    def _open(self, lease: Lease, prepared: Prepared) -> Warm:
+    def _take_seat(self, lease: Lease, prepared: Prepared) -> Warm:
         work = lease.work
 
-        def open_session(number: int, folder: Path) -> Session:
-            environ = {**work.environ, "PPS_POD_NAME": worker_name(work, number)}
-            return self._runner.open(prepared, work.transform, folder, environ, network=work.network)
+        def open_here(number: int, folder: Path) -> Seat:
+            name = worker_name(work, number)
+            environ = {**work.environ, "PPS_POD_NAME": name}
+            session = self._runner.open(prepared, work.transform, folder, environ, network=work.network)
+            return OwnSeat(self._head, session, name)
 
+        if self._companions is not None and lease.packed is not None:
+            try:
+                return self._companions.take(self._sessions, lease, prepared)
+            except Unavailable as error:
+                log.warning("datums of %s are run by the server itself: %s", work.pipeline, error)
         return self._sessions.take(
-            work.key, work.stays_warm, open_session, has_code=work.transform.datum_batching
+            work.key, work.stays_warm, open_here, has_code=work.transform.datum_batching
         )
 
     def _part_with(self, warm: Warm, *, is_fit: bool) -> None:
@@ -89,205 +102,11 @@ class Worker:
 def _is_cleared(warm: Warm) -> bool:
     """Remove what a lease left; tell whether that was possible, while a process that stays may go on writing."""
     try:
-        warm.session.clear(keep_inputs=True)
-        warm.layout.rest()
+        warm.seat.clear()
     except OSError as error:
         log.info("a worker's folder can't be cleared, so it gets another one: %s", error)
         return False
     return True
-
-
-class Holding:
-    """A worker's hand on a lease (head.py: Hold): what reaches it ends the attempt that is in hand."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._session: Session | None = None
-        self._datum = ""
-        self._restarts = False
-        self._void_for = ""
-
-    @property
-    def is_void(self) -> bool:
-        """Tell whether nobody wants to hear of the lease any more."""
-        return bool(self._void_for)
-
-    def use(self, session: Session) -> None:
-        """Say which session the lease is worked on with."""
-        with self._lock:
-            self._session = session
-            if self._void_for:
-                session.kill(self._void_for, for_good=True)
-
-    def let_go(self) -> bool:
-        """Take the hand off the session, which others may use from now on; tell whether it was left alone till then."""
-        with self._lock:
-            self._session = None
-            return not self._void_for
-
-    def begin(self, datum: str) -> None:
-        """Say which datum is in hand."""
-        with self._lock:
-            self._datum, self._restarts = datum, False
-
-    def cancel(self, reason: str) -> None:
-        with self._lock:
-            self._void_for = self._void_for or reason
-            if self._session is not None:
-                self._session.kill(reason, for_good=True)
-
-    def restart(self, datum: str, reason: str) -> None:
-        with self._lock:
-            if datum == self._datum and self._session is not None:
-                self._restarts = True
-                self._session.kill(reason)
-
-    def was_restarted(self) -> bool:
-        """Tell, once, whether the datum in hand is to be begun anew."""
-        with self._lock:
-            restarts, self._restarts = self._restarts, False
-            return restarts
-
-
-@dataclass
-class _Spent:
-    """What a datum took so far."""
-
-    seconds: dict[str, float] = field(
-        default_factory=lambda: {"download": 0.0, "process": 0.0, "upload": 0.0}
-    )
-    download_bytes: int = 0
-    peak_memory: int | None = None
-
-    def add(self, outcome: Outcome) -> None:
-        self.seconds["process"] += outcome.seconds
-        if outcome.peak_memory is not None:
-            self.peak_memory = max(self.peak_memory or 0, outcome.peak_memory)
-
-
-class DatumRun:
-    """One datum in a worker's hands."""
-
-    def __init__(
-        self, head: Head, lease: Lease, task: Task, ran: Mapping[str, Any], warm: Warm, holding: Holding
-    ) -> None:
-        self._head = head
-        self._lease = lease
-        self._task = task
-        self._ran = ran
-        self._session = warm.session
-        self._layout = warm.layout
-        self._holding = holding
-        self._worker = worker_name(lease.work, warm.number)
-        self._spent = _Spent()
-        self._inputs: dict[str, InputFile] = {}
-
-    def run(self) -> None:
-        """Try the datum until it succeeds or its tries are used up, and settle it.
-
-        Raises:
-            LeaseLost: it is another's now.
-        """
-        self._holding.begin(self._task.id)
-        tries, attempt, reason, state, has_begun = self._lease.work.tries, 0, "", "failed", True
-        outputs: list[tuple[str, Output]] = []
-        while attempt < tries and state != "success":
-            outcome, outputs = self._attempt()
-            if self._holding.is_void:
-                raise LeaseLost(f"the lease of datum {self._task.id} is void")
-            if not outcome.ok and self._holding.was_restarted():
-                self._say("begun anew, as was asked for")
-                continue
-            attempt += 1
-            has_begun = outcome.has_begun
-            if outcome.ok:
-                reason, state = "", "success"
-            else:
-                reason = outcome.reason
-                self._say(f"attempt {attempt} of {tries} failed: {reason}")
-                state = "recovered" if self._recovers() else "failed"
-        result = Result(
-            state=state,
-            reason=reason,
-            tries=attempt,
-            provenance=self._ran,
-            seconds=self._spent.seconds,
-            download_bytes=self._spent.download_bytes,
-            peak_memory=self._spent.peak_memory,
-            has_begun=has_begun,
-        )
-        try:
-            self._head.settle(self._lease, self._task, result, outputs if state == "success" else [])
-        except Refused as problem:  # the step, which may still run, took away what it had written
-            result = replace(result, state="failed", reason=problem.message)
-            self._head.settle(self._lease, self._task, result, [])
-
-    def _attempt(self) -> tuple[Outcome, list[tuple[str, Output]]]:
-        """Run the user's code once, on fresh inputs; return what it wrote, too."""
-        started = time.monotonic()
-        self._lay_out()
-        self._spent.seconds["download"] += time.monotonic() - started
-        self._say_more(
-            lambda: (
-                f"{len(self._inputs)} input files, {show_bytes(self._spent.download_bytes)}, laid out below /pfs"
-            )
-        )
-        self._say("beginning to run user code")
-        work = self._lease.work
-        with (
-            self._head.attempt(self._lease, self._task, self._worker) as lines,
-            self._layout.pipes.fed(self._session.kill),
-        ):
-            outcome = self._session.run(self._task.environ, lines.add, work.timeout)
-            if not outcome.has_begun:
-                lines.add(outcome.reason)
-        self._spent.add(outcome)
-        self._say(f"finished running user code after {outcome.seconds:.3f} seconds")
-        self._say_more(lambda: _describe(outcome))
-        if outcome.ok and not self._holding.is_void:
-            try:
-                found = find_outputs(self._session.locate, self._inputs)
-            except PachletError as error:
-                return Outcome(False, error.message, None, 0.0, None), []
-            self._say_more(lambda: f"{len(found)} output files found in /pfs/out")
-            return outcome, found
-        return outcome, []
-
-    def _lay_out(self) -> None:
-        files = self._head.inputs(self._lease, self._task)
-        self._inputs = {each.path: each for each in files}
-        if not self._session.protects_inputs:
-            self._layout.clear()
-        self._session.clear(keep_inputs=True)
-        self._spent.download_bytes = sum(each.size for each in files if not each.is_lazy)
-        self._layout.lay_out(files, lambda missing: self._head.read(self._lease, self._task, missing))
-
-    def _recovers(self) -> bool:
-        """Run err_cmd, if there is one, after a failed attempt; tell whether it succeeded."""
-        work = self._lease.work
-        if not work.transform.err_cmd:
-            return False
-        with (
-            self._head.attempt(self._lease, self._task, self._worker) as lines,
-            self._layout.pipes.fed(self._session.kill),
-        ):
-            outcome = self._session.run_err_cmd(self._task.environ, lines.add, work.timeout)
-        self._spent.add(outcome)
-        return outcome.ok
-
-    def _say_more(self, line: Callable[[], str]) -> None:
-        """Say what only somebody who looks for a fault wants to read (transform.debug)."""
-        if self._lease.work.transform.debug:
-            self._say(line())
-
-    def _say(self, line: str) -> None:
-        self._head.say(self._lease, self._task, self._worker, line)
-
-
-def _describe(outcome: Outcome) -> str:
-    code = "none" if outcome.exit_code is None else outcome.exit_code
-    peak = "unknown" if outcome.peak_memory is None else show_bytes(outcome.peak_memory)
-    return f"exit status {code}, peak memory {peak}"
 
 
 def what_ran(prepared: Prepared, work: Work) -> dict[str, Any]:
@@ -304,8 +123,3 @@ def what_ran(prepared: Prepared, work: Work) -> dict[str, Any]:
         "env": sorted({*given, *work.transform.secrets.environ}),
         **({"seeds": seeds} if seeds else {}),
     }
-
-
-def worker_name(work: Work, number: int) -> str:
-    """Return what a step and the log call a worker of a pipeline."""
-    return f"pipeline-{work.pipeline}-v{work.version}-{number}"

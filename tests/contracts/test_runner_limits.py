@@ -250,7 +250,7 @@ def test_no_control_group_outlives_its_session_or_runner(tmp_path: Path) -> None
     prepared = runner.prepare(runner.resolve("debian"), tmp_path / "snapshot", print)
     session = runner.open(prepared, Transform("debian", cmd=("true",)), tmp_path / "session", {})
     assert session.run({}, print).ok
-    bases = runner._launcher().groups.folders  # type: ignore[union-attr]
+    bases = runner.launcher().groups.folders  # type: ignore[union-attr]
     assert all([each.name for each in base.iterdir() if each.is_dir()] for base in bases)
     session.close()
     assert not any([each.name for each in base.iterdir() if each.is_dir()] for base in bases)

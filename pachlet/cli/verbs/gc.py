@@ -28,7 +28,7 @@ def gc_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--slack",
-        type=flags.whole,
+        type=int,
         metavar="PERCENT",
         help="how much of a pack may be garbage before it is written anew (default 20)",
     )

@@ -49,7 +49,7 @@ def put_file_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-a", "--append", action="store_true", help="append to files that are there already")
     parser.add_argument("-c", "--compress", action="store_true", help="compress on the way to the server")
     parser.add_argument(
-        "-p", "--parallelism", type=flags.whole, default=10, metavar="N", help="accepted and not needed"
+        "-p", "--parallelism", type=int, default=10, metavar="N", help="accepted and not needed"
     )
     parser.add_argument(
         "-m", "--message", default="", help="what the commit is about, and why (pachlet's own)"
@@ -111,11 +111,9 @@ def put_file(session: Session, arguments: Namespace) -> int | None:
 
 def _refuse_failed(session: Session, made: str, where: str) -> None:
     """Wait for the commit that was made, if one was, and refuse to go on if what was put can't be."""
-    info = inspect_commit(session.connection, made)
-    if info.HasField("finishing"):
-        if not info.HasField("finished"):
-            with session.progress.waiting(f"waiting until {where} is finished"):
-                info = wait_commit(session.connection, made)
+    if inspect_commit(session.connection, made).HasField("finishing"):
+        with session.progress.waiting(f"waiting until {where} is finished"):
+            info = wait_commit(session.connection, made)
         refuse_failed([info])
 
 

@@ -121,6 +121,9 @@ class ContainerRunner:
             "disk": "watchdog (folders are walked a tenth of the time)",
         }
 
+    def expect(self, transform: Transform) -> None:
+        pass
+
     def halt(self) -> None:
         self._installer.halt()  # what the engine builds or pulls already is its own, and comes to an end
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from pachlet.pps import datum_folder
-from pachlet.worker.head import InputFile, Output
 from pachlet.worker.outputs import find_outputs
 from pachlet.worker.scratch import empty
 
@@ -84,23 +83,3 @@ def test_a_read_that_is_short_is_not_taken_for_the_last(pfs: Path, monkeypatch: 
     (pfs / "out" / "d").write_bytes(b"1234567")
     with pytest.raises(OSError, match="Input/output error"):
         datum_folder.bring_in(nothing, nothing, [("/d", str(pfs / "out" / "d"))], ())
-
-
-@pytest.mark.parametrize(
-    "sizes, is_small",
-    [([], True), ([0], True), ([40_000, 25_536], True), ([40_000, 25_537], False), ([1] * 65, False)],
-)
-def test_little_output_is_taken_into_memory_and_much_is_not(
-    tmp_path: Path, sizes: list[int], is_small: bool
-) -> None:
-    outputs: list[tuple[str, Output]] = []
-    for number, size in enumerate(sizes):
-        (tmp_path / str(number)).write_bytes(bytes([number]) * size)
-        outputs.append((f"/{number}", str(tmp_path / str(number))))
-    taken = datum_folder.take_small(outputs)
-    expected = [(f"/{number}", bytes([number]) * size) for number, size in enumerate(sizes)]
-    assert taken == (expected if is_small else None)
-
-
-def test_a_link_to_an_input_is_not_taken_into_memory() -> None:
-    assert datum_folder.take_small([("/a", InputFile("in/a", b"key", 1))]) is None

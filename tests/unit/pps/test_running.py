@@ -13,8 +13,8 @@ from pachlet.client import pipelines, repos
 from pachlet.client.connection import Connection
 from pachlet.metadb.changes import Closed
 from pachlet.pps import running
+from pachlet.worker.datum_run import DatumRun
 from pachlet.worker.process import ProcessRunner
-from pachlet.worker.working import DatumRun
 from tests.acceptance.words import create, ended, last_job, pfs_input, put, shell
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pachlet.worker.working import Holding
+from pachlet.worker.datum_run import Holding
 
 
 class Killed:

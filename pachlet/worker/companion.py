@@ -1,0 +1,259 @@
+"""A companion: a process beside the server that runs the many short datums of leases with a session of its own.
+
+The threads of a process take turns at Python's lock. With datum batching a datum costs us more than many a step, and
+two workers were hardly faster than one. A companion gets a lease with all that its datums read, runs them, and tells
+what came of many at a time; here one thread records it. It is given small inputs only, so it needs nothing of the
+store, and it asks the server's own launcher for sandboxes, so that limits are kept by the same means.
+
+Whatever ends a companion is no loss: what it has not told is run again, by workers of this process.
+
+Read next: companion_process.py (its program), seat.py (the same in this process).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pachlet.errors import Unavailable
+from pachlet.worker import companion_messages as messages
+from pachlet.worker.attempts import Place
+from pachlet.worker.companion_messages import Channel
+from pachlet.worker.datum_run import Holding
+from pachlet.worker.head import AttemptLines, Lease, NearHead, Output, Result, Task, worker_name
+from pachlet.worker.interface import Prepared
+from pachlet.worker.launching import Launcher
+from pachlet.worker.nursery import Nursery
+from pachlet.worker.process import ProcessRunner
+from pachlet.worker.scratch import remove
+from pachlet.worker.warm import Sessions, Warm
+
+log = logging.getLogger(__name__)
+MANY = 32
+"""A lease of fewer datums is worked on in this process: what they take is not worth starting another."""
+_END_SECONDS = 30.0
+
+
+class CompanionLost(Unavailable):
+    """The process is gone."""
+
+
+class Companions:
+    """Finds companions for leases; safe from any thread."""
+
+    def __init__(self, runner: ProcessRunner, head: NearHead) -> None:
+        self._runner = runner
+        self._head = head
+        self._numbers = itertools.count()
+
+    def pack(self, lease: Lease) -> Lease:
+        """Return a lease with all that its datums read, if it is one for a companion."""
+        work = lease.work
+        if not work.transform.datum_batching or len(lease.tasks) < MANY or work.apart or self._runner.probe():
+            return lease
+        return replace(lease, packed=self._head.pack(lease))
+
+    def take(self, sessions: Sessions, lease: Lease, prepared: Prepared) -> Warm:
+        """Return a companion for a packed lease, warm if there is one."""
+        work = lease.work
+
+        def open_one(number: int, folder: Path) -> Companion:
+            name = worker_name(work, number)
+            environ = {**work.environ, "PPS_POD_NAME": name}
+            place = self._runner.place(prepared, work.transform, folder, environ, network=work.network)
+            return Companion(
+                place,
+                self._runner.nursery,
+                self._runner.launcher(),
+                self._head,
+                name,
+                next(self._numbers),
+            )
+
+        return sessions.take(("companion", work.key), work.stays_warm, open_one, has_code=True)
+
+
+class Companion:
+    """The Seat (seat.py has the promises) that is a process of its own."""
+
+    def __init__(
+        self,
+        place: Place,
+        nursery: Nursery,
+        launcher: Launcher,
+        head: NearHead,
+        worker: str,
+        number: int,
+    ) -> None:
+        """Start the process; raises Unavailable where there can't be another."""
+        self._place = place
+        self._launcher = launcher
+        self._head = head
+        self._worker = worker
+        self._channel = Channel(nursery.start(launcher.door.fileno()))
+        self._is_cleared = True
+        groups = launcher.groups
+        bases, version = (groups.bases, groups.version) if groups else (None, "")
+        self._send(messages.Opening(place, worker, bases, version, number))
+
+    def work_on(self, lease: Lease, ran: Mapping[str, Any], holding: Holding) -> None:
+        self._is_cleared = False
+        if not self._launcher.is_running():
+            raise CompanionLost("the launcher of a companion is gone")
+        try:
+            self._send(messages.Assignment(lease))
+            self._head.hold(lease, _Forward(self, lease, holding))
+            done = _Hearing(self, self._head, lease, ran, self._worker).to_the_end()
+        except CompanionLost:
+            self._head.lose(lease)
+            raise
+        self._is_cleared = done.is_cleared
+        if done.problem is not None:
+            if not self._launcher.is_running():
+                raise CompanionLost("the launcher of a companion is gone") from done.problem
+            raise done.problem
+
+    def clear(self) -> None:
+        if not self._is_cleared:
+            raise OSError("a companion could not clear its folder")
+
+    def close(self) -> None:
+        self.tell(messages.Leave())
+        self._channel.wait_for_end(_END_SECONDS)
+        self._channel.close()  # whatever it is at, it ends now
+        for folder in (self._place.folder, self._place.volume):
+            if folder.exists():  # it was killed, and what it had running may just be ending
+                try:
+                    remove(folder)
+                except OSError as error:
+                    log.info("the folder of a companion that was killed is left: %s", error)
+
+    def tell(self, message: object) -> None:
+        """Send a message; if the process is gone, whoever waits for its words sees that."""
+        try:
+            self._channel.send(message)
+        except OSError:
+            log.debug("a companion is gone")
+
+    def hear(self) -> list[Any]:
+        """Wait for the next messages; raises CompanionLost."""
+        try:
+            heard: list[Any] = self._channel.receive()
+        except EOFError:
+            raise CompanionLost(f"the process of worker {self._worker} is gone") from None
+        return heard
+
+    def _send(self, message: object) -> None:
+        try:
+            self._channel.send(message)
+        except OSError:
+            raise CompanionLost(f"the process of worker {self._worker} is gone") from None
+
+
+class _Forward:
+    """A companion's hand on a lease (head.py: Hold)."""
+
+    def __init__(self, companion: Companion, lease: Lease, holding: Holding) -> None:
+        self._companion = companion
+        self._token = lease.token
+        self._holding = holding
+
+    def cancel(self, reason: str) -> None:
+        self._holding.cancel(reason)
+        self._companion.tell(messages.Cancel(self._token, reason))
+
+    def restart(self, datum: str, reason: str) -> None:
+        self._companion.tell(messages.Restart(self._token, datum, reason))
+
+
+class _Hearing:
+    """Does what a companion says of one lease."""
+
+    def __init__(
+        self, companion: Companion, head: NearHead, lease: Lease, ran: Mapping[str, Any], worker: str
+    ) -> None:
+        self._companion = companion
+        self._head = head
+        self._lease = lease
+        self._tasks = {each.id: each for each in lease.tasks}
+        self._ran = ran
+        self._worker = worker
+        self._problem: Exception | None = None
+        self._printing: tuple[AbstractContextManager[AttemptLines], AttemptLines] | None = None
+
+    def to_the_end(self) -> messages.Done:
+        """Return how the lease ended; raises CompanionLost, or what kept us from recording it."""
+        told_to_yield = False
+        try:
+            while True:
+                for message in self._companion.hear():
+                    if isinstance(message, messages.Done):
+                        if self._problem is not None:
+                            raise self._problem
+                        return message
+                    self._do(message)
+                if not told_to_yield and self._head.should_yield(self._lease):
+                    told_to_yield = True
+                    self._companion.tell(messages.Yield(self._lease.token))
+        finally:
+            self._end_attempt()
+
+    def _do(self, message: Any) -> None:
+        head, lease = self._head, self._lease
+        match message:
+            case messages.Settled(datum, result, contents, seconds, at):
+                result = replace(result, provenance=self._ran)
+                self._unless_void(
+                    lambda: head.record(
+                        lease, self._tasks[datum], result, contents, seconds, time.monotonic() - at
+                    )
+                )
+            case messages.Begun(datum, at):
+                self._unless_void(lambda: head.begin(lease, self._tasks[datum], time.monotonic() - at))
+            case messages.Said(datum, line):
+                head.say(lease, self._tasks[datum], self._worker, line)
+            case messages.Printed(datum, line):
+                self._lines(self._tasks[datum]).add(line)
+            case messages.AttemptOver():
+                self._end_attempt()
+            case messages.Settle(datum, result, outputs):
+                result = replace(result, provenance=self._ran)
+                self._companion.tell(self._settle(self._tasks[datum], result, outputs))
+            case messages.ShouldYield():
+                self._companion.tell(messages.Answer(head.should_yield(lease)))
+
+    def _settle(self, task: Task, result: Result, outputs: Sequence[tuple[str, Output]]) -> messages.Answer:
+        try:
+            self._head.settle(self._lease, task, result, outputs)
+        except Exception as problem:
+            return messages.Answer(None, problem)
+        return messages.Answer(None)
+
+    def _unless_void(self, act: Callable[[], None]) -> None:
+        if self._problem is not None:
+            return
+        try:
+            act()
+        except (
+            Exception
+        ) as error:  # such as LeaseLost; whatever it is, the companion is to come to an end first
+            self._problem = error
+            self._companion.tell(messages.Cancel(self._lease.token, str(error)))
+
+    def _lines(self, task: Task) -> AttemptLines:
+        if self._printing is None:
+            attempt = self._head.attempt(self._lease, task, self._worker)
+            self._printing = attempt, attempt.__enter__()
+        return self._printing[1]
+
+    def _end_attempt(self) -> None:
+        if self._printing is not None:
+            attempt, _ = self._printing
+            self._printing = None
+            attempt.__exit__(None, None, None)
