@@ -53,4 +53,4 @@ def _set_id(session: Session, text: str, single: str) -> str:
             f"{text} is one commit, and this verb takes the id of a commit set",
             hint=f"`{session.program} {single} {text}` is for one commit",
         )
-    return text
+    return flags.set_id(text)

@@ -78,6 +78,12 @@ def test_verbs_are_found_with_plural_nouns(typed: str, found: str | None) -> Non
         (["list", "commit", "a", "-n", "-1"], 2, "'-1' is no number of things"),
         (["get", "file", "a@b:/c", "--offset", "9" * 30], 2, "what was given can't be sent: "),
         (["squash", "commit", "a@b"], 2, "a@b is one commit, and this verb takes the id of a commit set"),
+        (
+            ["squash", "commit", "0123"],
+            2,
+            "'0123' is no id of a commit or job; it has 32 hexadecimal digits\n",
+        ),
+        (["delete", "commit", "0123"], 2, "'0123' is no id of a commit or job"),
         (["delete", "repo", "a", "-A"], 2, "cannot use the --all-projects flag with an argument"),
         (["fsck", "--zombie", "a@b", "--zombie-all"], 2, "either check all pipelines"),
         (["subscribe", "commit", "a", "--all", "--origin", "auto"], 2, "cannot specify both"),
