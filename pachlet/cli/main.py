@@ -32,10 +32,37 @@ _COLLECT_AFTER = 50_000
 """So many new objects are not looked through for garbage: modules make as many, and none of them is."""
 
 
+_YES, _NO = ("true", "t", "1"), ("false", "f", "0")
+
+
+class _Name(str):
+    """A word that stands behind `--`, so that it is no flag however it begins."""
+
+
 class Parser(ArgumentParser):
-    """An argument parser whose complaints are errors like all others."""
+    """An argument parser whose complaints are errors like all others, and that takes words as pachctl does."""
 
     program = "pachctl"
+
+    def spelled(self, words: Sequence[str]) -> list[str]:
+        """Return words as Python's parser takes them: `--flag=true` as `--flag`, `--flag=false` left out, no `--`."""
+        at = words.index("--") if "--" in words else len(words)
+        taken = (self._switched(word) for word in words[:at])
+        return [*(word for word in taken if word is not None), *map(_Name, words[at + 1 :])]
+
+    def _switched(self, word: str) -> str | None:
+        name, equals, value = word.partition("=")
+        action = self._option_string_actions.get(name) if equals else None
+        if action is None or not isinstance(action.const, bool) or action.nargs != 0:
+            return word
+        if value.lower() not in _YES + _NO:
+            raise Usage(
+                f"{name} is on or off, and {value!r} is neither", hint=f"write {name}, or {name}=false"
+            )
+        return name if value.lower() in _YES else None
+
+    def _parse_optional(self, arg_string: str) -> Any:
+        return None if isinstance(arg_string, _Name) else super()._parse_optional(arg_string)
 
     def error(self, message: str) -> NoReturn:
         raise Usage(message, hint=f"see `{self.prog} --help`")
@@ -132,7 +159,8 @@ def _run_verb(session: Session, verb: registry.Verb, rest: list[str]) -> int:
     from importlib import import_module
 
     module = import_module(f"pachlet.cli.verbs.{verb.module}")
-    arguments = parser_of(verb, session.program, module).parse_intermixed_args(rest)
+    parser = parser_of(verb, session.program, module)
+    arguments = parser.parse_intermixed_args(parser.spelled(rest))
     session.verbose = session.verbose or arguments.verbose
     session.plain = session.plain or arguments.no_color
     session.events = arguments.events or (
@@ -237,7 +265,8 @@ def parse(words: Sequence[str], program: str = "pachctl") -> Namespace:
     if verb is None:
         raise Usage(f"unknown verb `{' '.join(words[:2])}`")
     module = import_module(f"pachlet.cli.verbs.{verb.module}")
-    return parser_of(verb, program, module).parse_intermixed_args(list(words[len(verb.words) :]))
+    parser = parser_of(verb, program, module)
+    return parser.parse_intermixed_args(parser.spelled(words[len(verb.words) :]))
 
 
 if __name__ == "__main__":

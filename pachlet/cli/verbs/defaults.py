@@ -33,6 +33,7 @@ update_defaults = create_defaults
 def inspect_defaults_arguments(parser: ArgumentParser) -> None:
     _add_whose(parser)
     parser.add_argument("-o", "--output", choices=("json", "yaml"), help="the form (default: json)")
+    parser.add_argument("--raw", action="store_true", help="accepted and not needed")
 
 
 def inspect_defaults(session: Session, arguments: Namespace) -> None:

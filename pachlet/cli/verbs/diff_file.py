@@ -32,6 +32,7 @@ def diff_file_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--old-project", default="", metavar="P", help="the project of the older file")
     flags.add_pager(parser)
+    parser.add_argument("--full-timestamps", action="store_true", help="accepted; no times are shown")
     flags.add_project(parser)
 
 

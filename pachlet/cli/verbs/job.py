@@ -89,6 +89,7 @@ def list_job_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--state", action="append", default=[], choices=STATES, help="jobs in a state")
     flags.add_project(parser)
     flags.add_all_projects(parser)
+    flags.add_pager(parser)
     flags.add_output(parser)
 
 

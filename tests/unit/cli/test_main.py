@@ -57,6 +57,27 @@ def test_verbs_are_found_with_plural_nouns(typed: str, found: str | None) -> Non
 
 
 @pytest.mark.parametrize(
+    "typed, name, value",
+    [
+        ("put file -r=true a@b", "recursive", True),
+        ("put file --recursive=false a@b", "recursive", False),
+        ("put file a@b --recursive=F", "recursive", False),
+        ("list commit a --all=T -n=3", "number", 3),
+        ("create repo -- -x", "repo", "-x"),
+        ("create repo -d about -- --all=true", "repo", "--all=true"),
+        ("delete repo -f -- -x", "repo", "-x"),
+        ("diff file -s -- -a@b -c@d", "old", "-c@d"),
+        ("put file a@b -m=a=b", "message", "a=b"),
+        ("list job --no-pager", "no_pager", True),
+        ("diff file a@b:/ --full-timestamps", "full_timestamps", True),
+        ("inspect defaults --cluster --raw", "raw", True),
+    ],
+)
+def test_flags_are_taken_as_pachctl_takes_them(typed: str, name: str, value: object) -> None:
+    assert getattr(main.parse(typed.split()), name) == value
+
+
+@pytest.mark.parametrize(
     "words, status, said",
     [
         (["fly"], 2, "unknown verb `fly`; see `pachctl --help`\n"),
@@ -84,6 +105,11 @@ def test_verbs_are_found_with_plural_nouns(typed: str, found: str | None) -> Non
             "'0123' is no id of a commit or job; it has 32 hexadecimal digits\n",
         ),
         (["delete", "commit", "0123"], 2, "'0123' is no id of a commit or job"),
+        (
+            ["put", "file", "a@b", "-r=maybe"],
+            2,
+            "-r is on or off, and 'maybe' is neither; write -r, or -r=false\n",
+        ),
         (["delete", "repo", "a", "-A"], 2, "cannot use the --all-projects flag with an argument"),
         (["fsck", "--zombie", "a@b", "--zombie-all"], 2, "either check all pipelines"),
         (["subscribe", "commit", "a", "--all", "--origin", "auto"], 2, "cannot specify both"),
