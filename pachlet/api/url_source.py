@@ -41,4 +41,6 @@ def read_url(url: str) -> Iterator[bytes]:
     except urllib.error.HTTPError as error:
         raise Refused(f'error retrieving content from "{url}": {error.code} {error.reason}') from None
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: it is no URL
-        raise Refused(f'error retrieving content from "{url}": {error}') from None
+        why = error.reason if isinstance(error, urllib.error.URLError) else error
+        said = why.strerror if isinstance(why, OSError) and why.strerror else why
+        raise Refused(f'error retrieving content from "{url}": {said}') from None

@@ -213,7 +213,9 @@ def test_url_that_fails_leaves_nothing(repo: Connection, web: str) -> None:
         modify(repo, A, add("/y", "6"), from_url("/x", f"{web}/none"))
     with pytest.raises(PachletError, match="broke off after 5 of 7 bytes"):
         modify(repo, A, from_url("/x", f"{web}/short"))
-    for url in ("http://127.0.0.1:1/", "http://[", "http://a..b/", "http:///x", "http://127.0.0.1:x/"):
+    with pytest.raises(Refused, match=r'retrieving content from "http://127.0.0.1:1/": Connection refused$'):
+        modify(repo, A, from_url("/x", "http://127.0.0.1:1/"))
+    for url in ("http://[", "http://a..b/", "http:///x", "http://127.0.0.1:x/"):
         with pytest.raises(PachletError, match=r"error retrieving content") as refused:
             modify(repo, A, from_url("/x", url))
         assert refused.value.code != "INTERNAL"
