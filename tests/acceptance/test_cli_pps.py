@@ -309,6 +309,14 @@ def test_why_the_last_job_failed_is_in_the_list_of_pipelines(terminal: Terminal)
     assert not [line for line in _said(terminal) if "failing" in line and "failed" in line]
 
 
+def test_why_a_pipeline_crashes_is_said_once_although_its_last_job_failed_of_it(terminal: Terminal) -> None:
+    spec = {**shell("p", "", IN), "transform": {"image": "alpine", "cmd": ["no-such-program"]}}
+    terminal.ok("create", "pipeline", given=json.dumps(spec))
+    terminal.run("wait", "commit", "p@master")
+    why = "p: no-such-program is not in image alpine (put it there, or change transform.cmd)"
+    assert [line for line in _said(terminal) if line.startswith("p: ")] == [why]
+
+
 def _said(terminal: Terminal) -> list[str]:
     return terminal.ok("list", "pipeline").err.splitlines()
 

@@ -176,7 +176,8 @@ def _state(session: Session, info: Message) -> str:
 def _failure(info: Message) -> str:
     """Return what the last job of a pipeline failed of, if that is not why the pipeline is as it is."""
     error = info.details.recent_error
-    return f"its last job failed: {error}" if error and error not in info.reason else ""
+    cause = error.partition(" failed: ")[2] if error.startswith("datum ") else error
+    return f"its last job failed: {error}" if cause and cause not in info.reason else ""
 
 
 def _last_job(session: Session, info: Message) -> str:
