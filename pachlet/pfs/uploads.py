@@ -78,9 +78,8 @@ class Upload:
 
     def delete(self, path: str, tag: str = "") -> None:
         """Delete a file or, where the path ends with a slash, everything below it."""
-        if path.strip("/"):
-            check_file_path(path)
-        if path.endswith("/") or clean_path(path) == "/":
+        check_file_path(path)  # so a path that somebody forgot to fill in is not the root
+        if path.endswith("/"):
             self.diff.delete_tree(clean_path(path).rstrip("/") + "/")
         else:
             self.diff.delete_file(clean_path(path), tag or DEFAULT_TAG)

@@ -97,11 +97,12 @@ def test_empty_files_are_files(repo: Connection) -> None:
     ],
 )
 def test_bad_paths_are_refused(repo: Connection, path: str, text: str) -> None:
-    operations = [add(path, "x")] if path == "" else [add(path, "x"), delete(path)]
-    for operation in operations:
+    put(repo, A, {"/kept": "1"})
+    for operation in (add(path, "x"), delete(path)):
         with pytest.raises(PachletError, match=re.escape(text)) as refused:
             modify(repo, A, operation)
         assert refused.value.message.startswith("path (")
+    assert tree(repo, A) == {"/kept": "1"}
 
 
 def test_directory_gets_no_bytes(repo: Connection) -> None:
