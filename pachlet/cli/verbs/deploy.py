@@ -16,6 +16,9 @@ from pachlet.cli.verbs.grouping import warnings_at_the_end
 from pachlet.cli.verbs.specs import read_specs, spec_files
 from pachlet.errors import Usage
 
+_PLACES = ("local", "google", "amazon", "microsoft", "custom")
+"""Where Pachyderm 1.x was deployed to, by a verb of this name."""
+
 if TYPE_CHECKING:
     from pachlet.client.context import Context
     from pachlet.remote.shipping import Shipyard
@@ -50,6 +53,11 @@ def deploy(session: Session, arguments: Namespace) -> None:
     from pachlet.client.deploy import Data
     from pachlet.client.deploy import deploy as send
 
+    if arguments.paths[0] in _PLACES and not Path(arguments.paths[0]).exists():
+        raise Usage(
+            f"`deploy {arguments.paths[0]}` is of Pachyderm 1.x, which had to be deployed",
+            hint="`pachlet serve` is all that it takes here; `deploy` sends pipelines to another server",
+        )
     data = [Data.parse(each) for each in arguments.data]
     sources = [source for path in arguments.paths for source in spec_files(path)]
     specs = [spec for source in sources for spec in read_specs(session, source)]

@@ -100,6 +100,11 @@ def test_flags_are_taken_as_pachctl_takes_them(typed: str, name: str, value: obj
         (["get", "file", "a@b:/c", "--offset", "9" * 30], 2, "what was given can't be sent: "),
         (["squash", "commit", "a@b"], 2, "a@b is one commit, and this verb takes the id of a commit set"),
         (
+            ["deploy", "local"],
+            2,
+            "`deploy local` is of Pachyderm 1.x, which had to be deployed; `pachlet serve` is",
+        ),
+        (
             ["squash", "commit", "0123"],
             2,
             "'0123' is no id of a commit or job; it has 32 hexadecimal digits\n",
