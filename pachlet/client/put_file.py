@@ -324,7 +324,9 @@ def _unpacking(archive: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise Refused(f"{archive} is not a whole tar archive: {error}", hint="nothing was put") from None
+        # Of what is none at all tarfile tells, over several lines, how it failed to read it in every way it knows.
+        why = "it has no tar header" if "\n" in str(error) else error
+        raise Refused(f"{archive} is not a whole tar archive: {why}", hint="nothing was put") from None
 
 
 def _is_for_server(put: Put) -> bool:
