@@ -345,25 +345,48 @@ class ChunkStore:
         except BaseException:  # its memory may still be read from, and its answer be under way
             cutter.close()
             raise
+        self._keep(cutter)
+
+    def _keep(self, cutter: Cutter) -> None:
+        """Keep a cutter for the next content, unless there is one."""
+        with self._lock:
+            spare, self._idle_cutter = self._idle_cutter, cutter
+        if spare is not None:
+            spare.close()
+
+    def rest(self) -> Future[None] | None:
+        """Begin to give back the cutter's memory, unless somebody cuts: a writer that waits for the disk has the time.
+
+        The next file of the same put finds it as it is: having memory anew takes longer than hashing what goes there.
+        A put that breaks off between two files leaves it to whoever seals next.
+        """
+        with self._lock:
+            cutter = self._idle_cutter
+            if cutter is None or not cutter.is_used:
+                return None
+            self._idle_cutter = None
+        return self.pool().submit(self._forget, cutter)
+
+    def _forget(self, cutter: Cutter) -> None:
         if cutter.forget():
-            with self._lock:
-                cutter, self._idle_cutter = self._idle_cutter, cutter
-        if cutter is not None:
+            self._keep(cutter)
+        else:
             cutter.close()
 
     def close(self) -> None:
         """Let go of open files. Unpublished chunks are lost, as in a crash."""
         with self._lock:
             self._current = None
-            cutter, self._idle_cutter = self._idle_cutter, None
             self._readers.clear()
             self._pending.clear()
             pools = [pool for pool in (self._pool, self._syncing) if pool is not None]
             self._pool = self._syncing = None
-        if cutter is not None:
-            cutter.close()
         for pool in pools:
             pool.shutdown()
+        with self._lock:
+            cutter, self._idle_cutter = self._idle_cutter, None
+        if cutter is not None:
+            cutter.close()
 
     @contextlib.contextmanager
     def upkeep(self) -> Iterator[None]:
@@ -604,6 +627,7 @@ class ChunkWriter:
         writer until then. Where another writer published first, its row stays, unless it names the place
         that ours replaces. May be called again after further puts; it then returns the earlier rows as well.
         """
+        self.store.rest()
         ends: dict[Pack, int] = {}
         for pending in self._held.values():
             ends[pending.pack] = max(ends.get(pending.pack, 0), record_end(pending.location))

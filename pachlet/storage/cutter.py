@@ -55,6 +55,8 @@ class Cutter:
         assert self._process.stdout is not None
         self._questions, self._answers = self._process.stdin, self._process.stdout
         self._is_ready = False
+        self.is_used = False
+        """Whether it has memory that could be given back."""
         self._asked: tuple[memoryview, bool] | None = None
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -77,6 +79,7 @@ class Cutter:
     def begin(self, number: int, start: int, end: int) -> None:
         """Have what lies in a part of a segment cut; `lengths` is to be asked before the next."""
         base = number % SEGMENTS * self.size
+        self.is_used = True
         self._asked = self._memory[base + start : base + end], self._ask(base + start, base + end)
 
     def lengths(self) -> Sequence[int]:
@@ -95,6 +98,7 @@ class Cutter:
             self._mapping.madvise(mmap.MADV_REMOVE)
         except OSError:  # gVisor can't
             return False
+        self.is_used = False
         return True
 
     def close(self) -> None:

@@ -213,6 +213,22 @@ def test_two_contents_at_a_time_have_a_process_each_and_one_stays(store: ChunkSt
     assert [each._process.poll() for each in (one, other)] == [None, -signal.SIGKILL]
 
 
+def test_its_memory_is_there_until_what_was_put_is_sealed(store: ChunkStore) -> None:
+    with store.cutter() as process:
+        assert process is not None
+        memory = os.dup(process._descriptor)
+    writer = store.writer()
+    try:
+        for _ in range(2):
+            write_content(writer, [DATA])
+            assert os.fstat(memory).st_blocks
+        writer.seal()
+        store.close()  # which lets it finish
+        assert not os.fstat(memory).st_blocks
+    finally:
+        os.close(memory)
+
+
 def test_an_empty_block_is_no_end(store: ChunkStore) -> None:
     """python-pachyderm begins each file with one; a small file lost its bytes by it."""
     for blocks in ([b"", b"Alpha\n"], [b"Al", b"", b"", b"pha\n", b""], [b"", DATA[:9_000_000], b"", b"x"]):
@@ -224,9 +240,14 @@ def test_an_empty_block_is_no_end(store: ChunkStore) -> None:
 def test_a_process_whose_memory_can_not_be_given_back_is_not_kept(
     store: ChunkStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    writer = store.writer()
+    write_content(writer, [DATA])
     with store.cutter() as first:
         assert first is not None
-        monkeypatch.setattr(mmap, "MADV_REMOVE", -1)  # as where a kernel does not know it
+    monkeypatch.setattr(mmap, "MADV_REMOVE", -1)  # as where a kernel does not know it
+    rested = store.rest()
+    assert rested is not None
+    rested.result()
     assert first._process.poll() is not None
     assert [length for _, length in write_content(store.writer(), [DATA]).chunks] == expected()
 
