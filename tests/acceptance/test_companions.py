@@ -143,6 +143,12 @@ def parent_of(process: int) -> int:
     return 0
 
 
+def wait_for_line(connection: Connection, job: Any, line: str) -> Any:
+    """Return a line of a job's log once it is there."""
+    lines = connection.call("pps_v2.API", "GetLogs", {"job": job, "follow": True})
+    return next(each for each in lines if each.message == line)
+
+
 def what_came(room: Room) -> dict[str, Any]:
     """Return all that can be seen of a job, but for times and ids."""
     files = {
@@ -227,6 +233,7 @@ def test_a_datum_of_a_companion_is_begun_anew(room: Room, gate: Gate) -> None:
     pipelines.create_pipeline(room.connection, room.spec())
     with gate.meet():
         (running,) = jobs.list_job(room.connection, pipeline="p")
+        wait_for_line(room.connection, running.job, "at f20")  # so the server has heard that it was begun
         datums.restart_datum(room.connection, f"p@{running.job.id}", ["/f20"])
         gate.let_pass("anew")
     assert ended(last_job(room.connection, "p")) == ("SUCCESS", 40, 0, 0, 40)
@@ -249,8 +256,7 @@ def test_what_is_printed_is_in_the_log_while_the_datum_runs(room: Room, gate: Ga
     pipelines.create_pipeline(room.connection, room.spec())
     with gate.meet() as met:
         (running,) = jobs.list_job(room.connection, pipeline="p")
-        lines = room.connection.call("pps_v2.API", "GetLogs", {"job": running.job, "follow": True})
-        assert next(each for each in lines if each.message == "at f20").user
+        assert wait_for_line(room.connection, running.job, "at f20").user
         met.sendall(b"heard\n")
     assert ended(last_job(room.connection, "p"))[0] == "SUCCESS"
 
