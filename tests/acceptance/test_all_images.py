@@ -25,9 +25,10 @@ from pachlet.client import pipelines, watch
 from pachlet.client.connection import Connection
 from pachlet.client.files import walk_file
 from pachlet.client.jobs import SUCCESS, list_job, state_of
-from pachlet.worker.containers.building import plan
 from pachlet.worker.containers.engine import Engine
+from pachlet.worker.containers.images import is_ours
 from pachlet.worker.containers.runner import ContainerRunner
+from pachlet.worker.dockerfile import read_dockerfile
 from pachlet.worker.interface import Transform
 from pipelines import main_job
 from pipelines.making import price_files
@@ -49,9 +50,16 @@ print(len(found))
 
 def images() -> list[object]:
     """Return each image's name; those that take minutes to build are for the soak."""
-    names = every_name()
-    heavy = {name for name in names if HEAVY in [build.name for build in plan([reference(name)], ROOT)]}
-    return [pytest.param(name, marks=pytest.mark.soak if name in heavy else ()) for name in names]
+    return [
+        pytest.param(name, marks=pytest.mark.soak if HEAVY in chain(name) else ()) for name in every_name()
+    ]
+
+
+def chain(name: str) -> list[str]:
+    """Name an image and those below it; by its FROM alone, as each worker of the suite asks for all of them."""
+    path = f"images/{name}/Dockerfile"
+    below = read_dockerfile(ROOT / path, path)[0].words[0]
+    return [name, *(chain(below.removeprefix("pachlet/").partition(":")[0]) if is_ours(below) else [])]
 
 
 @pytest.fixture(scope="module")
