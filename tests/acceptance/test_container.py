@@ -204,7 +204,7 @@ def test_each_image_is_built_once_and_after_its_bases() -> None:
     builds = plan([reference("iris-train"), reference("crypto-predict"), reference("iris-infer")], ROOT)
     names = [build.name for build in builds]
     assert len(set(names)) == len(names)
-    assert names[:3] == ["base-python", "base-sklearn", "iris-train"]
+    assert names[:4] == ["base-python", "base-frames", "base-sklearn", "iris-train"]
     below = {build.tag: build.base for build in builds}
     order = list(below)
     for tag, base in below.items():
