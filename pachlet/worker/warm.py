@@ -29,6 +29,8 @@ _IDLE_EACH = 64
 """So many unused sessions are kept for each worker at most."""
 _IDLE_WITH_CODE_EACH = 8
 """So many of them at most hold a process of the user's."""
+_IDLE_WITH_CODE = 16
+"""Or so many, where the workers are few: all pipelines of one company take turns at them."""
 _DESCRIPTORS_EACH = 16
 """A session has six descriptors open; with so many at most for each, there are enough for everything else."""
 SCALED_DOWN_SECONDS = 2.0
@@ -63,7 +65,7 @@ class Sessions:
         most, (open_files, _) = _IDLE_EACH * workers, resource.getrlimit(resource.RLIMIT_NOFILE)
         if open_files != resource.RLIM_INFINITY:
             most = min(most, open_files // _DESCRIPTORS_EACH)
-        return cls(folder, most, _IDLE_WITH_CODE_EACH * workers)
+        return cls(folder, most, max(_IDLE_WITH_CODE, _IDLE_WITH_CODE_EACH * workers))
 
     def __init__(
         self,

@@ -118,3 +118,20 @@ def test_a_session_that_can_not_be_opened_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(RuntimeError):
         room.sessions.take("a", True, fail)
     assert room.take("a").number == 0
+
+
+@pytest.mark.parametrize("workers, kept", [(1, 16), (4, 32)])
+def test_a_lone_worker_keeps_the_processes_of_as_many_pipelines_as_two_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, kept: int
+) -> None:
+    monkeypatch.setattr(warm, "_LEAST_FREE", 0)
+    sessions = Sessions.of_workers(tmp_path, workers)
+    opened: list[Session] = []
+
+    def open(number: int, folder: Path) -> Any:
+        opened.append(Session(folder))
+        return opened[-1]
+
+    for each in [sessions.take(number, True, open, has_code=True) for number in range(40)]:
+        sessions.put_back(each)
+    assert sum(each.is_open for each in opened) == kept
