@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from pachlet.cli.verbs.stop import stop_server
+from tests.one_processor import one_processor
 
 ROOT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -45,14 +46,15 @@ class Clone:
 
     def main_job(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run what `make run` runs, to its end."""
-        return subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=840,
-            check=False,
-        )
+        with one_processor():
+            return subprocess.run(
+                self.command(*arguments),
+                cwd=self.folder,
+                capture_output=True,
+                text=True,
+                timeout=840,
+                check=False,
+            )
 
     def start_main_job(self, *arguments: str | Path) -> subprocess.Popen[str]:
         """Start what `make run` runs."""

@@ -88,7 +88,7 @@ def board(connection: Connection, name: str) -> list[dict[str, str]]:
 
 def test_what_an_experiment_adds_runs_and_no_more(tmp_path: Path) -> None:
     with (
-        testing.server(tmp_path / "data", code=ROOT) as running,
+        testing.server(tmp_path / "data", code=ROOT, workers=1) as running,
         Connection(running.address, project=PROJECT) as connection,
     ):
         begin(connection, 3, one=experiment(RIDGE, LAD, impact=True))

@@ -20,6 +20,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.one_processor import one_processor
+
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 _STATUS = re.compile(r"# exit status (\d+)$")
 _LENIENT = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -59,19 +61,20 @@ def commands(block: str) -> list[Command]:
 
 
 class Shell:
-    """One bash, in a folder, that remembers what was exported and says how each command ended."""
+    """One bash, in a folder, that remembers what was exported and says how each command ended; on one processor."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str], seconds: float) -> None:
-        self._bash = subprocess.Popen(
-            ["bash", "--noprofile", "--norc"],
-            cwd=folder,
-            env=dict(environ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        with one_processor():
+            self._bash = subprocess.Popen(
+                ["bash", "--noprofile", "--norc"],
+                cwd=folder,
+                env=dict(environ),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
         self._until = time.monotonic() + seconds
 
     def run(self, words: str) -> tuple[str, int]:
