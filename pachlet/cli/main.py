@@ -85,6 +85,7 @@ class Parser(ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the return value is its exit status."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # errors are told once, by us
+    _stand_in_for_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may lack signs that a table has
         sys.stdout.reconfigure(errors="backslashreplace")
     program = os.path.basename(sys.argv[0]).removesuffix(".py")
@@ -96,6 +97,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(session, sys.argv[1:])
     finally:
         gc.freeze()  # nor at the end: what is left goes with the process
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Take the place of standard streams that whoever started us has closed, before a file or a socket gets it.
+
+    The input and the output then fail when they are used, the one can't be read and the other not written; what would
+    be said on stderr is lost.
+    """
+    for handle, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(handle)
+        except OSError:
+            os.open(os.devnull, mode)  # the lowest number that is free is this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def run(session: Session, argv: Sequence[str]) -> int:
@@ -134,7 +152,8 @@ def run(session: Session, argv: Sequence[str]) -> int:
         return 1
 
 
-_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # what a disk says, and no bug is
+# What a disk says, or an output that is closed, and no bug is.
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EBADF}
 _REPORT = "please report it with the command and the output under PACHLET_TRACEBACK=1"
 
 

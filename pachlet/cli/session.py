@@ -8,7 +8,6 @@ Read next: flags.py, output.py.
 
 from __future__ import annotations
 
-import io
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,10 +24,7 @@ if TYPE_CHECKING:
 def _standard_input() -> IO[bytes]:
     """Return standard input without a buffer: a thread may still be reading it when Ctrl-C ends the program,
     and the interpreter does not survive a buffer that is in use at its end."""
-    try:
-        return open(0, "rb", buffering=0, closefd=False)
-    except OSError:  # closed by whoever started us
-        return io.BytesIO()
+    return open(0, "rb", buffering=0, closefd=False)
 
 
 @dataclass
@@ -103,7 +99,10 @@ class Session:
         """Ask on stderr, read the answer from the input (so `yes |` works); no answer is a no."""
         self.err.write(f"{question} [y/N] ")
         self.err.flush()
-        answer = self.input.readline().decode(errors="replace").strip().lower()
+        try:
+            answer = self.input.readline().decode(errors="replace").strip().lower()
+        except OSError:  # closed by whoever started us
+            return False
         return answer in ("y", "yes")
 
     def read_text(self, source: str) -> str:

@@ -280,6 +280,38 @@ def test_output_that_finds_no_room_is_told(ok: Type, environ: dict[str, str]) ->
         assert (done.returncode, done.stderr) == (1, b"cannot write the output: No space left on device\n")
 
 
+def test_streams_that_are_closed_are_told_and_nothing_takes_their_place(
+    ok: Type, environ: dict[str, str]
+) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master:/a", given=b"1")
+
+    def closed(stream: str, *words: str) -> tuple[int, bytes, bytes]:
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {stream}&-', "sh", *PACHCTL, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={**os.environ, **environ},
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    cannot_read = b"cannot read the input: Bad file descriptor\n"
+    assert closed("<", "put", "file", "images@master:/b") == (1, b"", cannot_read)
+    assert closed("<", "get", "file", "images@master:/a") == (0, b"1", b"")
+    status, _, said = closed("<", "delete", "all")
+    assert status == 1
+    assert said.endswith(b"[y/N] nothing was deleted\n")
+    cannot_write = b"cannot write the output: Bad file descriptor\n"
+    assert closed(">", "list", "repo") == (1, b"", cannot_write)
+    assert closed(">", "get", "file", "images@master:/a") == (1, b"", cannot_write)
+    assert closed(">", "create", "repo", "more") == (0, b"", b"")
+    assert closed("2>", "get", "file", "images@master:/a") == (0, b"1", b"")
+    assert closed("2>", "get", "file", "images@master:/b") == (1, b"", b"")
+    assert [row[1] for row in ok("list", "file", "images@master").rows] == ["/a"]
+    assert [row[1] for row in ok("list", "repo").rows] == ["images", "more"]
+
+
 def test_failed_get_leaves_nothing_behind(ok: Type, fail: Type, tmp_path: Path) -> None:
     ok("create", "repo", "images")
     ok("put", "file", "images@master:/a", given=b"1")
