@@ -45,6 +45,7 @@ _HINTS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
             r"function has no parameter (\S+)",
             "leave `--arg {1}=...` out, or give the template such a parameter",
         ),
+        (r"^Deadline Exceeded$", "no answer came in the time of --rpc-timeout; see whether the server works"),
         (r"no space left on device", "free some room on the server's disk, then try again"),
     )
 )

@@ -126,7 +126,8 @@ class Session:
             with open(source, "rb") as stream:
                 return stream.read()
         except (OSError, ValueError) as error:  # the latter for a name with a zero byte, or a bad URL
-            reason = getattr(error, "strerror", None) or error
+            why = getattr(error, "reason", error)  # which a URL's error only wraps
+            reason = getattr(why, "strerror", None) or why
             raise PachletError(
                 f"cannot read {source!r}: {reason}" if "\x00" in source else f"cannot read {source}: {reason}"
             ) from None

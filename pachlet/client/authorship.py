@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pachlet import __version__
 from pachlet.client import names
 from pachlet.client.cluster import is_pachlet
-from pachlet.client.connection import Connection, Message, Metadata
+from pachlet.client.connection import Connection, Message, Metadata, no_text
 from pachlet.client.metadata import edit_metadata, pick_commit
 from pachlet.errors import PachletError, Usage
 
@@ -33,11 +33,15 @@ def header(*, source: str = "", message: str = "") -> Metadata:
     """Return the header that tells a pachlet server of the commits that a call makes.
 
     Raises:
-        Usage: the message is too long.
+        Usage: the message is too long, or no text.
     """
-    if len(message.encode()) > _LONGEST:
+    try:
+        length = len(message.encode())
+    except UnicodeEncodeError as error:
+        raise no_text(error) from None
+    if length > _LONGEST:
         raise Usage(
-            f"the message has {len(message.encode())} bytes, more than {_LONGEST}",
+            f"the message has {length} bytes, more than {_LONGEST}",
             hint="put what is long into a file of the commit",
         )
     said = {**_mark(source), **({"message": message} if message else {})}

@@ -10,6 +10,7 @@ simplest verbs).
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -322,8 +323,16 @@ def as_message(service: str, method: str, request: Request | Message) -> Message
         return request
     try:
         return _method(service, method).request(**request)
-    except ValueError as error:  # a number that is too large, or a text that is not Unicode
+    except UnicodeEncodeError as error:
+        raise no_text(error) from None
+    except ValueError as error:  # a number that is too large
         raise errors.Usage(f"what was given can't be sent: {error}") from None
+
+
+def no_text(error: UnicodeEncodeError) -> errors.Usage:
+    """Return the error of something given whose bytes are no text in UTF-8, as a name on the command line may be."""
+    shown = os.fsencode(error.object).decode(errors="backslashreplace")
+    return errors.Usage(f"{shown} is not text in UTF-8")
 
 
 def _gzip() -> Any:

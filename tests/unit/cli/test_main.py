@@ -12,6 +12,7 @@ import pytest
 from pachlet.cli import main, registry
 from pachlet.cli.hints import next_step
 from pachlet.cli.session import Session
+from pachlet.client.authorship import header
 from pachlet.errors import NotFound, Refused, Usage
 
 
@@ -98,6 +99,13 @@ def test_flags_are_taken_as_pachctl_takes_them(typed: str, name: str, value: obj
         (["--rpc-timeout=-1s", "list", "repo"], 2, "error parsing duration '-1s'"),
         (["list", "commit", "a", "-n", "-1"], 2, "'-1' is no number of things"),
         (["get", "file", "a@b:/c", "--offset", "9" * 30], 2, "what was given can't be sent: "),
+        (["create", "repo", "\udcff"], 2, "\\xff is not text in UTF-8\n"),
+        (["start", "commit", "a@b", "-m", "a \udcff"], 2, "a \\xff is not text in UTF-8\n"),
+        (
+            ["create", "pipeline", "-f", "http://127.0.0.1:1/x"],
+            1,
+            "cannot read http://127.0.0.1:1/x: Connection refused\n",
+        ),
         (["squash", "commit", "a@b"], 2, "a@b is one commit, and this verb takes the id of a commit set"),
         (
             ["deploy", "local"],
@@ -193,6 +201,11 @@ def test_bug_shows_its_traceback_when_asked(session: Session, monkeypatch: pytes
         main.run(session, ["version"])
 
 
+def test_a_message_of_a_put_that_is_no_text_is_told() -> None:
+    with pytest.raises(Usage, match=r"^a \\xff is not text in UTF-8$"):
+        header(message="a \udcff")
+
+
 @pytest.mark.parametrize(
     "message, hint",
     [
@@ -205,6 +218,7 @@ def test_bug_shows_its_traceback_when_asked(session: Session, monkeypatch: pytes
         ('pipeline "edges" already exists', "change it with `pachctl update pipeline -f SPEC`"),
         ("template err: RUNTIME ERROR: function parameter x not bound in call.", "`--arg x=VALUE` gives it"),
         ("template err: RUNTIME ERROR: function has no parameter x", "leave `--arg x=...` out"),
+        ("Deadline Exceeded", "no answer came in the time of --rpc-timeout"),
         ("quite something else", ""),
     ],
 )
