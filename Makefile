@@ -58,6 +58,7 @@ bench: .venv/ready .venvs/ready  ## all benchmarks, each beside its peer or limi
 	$(if $(LONG),$(BIN)/python -m benchmarks.put_get --mib 10240 --rounds 1 --peer-rounds 0)
 	$(BIN)/python -m benchmarks.incremental
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.obstacles
 	$(BIN)/python -m benchmarks.listing_pps
 	$(BIN)/python -m benchmarks.many_pipelines
 	$(BIN)/python -m benchmarks.trace
