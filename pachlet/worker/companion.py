@@ -240,9 +240,8 @@ class _Hearing:
             return
         try:
             act()
-        except (
-            Exception
-        ) as error:  # such as LeaseLost; whatever it is, the companion is to come to an end first
+        except Exception as error:
+            # LeaseLost or another: first the companion is to come to an end.
             self._problem = error
             self._companion.tell(messages.Cancel(self._lease.token, str(error)))
 
