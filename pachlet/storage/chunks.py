@@ -493,6 +493,12 @@ class ChunkStore:
         with self._lock:
             self._readers.pop(number, None)
 
+    def sync_ahead(self) -> None:
+        """Have what is in the current pack written to disk while more comes."""
+        with self._lock:
+            if self._current is not None and not self._current.failed:
+                self._begin_sync(self._current)
+
     def _begin_sync(self, pack: Pack) -> None:
         """Have a full pack written to disk while the next one is filled; whoever seals it hears of errors."""
         if self._syncing is None:

@@ -50,6 +50,8 @@ def put_cut(writer: ChunkWriter, source: Source) -> Iterator[tuple[bytes, int]]:
                     _, digest, length = under_way.popleft()
                     yield digest.result(), length
                 more = source.fill(following[HEAD:])
+                if HEAD + more < cutter.size:  # the last
+                    store.sync_ahead()
             segment, lengths = cutter.segment(number), cutter.lengths()
             for length in lengths if is_last else lengths[:-1]:
                 chunk = segment[start : start + length]

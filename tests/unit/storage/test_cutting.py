@@ -229,6 +229,17 @@ def test_its_memory_is_there_until_what_was_put_is_sealed(store: ChunkStore) -> 
         os.close(memory)
 
 
+def test_what_is_there_goes_to_the_disk_before_the_last_of_it_is_cut(
+    store: ChunkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr(chunks.Pack, "sync", lambda pack, end: ends.append(end))
+    content = write_content(store.writer(), [DATA])
+    store.close()  # which waits for it
+    assert len(ends) == 1
+    assert 0 < ends[0] < content.size
+
+
 def test_an_empty_block_is_no_end(store: ChunkStore) -> None:
     """python-pachyderm begins each file with one; a small file lost its bytes by it."""
     for blocks in ([b"", b"Alpha\n"], [b"Al", b"", b"", b"pha\n", b""], [b"", DATA[:9_000_000], b"", b"x"]):
