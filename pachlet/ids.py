@@ -9,13 +9,14 @@ Read next: pfs/commits.py (who asks for ids).
 from __future__ import annotations
 
 import re
-import uuid
 
 _COMMIT_ID = re.compile(r"[0-9a-f]{12}4[0-9a-f]{19}")
 
 
 def new_id() -> str:
     """Return a fresh commit, job or transaction id."""
+    import uuid  # which takes a short command longer than all else here, and only servers make ids
+
     return uuid.uuid4().hex
 
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pachlet.errors import Refused
 from pachlet.ids import is_commit_id
@@ -32,8 +31,7 @@ _PRINTABLE = re.compile(r"[ -~]+")
 _GLOBBING = re.compile(r"[*?\[\]{}!()@+^]")
 
 
-@dataclass(frozen=True, order=True)
-class Repo:
+class Repo(NamedTuple):
     """A repo: of the user, or one of the two system repos of a pipeline (type "spec" or "meta")."""
 
     project: str
@@ -55,8 +53,7 @@ class Repo:
         return Repo(self.project, self.name, META)
 
 
-@dataclass(frozen=True, order=True)
-class Branch:
+class Branch(NamedTuple):
     """A named pointer to a commit of `repo`."""
 
     repo: Repo
@@ -66,8 +63,7 @@ class Branch:
         return f"{self.repo}@{self.name}"
 
 
-@dataclass(frozen=True, order=True)
-class Commit:
+class Commit(NamedTuple):
     """A commit: since 2.6 a repo and an id name it, the branch is only a hint of the client."""
 
     repo: Repo

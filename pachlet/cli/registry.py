@@ -8,12 +8,11 @@ Read next: verbs/repo.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from keyword import iskeyword
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """How a verb is typed, and where it is."""
 
     words: tuple[str, ...]

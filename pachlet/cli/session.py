@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, TextIO
 
@@ -27,15 +26,9 @@ def _standard_input() -> IO[bytes]:
     return open(0, "rb", buffering=0, closefd=False)
 
 
-@dataclass
 class Session:
     """What a verb may touch."""
 
-    environ: Mapping[str, str]
-    out: TextIO = field(default_factory=lambda: sys.stdout)
-    err: TextIO = field(default_factory=lambda: sys.stderr)
-    input: IO[bytes] = field(default_factory=_standard_input)
-    program: str = "pachctl"
     project_flag: str = ""
     verbose: bool = False
     rpc_timeout: float = 0.0
@@ -44,6 +37,21 @@ class Session:
     """No colours and no live display, whatever the streams are."""
     events: bool = False
     """Progress as lines of JSON."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        input: IO[bytes] | None = None,
+        program: str = "pachctl",
+    ) -> None:
+        """Without streams of its own it has the process's."""
+        self.environ = environ
+        self.out = sys.stdout if out is None else out
+        self.err = sys.stderr if err is None else err
+        self.input = _standard_input() if input is None else input
+        self.program = program
 
     @cached_property
     def connection(self) -> Connection:

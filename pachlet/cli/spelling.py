@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pachlet.cli import registry
 from pachlet.errors import Usage
@@ -56,16 +56,14 @@ def elsewhere(words: list[str]) -> tuple[str, str]:
     return "", ""
 
 
-@dataclass(frozen=True)
-class Spelled:
+class Spelled(NamedTuple):
     """A command in today's words, and what to tell whoever typed it."""
 
     words: list[str]
     note: str = ""
 
 
-@dataclass(frozen=True)
-class _Old:
+class _Old(NamedTuple):
     """How a 1.x verb reads today."""
 
     verb: str

@@ -19,7 +19,6 @@ from pachlet import __version__
 from pachlet.client import names
 from pachlet.client.cluster import is_pachlet
 from pachlet.client.connection import Connection, Message, Metadata, no_text
-from pachlet.client.metadata import edit_metadata, pick_commit
 from pachlet.errors import PachletError, Usage
 
 HEADER = "pachlet-mark-bin"
@@ -78,6 +77,8 @@ def marking(
 
 def add_marks(connection: Connection, commit: str, *, source: str = "", message: str = "") -> None:
     """Write author, source and so on into a commit's metadata; a server before 2.11 has none."""
+    from pachlet.client.metadata import edit_metadata, pick_commit
+
     target = {"commit": pick_commit(connection.project, commit)}
     said = {**_mark(source), **({"message": message} if message else {})}
     try:

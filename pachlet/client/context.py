@@ -14,12 +14,9 @@ import base64
 import binascii
 import json
 import os
-import tempfile
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pachlet.client.connection import Address, Connection
 from pachlet.errors import PachletError, Refused, Usage
@@ -34,8 +31,7 @@ _TEXTS = ("pachd_address", "project", "session_token", "active_transaction", "se
 """The fields of a context that are read here."""
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """Where to connect, and as whom."""
 
     address: str = DEFAULT_ADDRESS
@@ -93,6 +89,8 @@ def read_config(path: Path) -> Config:
 
 def write_config(path: Path, config: Config) -> None:
     """Replace the file in one step, readable by its owner only (it may hold tokens)."""
+    import tempfile
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".config")
@@ -132,6 +130,8 @@ def resolve(environ: Mapping[str, str]) -> Context:
 
 def set_context(config: Config, name: str, **fields: Any) -> Config:
     """Return the config with the named context created or changed, and active."""
+    import uuid
+
     changed = json.loads(json.dumps(config))
     changed.setdefault("user_id", uuid.uuid4().hex)
     section = changed["v2"] = changed.get("v2") or {}

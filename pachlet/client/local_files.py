@@ -15,8 +15,8 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote, quote_from_bytes
 
 from pachlet.client.connection import Connection
@@ -37,8 +37,7 @@ _TIMEOUT = 5.0  # seconds; a server that takes longer to write 64 bytes is not w
 Advance = Callable[[int], None]
 
 
-@dataclass(frozen=True)
-class Pass:
+class Pass(NamedTuple):
     """What lets one call to the server name files of this machine."""
 
     id: str

@@ -14,13 +14,10 @@ import itertools
 import os
 import posixpath
 import stat
-import tarfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pachlet.client import names
@@ -42,8 +39,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz")
 Advance = Callable[[int], None]
 
 
-@dataclass(frozen=True)
-class FromDisk:
+class FromDisk(NamedTuple):
     """A local file, to be stored at `path`."""
 
     path: str
@@ -82,8 +78,7 @@ class FromDisk:
         return found
 
 
-@dataclass(frozen=True)
-class FromFolder:
+class FromFolder(NamedTuple):
     """All files of a local folder, to be stored below `path`."""
 
     path: str
@@ -99,31 +94,21 @@ class FromFolder:
             yield FromDisk(posixpath.join(self.path, below), Path(local))
 
 
-@dataclass(frozen=True)
-class FromStream:
+class FromStream(NamedTuple):
     """Whatever a stream holds, such as standard input, to be stored at `path`."""
 
     path: str
     stream: IO[bytes]
     size: int | None = None
+    archive: Path | None = None
+    """What it is a member of, and may turn out to be cut off."""
 
     def pieces(self) -> Iterator[dict[str, Any]]:
-        yield from _pieces(self.stream, "the input")
+        with _unpacking(self.archive) if self.archive is not None else nullcontext():
+            yield from _pieces(self.stream, "the input")
 
 
-@dataclass(frozen=True)
-class FromArchive(FromStream):
-    """A member of an archive, which may turn out to be cut off."""
-
-    archive: Path = Path()
-
-    def pieces(self) -> Iterator[dict[str, Any]]:
-        with _unpacking(self.archive):
-            yield from super().pieces()
-
-
-@dataclass(frozen=True)
-class FromUrl:
+class FromUrl(NamedTuple):
     """Something that the server fetches by itself and stores at `path`."""
 
     path: str
@@ -135,8 +120,7 @@ class FromUrl:
         yield {"url": {"URL": self.url, "recursive": self.recursive}}
 
 
-@dataclass(frozen=True)
-class Nothing:
+class Nothing(NamedTuple):
     """No file: what is at `path` is deleted, in the same commit as the other puts."""
 
     path: str
@@ -302,6 +286,8 @@ def _puts(path: str, source: str, *, stdin: IO[bytes], recursive: bool) -> Itera
 
 def _members(target: str, archive: Path) -> Iterator[Put]:
     """Yield the files of an archive, each below `target`; a link to another of its files is that file again."""
+    import tarfile
+
     with _unpacking(archive), _reading(archive, lambda: tarfile.open(archive, "r:*")) as members:
         for member in members:
             if member.isdir():
@@ -316,11 +302,14 @@ def _members(target: str, archive: Path) -> Iterator[Put]:
                 )
                 raise Refused(f"{archive}: {member.name} is {kind}", hint="nothing was put")
             path = posixpath.join("/", target, posixpath.normpath("/" + member.name).lstrip("/"))
-            yield FromArchive(path, content, member.size if member.isreg() else None, archive)
+            yield FromStream(path, content, member.size if member.isreg() else None, archive)
 
 
 @contextmanager
 def _unpacking(archive: Path) -> Iterator[None]:
+    import tarfile
+    import zlib
+
     try:
         yield
     except (tarfile.TarError, EOFError, zlib.error) as error:

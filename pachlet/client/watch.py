@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pachlet.client import names
 from pachlet.client.commits import inspect_commit, wait_commitset
@@ -24,8 +24,7 @@ INTERVAL = 0.5  # seconds between two looks at the counts
 Show = Callable[[Sequence[Message]], None]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one job went: the counts that a user asks for, and why if it did not go well."""
 
     project: str

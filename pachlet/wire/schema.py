@@ -10,20 +10,22 @@ Read next: pachlet/wire/proto/pfs_v2/pfs.proto, then pachlet/api.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from google.protobuf import message_factory
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
-from google.protobuf.descriptor_pool import DescriptorPool
+from pachlet.later import left_out
+
+# What makes messages where protobuf has no compiled part is half of what protobuf takes to import.
+with left_out("google.protobuf.internal.python_message", "calendar"):
+    from google.protobuf import message_factory
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
+    from google.protobuf.descriptor_pool import DescriptorPool
 
 _BINPB = Path(__file__).with_name("pachyderm.binpb")
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(NamedTuple):
     """One RPC: its name, its message classes and which sides stream."""
 
     name: str
@@ -33,8 +35,7 @@ class Method:
     server_streaming: bool
 
 
-@dataclass(frozen=True)
-class Service:
+class Service(NamedTuple):
     """One gRPC service; an RPC's path on the wire is `/<full_name>/<method name>`."""
 
     full_name: str

@@ -1,9 +1,12 @@
-"""grpc without its asynchronous half: what it leaves out, and that whoever wants it has it all the same."""
+"""What is left out of grpc and protobuf, and that whoever wants it has it all the same."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 _IMPORT = """
 import sys
@@ -22,7 +25,8 @@ def _printed(code: str) -> str:
 def test_half_that_nobody_uses_is_not_imported() -> None:
     code = """
 grpc.insecure_channel("127.0.0.1:1").close()
-print([name for name in sys.modules if name.partition(".")[0] == "asyncio" or name.startswith("grpc.aio")])
+left_out = ("asyncio", "grpc.aio", "inspect", "socket")
+print([name for name in sys.modules if name.startswith(left_out)])
 """
     assert _printed(code) == "[]\n"
 
@@ -57,3 +61,35 @@ def test_what_was_imported_before_stays() -> None:
     code = "import asyncio\nfirst = asyncio\n" + _IMPORT + "print(sys.modules['asyncio'] is first)\n"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "True\n"
+
+
+MESSAGE = """
+import sys
+from pachlet.wire import schema
+info = schema.message("pfs_v2.CommitInfo")()
+info.started.FromSeconds(1)
+print("google.protobuf.internal.python_message" in sys.modules, info.started.ToJsonString())
+"""
+
+
+@pytest.mark.parametrize("kind, is_imported", [("upb", False), ("python", True)])
+def test_messages_are_made_by_whatever_protobuf_has(kind: str, is_imported: bool) -> None:
+    environ = {**os.environ, "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": kind}
+    ran = subprocess.run(
+        [sys.executable, "-c", MESSAGE], env=environ, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == f"{is_imported} 1970-01-01T00:00:01Z\n"
+
+
+def test_short_command_imports_none_of_what_takes_longer_than_itself() -> None:
+    code = """
+import sys
+from pachlet.cli.main import main
+print(main(["list", "repo"]))
+print(sorted({"dataclasses", "inspect", "tarfile", "tempfile", "uuid"} & set(sys.modules)), "grpc" in sys.modules)
+"""
+    environ = {**os.environ, "PACHD_ADDRESS": "127.0.0.1:1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "1\n[] True\n"

@@ -111,9 +111,11 @@ def put_file(session: Session, arguments: Namespace) -> int | None:
 
 def _refuse_failed(session: Session, made: str, where: str) -> None:
     """Wait for the commit that was made, if one was, and refuse to go on if what was put can't be."""
-    if inspect_commit(session.connection, made).HasField("finishing"):
-        with session.progress.waiting(f"waiting until {where} is finished"):
-            info = wait_commit(session.connection, made)
+    info = inspect_commit(session.connection, made)
+    if info.HasField("finishing"):
+        if not info.HasField("finished"):
+            with session.progress.waiting(f"waiting until {where} is finished"):
+                info = wait_commit(session.connection, made)
         refuse_failed([info])
 
 
