@@ -5,7 +5,7 @@ requirements and the exact interpreter, so that images with the same requirement
 changed pin gets a new one. Bytecode is compiled at once: the environment is read-only for steps, and without
 it every datum would compile TensorFlow anew (13 s instead of 3).
 
-Read next: interpreters.py (which Python), snapshots.py (where the requirement files come from).
+Read next: interpreters.py (which Python), bytecode.py, snapshots.py (where the requirement files come from).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from pachlet.errors import FailedPrecondition, Unavailable
+from pachlet.worker.bytecode import compile_command, share_bytecode
 from pachlet.worker.installing import Installer, OutOfReach, is_of_network
 from pachlet.worker.interpreters import Interpreter, find_uv, known_interpreter
 
@@ -121,13 +122,24 @@ class _Making:
         if requirements:
             self._say(f"installing {len(pinned(requirements))} pinned requirements")
             files = [word for path in requirements for word in ("--requirements", str(path))]
-            words = ["pip", "install", "--python", python, "--require-hashes", "--compile-bytecode", *files]
-            self._installer.persist(lambda: self._uv(*words), self._say)
+            words = ["pip", "install", "--python", python, "--no-compile-bytecode", "--require-hashes"]
+            self._installer.persist(lambda: self._uv(*words, *files), self._say)
         listed = json.loads(self._uv("pip", "list", "--python", python, "--format", "json"))
         packages = sorted(f"{package['name']}=={package['version']}" for package in listed)
+        if packages:
+            self._compile(interpreter, folder)
         marker = folder / f"{_COMPLETE}.new"
         marker.write_text(json.dumps(packages, indent=1))
         marker.rename(folder / _COMPLETE)
+
+    def _compile(self, interpreter: Interpreter, folder: Path) -> None:
+        packages = Path("lib", f"python{interpreter.version.rpartition('.')[0]}", "site-packages")
+        others = folder.parent.glob(f"python{interpreter.version}-*/{_COMPLETE}")
+        share_bytecode(folder / packages, [each.parent / packages for each in others])
+        command = compile_command(folder / "bin" / "python", folder / packages)
+        done = self._installer.run(command, self._lock)
+        if done.returncode < 0:
+            raise _killed("compileall", done.returncode)
 
     def _uv(self, *words: str) -> str:
         """Run uv and return its output.
@@ -141,10 +153,7 @@ class _Making:
             return done.stdout
         what = f"uv {' '.join(words[:2])}"
         if done.returncode < 0:
-            raise Unavailable(
-                f"{what} was ended by signal {-done.returncode}",
-                hint="run it again; if that comes back, look at the machine's memory",
-            )
+            raise _killed(what, done.returncode)
         tail = [line.strip() for line in done.stderr.splitlines() if line.strip()][-_OUTPUT_LINES:]
         problem = f"{what} failed:\n" + "\n".join(f"  {line}" for line in tail)
         if is_of_network(done.stderr):
@@ -154,6 +163,13 @@ class _Making:
         if words[:2] != ("pip", "install"):
             raise Unavailable(problem, hint="no pin is at fault: look at the disk's space, then run it again")
         raise FailedPrecondition(problem, hint="check the pins and hashes in the image's requirements.txt")
+
+
+def _killed(what: str, status: int) -> Unavailable:
+    return Unavailable(
+        f"{what} was ended by signal {-status}",
+        hint="run it again; if that comes back, look at the machine's memory",
+    )
 
 
 def pinned(requirements: Sequence[Path]) -> list[str]:
