@@ -350,8 +350,10 @@ def _take(paths: DataDir) -> IO[str]:
         paths.path.mkdir(parents=True, exist_ok=True)
         lock = paths.lock.open("a")
     except OSError as error:
+        # A file in the way is told by mkdir as "File exists", which sounds as if a folder were wanted that is new.
+        why = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
         raise FailedPrecondition(
-            f"the data directory {paths.path} can't be used: {error.strerror}",
+            f"the data directory {paths.path} can't be used: {why}",
             hint="choose another --data-dir",
         ) from None
     try:
@@ -388,7 +390,7 @@ def _refuse_networks(paths: DataDir) -> None:
 
 
 def _refuse_other_folders(paths: DataDir) -> None:
-    """Touch neither a backup nor packs without their database: a new one would take them for garbage."""
+    """Touch no backup, no packs without their database (a new one would take them for garbage), no folder of others."""
     if paths.label.exists() and not paths.lock.exists():
         raise FailedPrecondition(
             f"{paths.path} is a backup, which would be none any more",
@@ -400,6 +402,14 @@ def _refuse_other_folders(paths: DataDir) -> None:
             f"{paths.packs} holds files, and the database that says which, {paths.database.name}, is gone",
             hint="restore the data directory from a backup, or choose another --data-dir",
         )
+    # Somebody's project may have a folder scratch/ or code/, too; a server empties the one and closes both to others.
+    for folder in (paths.scratch, paths.code, paths.nonces):
+        if is_lost and folder.is_dir() and any(folder.iterdir()):
+            raise FailedPrecondition(
+                f"{paths.path} is no data directory (it has no {paths.database.name}), and {folder.name}/ in it holds"
+                " files, which a server would take for its own",
+                hint="choose another --data-dir, best a new folder",
+            )
 
 
 def _settle_in(txn: Transaction) -> None:

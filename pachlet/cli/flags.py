@@ -12,7 +12,9 @@ from pachlet.errors import Usage
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from pathlib import Path
 
+_MOST_WORKERS = 1000  # each is a thread, and a process for the step
 _LONGEST = 2**63 / 1e9  # the seconds of Go's longest duration
 
 
@@ -48,6 +50,34 @@ def add_force(parser: ArgumentParser) -> None:
 def add_pager(parser: ArgumentParser) -> None:
     """--no-pager: nothing is ever paged here."""
     parser.add_argument("--no-pager", action="store_true", help="accepted and not needed")
+
+
+def folder(text: str) -> Path:
+    """Read the name of a folder; an empty one, such as that of a shell's variable that is not set, is not `.`."""
+    from pathlib import Path
+
+    if not text:
+        raise Usage("the name of a folder is empty", hint="write . for the one that you are in")
+    return Path(text)
+
+
+def workers(text: str) -> int:
+    """Read how many datums may run at the same time."""
+    number = whole(text)
+    if not 0 <= number <= _MOST_WORKERS:
+        raise Usage(
+            f"{text} is no number of workers",
+            hint=f"at most {_MOST_WORKERS}; 0 leaves all to `pachlet worker`",
+        )
+    return number
+
+
+def whole(text: str) -> int:
+    """Read a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        raise Usage(f"{text!r} is no whole number", hint="such as 10") from None
 
 
 def history(text: str) -> int:

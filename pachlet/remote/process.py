@@ -36,6 +36,13 @@ def run_worker(
     ending = Ending()
     scratch, code = folder / "scratch", folder / "no-code"
     try:
+        if (
+            scratch.is_dir() and any(scratch.iterdir()) and not code.exists()
+        ):  # of a server, or of no pachlet at all
+            raise FailedPrecondition(
+                f"the folder {folder} is not of a worker, and scratch/ in it holds files, which a worker would remove",
+                hint="choose another with --data-dir, best a new one",
+            )
         shutil.rmtree(scratch, ignore_errors=True)
         for each in (scratch, code):
             each.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,9 @@ from pachlet.client import jobs, repos
 from pachlet.client.connection import Connection
 from pachlet.client.pipelines import create_pipeline
 from pachlet.clock import FakeClock
+from pachlet.errors import PachletError
 from pachlet.pps.leases import MOST_LOST
+from pachlet.remote.process import run_worker
 from tests.acceptance.server_process import ServerProcess
 from tests.acceptance.words import create, ended, last_job, pfs_input, put, shell, tree
 from tests.acceptance.worker_process import WorkerProcess
@@ -206,6 +208,15 @@ def test_a_worker_without_its_server_waits_for_it(tmp_path: Path, gate: Gate) ->
         assert ended(last_job(connection, "p")) == ("SUCCESS", 2, 0, 0, 2)
         assert worker.end() == 0
         assert set(tree(connection, "p@master")) == {"/a", "/b"}
+
+
+def test_a_worker_empties_no_folder_that_is_not_its_own(tmp_path: Path) -> None:
+    kept = tmp_path / "scratch" / "kept"
+    kept.parent.mkdir()
+    kept.touch()
+    with pytest.raises(PachletError, match=r"is not of a worker, and scratch/ in it holds files"):
+        run_worker("127.0.0.1:1", tmp_path, tmp_path, 1, "", lambda name: None)
+    assert kept.exists()
 
 
 def settled(connection: Connection) -> list[str]:

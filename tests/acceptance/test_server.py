@@ -44,7 +44,27 @@ def test_port_in_use_is_refused_and_leaves_nothing_running(tmp_path: Path) -> No
 
 def test_data_directory_that_can_not_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    assert "can't be used" in refusal(tmp_path / "file", "--port", "0")
+    assert "can't be used: it is no folder; choose another" in refusal(tmp_path / "file", "--port", "0")
+
+
+@pytest.mark.parametrize("name", ["scratch", "code", "nonces"])
+def test_a_folder_of_somebodys_own_is_no_data_directory(tmp_path: Path, name: str) -> None:
+    thesis = tmp_path / "project" / name / "sub" / "thesis"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("a year's work")
+    mode = (tmp_path / "project" / name).stat().st_mode
+    with (
+        pytest.raises(PachletError, match=rf"it has no pachlet.db\), and {name}/ in it holds files"),
+        testing.server(tmp_path / "project"),
+    ):
+        pass
+    assert thesis.read_text() == "a year's work"
+    assert (tmp_path / "project" / name).stat().st_mode == mode
+    assert [each.name for each in (tmp_path / "project").iterdir()] == [name]
+    thesis.unlink()
+    thesis.parent.rmdir()
+    with testing.server(tmp_path / "project"):  # which may be what a first start that was killed has left
+        pass
 
 
 def test_a_backup_is_not_served_from(tmp_path: Path) -> None:

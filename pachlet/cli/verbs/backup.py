@@ -9,8 +9,8 @@ Read next: pachlet/client/backup.py, restore.py.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
+from pachlet.cli import flags
 from pachlet.cli.output import size
 from pachlet.cli.session import Session
 from pachlet.client.backup import back_up
@@ -23,7 +23,9 @@ backup_status = (
 
 def backup_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "folder", type=Path, help="where to; a folder with an earlier backup gets what has changed since"
+        "folder",
+        type=flags.folder,
+        help="where to; a folder with an earlier backup gets what has changed since",
     )
 
 

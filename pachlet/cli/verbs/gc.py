@@ -28,7 +28,7 @@ def gc_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--slack",
-        type=int,
+        type=flags.whole,
         metavar="PERCENT",
         help="how much of a pack may be garbage before it is written anew (default 20)",
     )

@@ -33,7 +33,9 @@ def get_file_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-r", "--recursive", action="store_true", help="get a folder, or all that a glob matches"
     )
-    parser.add_argument("--offset", type=int, default=0, metavar="N", help="leave out the first N bytes")
+    parser.add_argument(
+        "--offset", type=flags.whole, default=0, metavar="N", help="leave out the first N bytes"
+    )
     parser.add_argument("--retry", action="store_true", help="append what is missing to a file that is there")
     parser.add_argument(
         "--progress", nargs="?", const="true", default="", help="true or false (default: on a terminal)"

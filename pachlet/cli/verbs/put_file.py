@@ -49,7 +49,7 @@ def put_file_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("-a", "--append", action="store_true", help="append to files that are there already")
     parser.add_argument("-c", "--compress", action="store_true", help="compress on the way to the server")
     parser.add_argument(
-        "-p", "--parallelism", type=int, default=10, metavar="N", help="accepted and not needed"
+        "-p", "--parallelism", type=flags.whole, default=10, metavar="N", help="accepted and not needed"
     )
     parser.add_argument(
         "-m", "--message", default="", help="what the commit is about, and why (pachlet's own)"

@@ -10,8 +10,8 @@ Read next: pachlet/pfs/restoring.py, serve.py.
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
+from pachlet.cli import flags
 from pachlet.cli.session import Session
 from pachlet.cli.verbs.serve import add_data_dir
 from pachlet.errors import Corrupt
@@ -20,7 +20,7 @@ restore_status = "0 when all came back, 1 when some is damaged or nothing came, 
 
 
 def restore_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="the backup")
+    parser.add_argument("folder", type=flags.folder, help="the backup")
     add_data_dir(parser)
 
 

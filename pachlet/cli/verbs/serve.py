@@ -13,6 +13,7 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from pachlet.cli import flags
 from pachlet.cli.session import Session
 from pachlet.config import DEFAULT_DATA_DIR, DEFAULT_HOST, DEFAULT_PORT, default_envs
 from pachlet.errors import PachletError, Usage
@@ -24,10 +25,14 @@ def serve_arguments(parser: ArgumentParser) -> None:
         "--host", default=DEFAULT_HOST, help="the address to listen on (default: this machine only)"
     )
     parser.add_argument(
-        "--port", type=int, default=DEFAULT_PORT, help=f"the port (default {DEFAULT_PORT}; 0: any)"
+        "--port", type=flags.whole, default=DEFAULT_PORT, help=f"the port (default {DEFAULT_PORT}; 0: any)"
     )
     parser.add_argument(
-        "--workers", type=int, default=None, metavar="N", help="datums at a time (default: by cores; 0: none)"
+        "--workers",
+        type=flags.workers,
+        default=None,
+        metavar="N",
+        help="datums at a time (default: by cores; 0: none)",
     )
     parser.add_argument(
         "--code", type=Path, default=Path(), metavar="DIR", help="where images/ is (default: here)"
@@ -84,8 +89,6 @@ def serve(session: Session, arguments: Namespace) -> None:
 
     if not 0 <= arguments.port <= 65535:
         raise Usage(f"{arguments.port} is no port", hint="a port is a number up to 65535")
-    if arguments.workers is not None and arguments.workers < 0:
-        raise Usage(f"{arguments.workers} is no number of workers", hint="0 leaves all to `pachlet worker`")
 
     # What is logged, with the tracebacks of bugs, goes to stderr; INFO is for `logs` only (api/server_log.py), but for
     # what is installed: that takes minutes, and nobody who waits for it asks a server that he has just started.
@@ -119,7 +122,7 @@ def add_data_dir(parser: ArgumentParser) -> None:
     """--data-dir: where a server keeps everything."""
     parser.add_argument(
         "--data-dir",
-        type=Path,
+        type=flags.folder,
         default=DEFAULT_DATA_DIR,
         metavar="D",
         help=f"where the data is (default {DEFAULT_DATA_DIR})",

@@ -9,6 +9,7 @@ import tempfile
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from pachlet.cli import flags
 from pachlet.cli.session import Session
 from pachlet.config import default_envs, default_workers
 from pachlet.errors import Usage
@@ -19,11 +20,15 @@ def worker_arguments(parser: ArgumentParser) -> None:
         "--server", default=None, metavar="ADDRESS", help="whom to work for (default: the active context's)"
     )
     parser.add_argument(
-        "--workers", type=int, default=None, metavar="N", help="datums at a time (default: by cores)"
+        "--workers",
+        type=flags.workers,
+        default=None,
+        metavar="N",
+        help="datums at a time (default: by cores)",
     )
     parser.add_argument(
         "--data-dir",
-        type=Path,
+        type=flags.folder,
         default=None,
         metavar="D",
         help="where code and the datum in hand lie (default: a folder that is removed at the end)",

@@ -144,6 +144,16 @@ def test_flags_are_taken_as_pachctl_takes_them(typed: str, name: str, value: obj
         ),
         (["put", "file", "a@b:/c", "-f", "missing"], 1, "no server at"),
         (["serve", "--port", "70000"], 2, "70000 is no port; a port is a number up to 65535\n"),
+        (["serve", "--port", "x"], 2, "'x' is no whole number; such as 10\n"),
+        (["serve", "--workers", "-1"], 2, "-1 is no number of workers; at most 1000"),
+        (["serve", "--workers", "1000000"], 2, "1000000 is no number of workers; at most 1000"),
+        (
+            ["serve", "--data-dir", ""],
+            2,
+            "the name of a folder is empty; write . for the one that you are in\n",
+        ),
+        (["backup", ""], 2, "the name of a folder is empty"),
+        (["get", "file", "a@b:/c", "--offset", "1k"], 2, "'1k' is no whole number"),
         (
             ["wait", "job", "x"],
             2,
