@@ -23,6 +23,10 @@ USER, SPEC, META = "user", "spec", "meta"  # the types of repo
 PROJECT_NAME_MAX = 51
 PIPELINE_NAME_MAX = 51
 KUBERNETES_NAME_MAX = 63
+# Upstream sets no limits to these. No step could see what is longer, because no file system holds it, and an index of
+# upstream's database takes no longer name of a repo or branch than ten times this.
+NAME_MAX = 255
+FILE_PATH_MAX = 4096
 
 NameKind = Literal["repo", "branch", "project", "pipeline"]
 
@@ -82,6 +86,7 @@ def check_name(kind: NameKind, name: str, *, project: str = DEFAULT_PROJECT) -> 
         check_pipeline_start(name)
     else:
         _check_characters(name)
+        _check_length(f'{kind} name "{name}"', name, NAME_MAX)
         # A branch that looks like a commit id would make `repo@x` mean two things.
         if kind == "branch" and is_commit_id(name):
             raise Refused("branch name cannot be a UUID V4", hint="give the branch a word for a name")
@@ -122,6 +127,8 @@ def check_file_path(path: str) -> None:
         raise Refused(f"path ({path}) invalid: globbing character ({found[0]}) not allowed in path")
     if "." in path and any(element in (".", "..") for element in path.split("/")):
         raise Refused(f"path ({path}) invalid: relative file paths are not allowed")
+    if len(path) > FILE_PATH_MAX:
+        raise Refused(f"path ({path}) invalid: it is longer than {FILE_PATH_MAX} characters")
 
 
 def _check_project_name(name: str) -> None:

@@ -30,26 +30,34 @@ def glob_files(files: FileSet, pattern: str) -> Iterator[Info]:
             if info.path != "/" and glob.match(info.path.rstrip("/")) is not None:
                 yield info
     else:
-        yield from _descend(files, "/", levels)
+        yield from _descend(files, levels)
 
 
 def _levels(pattern: str) -> list[Glob] | None:
-    """Return a glob per depth, or None where one element of the pattern may match several of a path."""
+    """Return a glob per depth, or None where one element of the pattern may match several of a path.
+
+    Those of the folders look at one element each: where `!(..)` means less at a pattern's end, they let more in than
+    the whole pattern, which has the last word.
+    """
     if "**" in pattern or "[" in pattern:  # `[!a]` is a slash, too
         return None
     parts = pattern[1:].split("/")
     for part in parts:
         if any(part.count(left) != part.count(right) for left, right in ("()", "[]", "{}")):
             return None
-    return [Glob("/" + "/".join(parts[: depth + 1])) for depth in range(len(parts))]
+    return [*(Glob("/" + part) for part in parts[:-1]), Glob(pattern)]
 
 
-def _descend(files: FileSet, folder: str, levels: list[Glob]) -> Iterator[Info]:
-    glob, *deeper = levels
-    for info in files.list_dir(folder):
-        if glob.match(info.path.rstrip("/")) is None:
+def _descend(files: FileSet, levels: list[Glob]) -> Iterator[Info]:
+    stack = [files.list_dir("/")]  # as deep as the pattern, which may be deeper than Python nests calls
+    while stack:
+        info = next(stack[-1], None)
+        if info is None:
+            stack.pop()
             continue
-        if not deeper:
-            yield info
-        elif info.is_dir:
-            yield from _descend(files, info.path.rstrip("/"), deeper)
+        path, glob, is_last = info.path.rstrip("/"), levels[len(stack) - 1], len(stack) == len(levels)
+        if is_last:
+            if glob.match(path) is not None:
+                yield info
+        elif info.is_dir and glob.match(path[path.rindex("/") :]) is not None:
+            stack.append(files.list_dir(path))

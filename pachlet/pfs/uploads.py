@@ -94,6 +94,7 @@ class Upload:
             found.append((f"{target.rstrip('/')}/{entry.path[len(below) :]}", entry))
         replaced: set[str] = set()
         for path, entry in found:
+            check_file_path(path)
             self._writer.lean_on(digest for digest, _ in entry.content.chunks)
             if not append and path not in replaced:
                 self.diff.delete_file(path, tag or DEFAULT_TAG)

@@ -101,10 +101,19 @@ class FileSet:
     def walk(self, path: str = "/") -> Iterator[Info]:
         """Yield a file, or a directory and then everything below it, in the order of paths."""
         info = self.info(path)
-        if info is not None:
-            yield info
-            if info.is_dir:
-                yield from self._walk_below(info.path)
+        if info is None:
+            return
+        yield info
+        # A stack, not calls within calls: folders may be nested deeper than Python nests those.
+        stack = [self.list_dir(info.path)] if info.is_dir else []
+        while stack:
+            below = next(stack[-1], None)
+            if below is None:
+                stack.pop()
+                continue
+            yield below
+            if below.is_dir:
+                stack.append(self.list_dir(below.path))
 
     def size(self) -> int:
         """Return the size of all files."""
@@ -153,12 +162,6 @@ class FileSet:
         if pairs:
             yield _file_info(pairs)
         return None
-
-    def _walk_below(self, folder: str) -> Iterator[Info]:
-        for info in self.list_dir(folder):
-            yield info
-            if info.is_dir:
-                yield from self._walk_below(info.path)
 
     def _first_clash(self) -> str | None:
         above: list[str] = []  # files whose paths begin the path at hand, shortest first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pachlet.errors import Refused
@@ -13,6 +13,11 @@ from pachlet.globs import Glob
 from pachlet.globs.glob import regex_matcher
 from pachlet.globs.machine import machine_matcher
 from pachlet.globs.pattern import ANYTHING, NOT_SLASH, Chars, Group, Node, Parser, Star, Text
+from pachlet.pfs.globbing import glob_files
+from pachlet.storage.chunks import ChunkStore
+from pachlet.storage.content import Content
+from pachlet.storage.fileset import DEFAULT_TAG, Diff, FileSet, apply_diffs
+from pachlet.storage.tree import MemoryNodes, Tree
 
 PATHS = st.text("ab/", max_size=8).map("/".__add__)
 LEAVES = st.sampled_from(
@@ -129,6 +134,32 @@ def test_both_matchers_agree(sequence: list[Node], path: str, refuses_to_end: bo
     assert (quick is None) == (safe is None)
     if not captures_in_repeat(sequence):
         assert quick == safe
+
+
+ELEMENTS = st.lists(st.one_of(NODES, NEGATIONS, st.just(Text("/"))), max_size=6)
+
+
+def tree() -> FileSet:
+    """Return empty files at all paths of three elements out of a few, and at some shorter ones."""
+    diff = Diff()
+    for one, two, three in itertools.product(("a", "b", "ab"), ("a", "b", "ba"), ("a", "ab")):
+        for path in (f"/{one}/{two}/{three}", f"/{one}/x{two}", f"/x{one}"):
+            diff.append(path, DEFAULT_TAG, Content.of([]))
+    unused: ChunkStore = None  # type: ignore[assignment]  # nothing is joined, so nothing is read
+    return FileSet(apply_diffs(Tree(MemoryNodes(), None), [diff], unused))
+
+
+TREE = tree()
+
+
+@given(ELEMENTS)
+def test_what_is_found_level_by_level_is_what_matches(sequence: list[Node]) -> None:
+    """Negations stand anywhere here, because it is only asked whether two ways find the same."""
+    glob = Glob("/" + written(sequence))
+    assume(glob.pattern != "/")
+    infos = [each for each in TREE.walk() if each.path != "/"]
+    matching = [each for each in infos if glob.match(each.path.rstrip("/")) is not None]
+    assert list(glob_files(TREE, glob.pattern)) == matching
 
 
 @given(PATTERNS)

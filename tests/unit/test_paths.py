@@ -45,6 +45,8 @@ def test_bad_characters(kind: str, name: str) -> None:
     [
         ("branch", ID, "branch name cannot be a UUID V4"),
         ("project", "-a", "project names must start with an alphanumeric character"),
+        ("repo", "r" * 256, f'repo name "{"r" * 256}" is 1 characters longer than the 255 max'),
+        ("branch", "b" * 257, f'branch name "{"b" * 257}" is 2 characters longer than the 255 max'),
         ("project", "p" * 53, f'project name "{"p" * 53}" is 2 characters longer than the 51 max'),
         ("pipeline", "_a", "pipeline names must start with an alphanumeric character"),
         ("pipeline", "p" * 52, f'pipeline name "{"p" * 52}" is 1 characters longer than the 51 max'),
@@ -93,6 +95,12 @@ def test_repo_may_look_like_a_commit_id() -> None:
 def test_clean_path(path: str, clean: str) -> None:
     assert clean_path(path) == clean
     assert clean_path(clean) == clean
+
+
+def test_a_path_has_an_end() -> None:
+    check_file_path("/" + "a" * 4095)
+    with pytest.raises(Refused, match=r"^path \(/a+\) invalid: it is longer than 4096 characters$"):
+        check_file_path("/" + "a" * 4096)
 
 
 @pytest.mark.parametrize("path", ["/a", "a b", "/a/b.c", "/~", "/a..b", "/...", "/#$%&',-;<=>_`|"])

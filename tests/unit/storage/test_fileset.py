@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import sys
 from pathlib import Path
 
 import pytest
 
 from pachlet import errors
+from pachlet.paths import FILE_PATH_MAX
+from pachlet.pfs.globbing import glob_files
 from pachlet.storage.chunks import ChunkStore, ChunkWriter, Location
 from pachlet.storage.content import Content, read_content, write_content
 from pachlet.storage.fileset import DEFAULT_TAG, Diff, FileSet, apply_diffs, diff_filesets
@@ -67,6 +70,16 @@ def test_an_empty_file_set_shows_nothing() -> None:
     assert (files.info("/"), files.info("/a"), files.size(), files.validate()) == (None, None, 0, None)
     assert [*files.walk("/"), *files.list_dir("/"), *files.entries()] == []
     assert files.file("/a") == []
+
+
+def test_folders_may_be_nested_deeper_than_calls(store: ChunkStore, writer: ChunkWriter) -> None:
+    depth = sys.getrecursionlimit() + 1
+    assert depth < FILE_PATH_MAX / 2
+    files = write(store, writer, None, ("/a" * depth, DEFAULT_TAG, b""), ("/b", DEFAULT_TAG, b""))
+    below = ["/a" * level + "/" * (level < depth) for level in range(1, depth + 1)]
+    assert [each.path for each in files.walk("/a")] == below
+    assert [each.path for each in glob_files(files, "/*" * depth)] == below[-1:]
+    assert [each.path for each in glob_files(files, "/a/**")] == below[1:]
 
 
 def test_an_appended_file_extends_what_the_base_has(store: ChunkStore, writer: ChunkWriter) -> None:
