@@ -14,24 +14,16 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
 from urllib.parse import unquote
 
 from pachlet.api.file_makers import FileMakers, NewFiles, Write, cannot_write
 from pachlet.api.new_files import beside, create, replace
 from pachlet.api.nonces import Transfer
 from pachlet.errors import InvalidArgument
+from pachlet.pfs.batches import in_batches
 from pachlet.pfs.files import Files
 from pachlet.storage.chunker import MAX_SIZE
 from pachlet.storage.entries import Entry
-from pachlet.storage.together import read_together
-
-_SMALL = 64 << 10
-"""A longer file is read when its turn comes."""
-_MOST_TOGETHER = 256
-_ROOM = 4 << 20  # bytes
-_File = tuple[str, bytes, list[Entry]]
-"""Path, hash of the only chunk if it is small, and what each datum wrote of it."""
 
 _PREFIX = "prefix="
 
@@ -83,23 +75,16 @@ class Target:
     def _write_all(self, folder: str, entries: Iterable[Entry], prefix: str, write: Write) -> None:
         place_of = _Places(folder, prefix).of
         with FileMakers(write, self._count) as makers:
-            for some in _some_at_a_time(entries):
+            for some in in_batches(self._files, entries):
                 self._check()
-                found = self._read_together(some)
-                makers.make([(place_of(path), found[digest]) for path, digest, _ in some if digest in found])
-                for path, digest, parts in some:
-                    if digest not in found:  # large, empty, or not where it should be, which reading it tells
+                makers.make([(place_of(path), data) for path, data, _ in some if data is not None])
+                for path, data, parts in some:
+                    if data is None:
                         blocks = itertools.chain.from_iterable(map(self.read, parts))
                         place = place_of(path)
                         with _named(place):
                             write(place, self._counted(blocks))
                         self._transfer.files += 1
-
-    def _read_together(self, some: Iterable[_File]) -> dict[bytes, bytes]:
-        """Return the chunks of small files; one that is not where it should be is left out."""
-        wanted = [digest for _, digest, _ in some if digest]
-        store = self._files.store
-        return read_together(store, store.find_all_published(wanted)) if wanted else {}
 
     def _count(self, files: NewFiles) -> None:
         self._transfer.files += len(files)
@@ -110,23 +95,6 @@ class Target:
             self._check()
             yield block
             self._transfer.bytes += len(block)
-
-
-def _some_at_a_time(entries: Iterable[Entry]) -> Iterator[list[_File]]:
-    """Yield files, so many at a time as are read together."""
-    some: list[_File] = []
-    room = _ROOM
-    for path, group in groupby(entries, key=lambda entry: entry.path):
-        parts = list(group)
-        content = parts[0].content
-        is_small = len(parts) == len(content.chunks) == 1 and content.size <= _SMALL
-        some.append((path, content.chunks[0][0] if is_small else b"", parts))
-        room -= content.size if is_small else 0
-        if room < 0 or len(some) == _MOST_TOGETHER:
-            yield some
-            some, room = [], _ROOM
-    if some:
-        yield some
 
 
 class _Places:

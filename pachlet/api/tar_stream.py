@@ -12,14 +12,16 @@ from __future__ import annotations
 import itertools
 import tarfile
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from operator import attrgetter
 
+from pachlet.pfs.batches import Batched, in_batches
 from pachlet.pfs.files import Files
-from pachlet.storage.entries import Entry
 from pachlet.storage.fileset import FileSet, Info
 
 _BLOCK = 1 << 20
 _RECORD = 512
-_SIZE, _SUM = slice(124, 136), slice(148, 156)  # where a header has them
+_NAME, _SUM = 100, slice(148, 156)  # of a header: how long the name may be, and where the sum is
 _LARGEST = 8 << 30  # sizes from here on are written another way
 
 
@@ -35,19 +37,26 @@ def tar_blocks(files: Files, fileset: FileSet, infos: Iterable[Info], tag: str =
 
 
 def _pieces(files: Files, fileset: FileSet, infos: Iterable[Info], tag: str) -> Iterator[bytes]:
-    for info in infos:
-        if info.is_dir:
-            entries = fileset.entries(info.path, tag or None)
-            yield _folder_header(info.path)
+    for is_dir, group in itertools.groupby(infos, key=attrgetter("is_dir")):
+        if is_dir:
+            for info in group:
+                yield _folder_header(info.path)
+                yield from _below(files, fileset, info.path, tag)
         else:
-            entries = iter(fileset.file(info.path, tag or None))
-        folder = info.path
-        for path, group in itertools.groupby(entries, key=lambda entry: entry.path):
-            if info.is_dir and path.rpartition("/")[0] + "/" != folder:
-                yield from map(_folder_header, _entered(folder, path))
-                folder = path.rpartition("/")[0] + "/"
-            yield from _file(files, path, list(group))
+            entries = (each for info in group for each in fileset.file(info.path, tag or None))
+            for some in in_batches(files, entries):
+                for each in some:
+                    yield from _file(files, each)
     yield bytes(2 * _RECORD)
+
+
+def _below(files: Files, fileset: FileSet, folder: str, tag: str) -> Iterator[bytes]:
+    for some in in_batches(files, fileset.entries(folder, tag or None)):
+        for each in some:
+            if (parent := each.path[: each.path.rindex("/") + 1]) != folder:
+                yield from map(_folder_header, _entered(folder, parent))
+                folder = parent
+            yield from _file(files, each)
 
 
 def _entered(folder: str, path: str) -> Iterator[str]:
@@ -59,10 +68,14 @@ def _entered(folder: str, path: str) -> Iterator[str]:
         at = path.find("/", at + 1)
 
 
-def _file(files: Files, path: str, entries: list[Entry]) -> Iterator[bytes]:
-    size = sum(each.content.size for each in entries)
-    yield _file_header(path.encode(), size)
-    for entry in entries:
+def _file(files: Files, file: Batched) -> Iterator[bytes]:
+    if file.data is not None:
+        size = len(file.data)
+        yield b"%b%b%b" % (_file_header(file.path.encode(), size), file.data, bytes(-size % _RECORD))
+        return
+    size = sum(each.content.size for each in file.entries)
+    yield _file_header(file.path.encode(), size)
+    for entry in file.entries:
         yield from files.read(entry.content)
     yield bytes(-size % _RECORD)
 
@@ -79,17 +92,18 @@ def _folder_header(path: str) -> bytes:
     return _header(path, 0, tarfile.DIRTYPE)
 
 
-_PLAIN = bytearray(_header("", 0, tarfile.REGTYPE))
-_PLAIN[_SIZE] = bytes(12)
-_PLAIN[_SUM] = b" " * 8
-_PLAIN_SUM = sum(_PLAIN)
+_AFTER_SUM = _header("", 0, tarfile.REGTYPE)[_SUM.stop :]
 
 
 def _file_header(path: bytes, size: int) -> bytes:
-    if len(path) > 100 or size >= _LARGEST:
+    if len(path) > _NAME or size >= _LARGEST:
         return _header(path.decode(), size, tarfile.REGTYPE)
-    header, digits = bytearray(_PLAIN), b"%011o\0" % size
-    header[: len(path)] = path
-    header[_SIZE] = digits
-    header[_SUM] = b"%06o\0 " % (_PLAIN_SUM + sum(path) + sum(digits))
-    return bytes(header)
+    middle, total = _of_size(size)
+    return b"%b%b%06o\0 %b" % (path.ljust(_NAME, b"\0"), middle, total + sum(path), _AFTER_SUM)
+
+
+@lru_cache(maxsize=1024)
+def _of_size(size: int) -> tuple[bytes, int]:
+    """Return what is between name and sum in the header of a file of so many bytes, and the sum of one with no name."""
+    header = _header("", size, tarfile.REGTYPE)
+    return header[_NAME : _SUM.start], sum(header[: _SUM.start]) + sum(header[_SUM.stop :]) + sum(b" " * 8)

@@ -397,6 +397,32 @@ def test_globs_in_a_range_and_broken_ones(repo: Connection) -> None:
         assert refused.value.code != "INTERNAL"
 
 
+def test_tar_is_the_same_to_the_byte_however_its_files_were_read(repo: Connection) -> None:
+    wanted = {f"/d{number % 7}/f{number:03}": f"{number}" * number for number in range(600)}
+    wanted |= {"/large": "x" * 300_000, "/d3/none": "", "/d5/" + "long" * 30: "2", "/z": "y" * 70_000}
+    put(repo, A, wanted)
+    modify(repo, A, add("/d1/f001", "tagged", datum="t"), add("/d1/f001", "too", datum="u"))
+    wanted["/d1/f001"] += "tagged" + "too"
+    made = io.BytesIO()
+    folders = {"/": b"", **{f"/d{number}/": b"" for number in range(7)}}
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path, content in sorted(
+            {**folders, **{path: text.encode() for path, text in wanted.items()}}.items()
+        ):
+            member = tarfile.TarInfo(path)
+            member.mode, member.size = 0, len(content)
+            member.type = tarfile.DIRTYPE if path.endswith("/") else tarfile.REGTYPE
+            archive.addfile(member, io.BytesIO(content))
+    end = made.getvalue().rstrip(b"\0")
+    sent = b"".join(each.value for each in repo.call(PFS, "GetFileTAR", {"file": file("default", f"{A}:/")}))
+    assert sent.rstrip(b"\0") == end
+    found = repo.call(PFS, "GetFileTAR", {"file": file("default", f"{A}:/d*/*")})
+    with tarfile.open(fileobj=io.BytesIO(b"".join(each.value for each in found))) as archive:
+        members = {each.name: archive.extractfile(each) for each in archive}
+        read = {path: content.read().decode() for path, content in members.items() if content is not None}
+    assert read == {path: text for path, text in wanted.items() if path.startswith("/d")}
+
+
 def test_tar_holds_whole_trees_once(repo: Connection) -> None:
     put(repo, A, {"/a/b/e": "1", "/a/d": "22", "/c": "", f"/{'n' * 120}/{'m' * 120}": "long"})
     for path, names in {
