@@ -48,11 +48,12 @@ _PREFIX = re.compile(r"^rpc error: code = \w+ desc = ")
 _UNREACHABLE = re.compile(
     r"failed to connect|connection refused|name resolution|dns resolution|lookup failed|no route|connection reset"
     r"|handshak|socket closed|connection attempt timed out|tcp handshaker|endpoint closing|stream removed"
-    r"|goaway|recvmsg|broken pipe|unreachable",
+    r"|goaway|recvmsg|broken pipe|unreachable|cancelling all calls",
     re.IGNORECASE,
 )
 _CUT = re.compile(
-    r"socket closed|connection reset|recvmsg|broken pipe|stream removed|endpoint closing|goaway",
+    r"socket closed|connection reset|recvmsg|broken pipe|stream removed|endpoint closing|goaway"
+    r"|cancelling all calls",
     re.IGNORECASE,
 )
 """What of it is said of a connection that was there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,10 @@ def test_job_that_was_killed_twice_goes_on_and_repeats_nothing(data_dir: Path) -
         assert server.terminate() == 0
 
 
-def test_put_that_was_killed_leaves_no_trace(data_dir: Path) -> None:
+@pytest.mark.parametrize("end", [ServerProcess.kill, ServerProcess.terminate])
+def test_put_whose_server_ends_leaves_no_trace(
+    data_dir: Path, end: Callable[[ServerProcess], object]
+) -> None:
     sent, may_go_on = threading.Event(), threading.Event()
 
     def messages() -> Iterator[dict[str, Any]]:
@@ -121,7 +124,7 @@ def test_put_that_was_killed_leaves_no_trace(data_dir: Path) -> None:
         with ThreadPoolExecutor(1) as pool:
             call = pool.submit(connection.send, PFS, "ModifyFile", messages())
             assert sent.wait(10)
-            server.kill()
+            end(server)
             may_go_on.set()
             with pytest.raises(PachletError, match="ended before it answered") as cut:
                 call.result(30)
