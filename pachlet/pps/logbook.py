@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import NamedTuple
 
 from pachlet.clock import Clock
@@ -52,6 +53,7 @@ class Logbook:
         self._lock = threading.Lock()
         self._lines: list[tuple[object, ...]] = []
         self._size = 0
+        self._since = 0.0  # when the first of the lines was added
         self._flushing = threading.Lock()  # lines reach the database in the order in which they were added
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -97,6 +99,8 @@ class Logbook:
             message,
         )
         with self._lock:
+            if not self._lines:
+                self._since = monotonic()
             self._lines.append(line)
             self._size += len(message)
             is_full = len(self._lines) >= _FLUSH_LINES or self._size >= _FLUSH_SIZE
@@ -133,11 +137,18 @@ class Logbook:
         while not self._closing.is_set():
             self._wake.wait()
             self._wake.clear()
-            self._closing.wait(_FLUSH_SECONDS)  # let a burst gather
+            # Let a burst gather. Where datums are recorded all the time, it is written with them.
+            while (left := self._left()) > 0 and not self._closing.wait(left):
+                pass
             try:
                 self.flush()
             except PachletError as error:  # lines are lost, which is no reason to stop
                 log.error("log lines of jobs were lost: %s", error)
+
+    def _left(self) -> float:
+        """Return for how many seconds the lines may wait."""
+        with self._lock:
+            return self._since + _FLUSH_SECONDS - monotonic() if self._lines else 0.0
 
     def close(self) -> None:
         """Write what is left and stop."""
