@@ -24,9 +24,9 @@ from typing import IO
 
 from pachlet.client import names
 from pachlet.client.connection import Connection
-from pachlet.client.files import inspect_file
+from pachlet.client.files import find_file, inspect_file
 from pachlet.client.local_files import Pass, ask_for_pass, outcome, target_url, watched
-from pachlet.errors import Corrupt, PachletError
+from pachlet.errors import Corrupt, PachletError, Refused
 from pachlet.place import current_umask
 
 SERVICE = "pfs_v2.API"
@@ -88,8 +88,18 @@ def get_to_url(connection: Connection, file: str, url: str) -> None:
 def resume_file(
     connection: Connection, file: str, destination: Path, *, advance: Advance | None = None
 ) -> int:
-    """Append to a file on disk what it lacks of the stored one; return the number of bytes."""
+    """Append to a file on disk what it lacks of the stored one; return the number of bytes.
+
+    Raises:
+        Refused: it is longer than the stored one, so it can be no beginning of it.
+    """
     have = destination.stat().st_size if destination.exists() else 0
+    stored = find_file(connection, file)  # not there for a glob, whose size nobody knows
+    if stored is not None and have > stored.size_bytes:
+        raise Refused(
+            f"{destination} has {have} bytes, more than the {stored.size_bytes} of {file}",
+            hint="it is no beginning of that; get it without --retry",
+        )
     with _writing(destination), destination.open("ab") as out:
         return get_file(connection, file, out, offset=have, advance=advance)
 
