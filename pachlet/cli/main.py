@@ -146,6 +146,9 @@ def run(session: Session, argv: Sequence[str]) -> int:
             _forget_output(session)
             _report(session, f"cannot write {error.filename or 'the output'}: {error.strerror}")
             return 1
+        if isinstance(error, OSError) and (said := _of_a_path(error)):
+            _report(session, said)
+            return 1
         if session.environ.get("PACHLET_TRACEBACK"):
             raise
         shown = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -155,6 +158,18 @@ def run(session: Session, argv: Sequence[str]) -> int:
 
 # What a disk says, or an output that is closed, and no bug is.
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EBADF}
+_PATHS = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP}
+
+
+def _of_a_path(error: OSError) -> str:
+    """Return what is wrong with a path that was given, wherever it is noticed; empty if it is something else."""
+    if error.filename is not None and error.errno in _PATHS:
+        return f"cannot use {error.filename}: {error.strerror}"
+    if error.filename is None and error.errno == errno.ENOENT:  # of getcwd alone
+        return "cannot use the current folder: it is gone; change to another"
+    return ""
+
+
 _REPORT = "please report it with the command and the output under PACHLET_TRACEBACK=1"
 
 

@@ -312,6 +312,23 @@ def test_streams_that_are_closed_are_told_and_nothing_takes_their_place(
     assert [row[1] for row in ok("list", "repo").rows] == ["images", "more"]
 
 
+def test_a_get_goes_on_where_it_broke_off(ok: Type, fail: Type, tmp_path: Path) -> None:
+    ok("create", "repo", "images")
+    ok("put", "file", "images@master:/a", given=b"0123456789")
+    part, words = tmp_path / "part", ("get", "file", "images@master:/a", "--retry", "-o")
+    for there in (None, b"", b"0123", b"0123456789"):
+        if there is not None:
+            part.write_bytes(there)
+        ok(*words, str(part))
+        assert part.read_bytes() == b"0123456789"
+    part.write_bytes(b"something longer")
+    run = fail(*words, str(part))
+    assert (run.status, part.read_bytes()) == (1, b"something longer")
+    assert run.err.endswith(
+        "part has 16 bytes, more than the 10 of images@master:/a; it is no beginning of that; get it without --retry\n"
+    )
+
+
 def test_failed_get_leaves_nothing_behind(ok: Type, fail: Type, tmp_path: Path) -> None:
     ok("create", "repo", "images")
     ok("put", "file", "images@master:/a", given=b"1")

@@ -99,6 +99,12 @@ def test_flags_are_taken_as_pachctl_takes_them(typed: str, name: str, value: obj
         (["--rpc-timeout=-1s", "list", "repo"], 2, "error parsing duration '-1s'"),
         (["list", "commit", "a", "-n", "-1"], 2, "'-1' is no number of things"),
         (["get", "file", "a@b:/c", "--offset", "9" * 30], 2, "what was given can't be sent: "),
+        (["put", "file", "a@b", "-f", "x" * 300], 1, f"cannot use {'x' * 300}: File name too long\n"),
+        (
+            ["get", "file", "a@b:/c", "-o", "x" * 300, "--retry"],
+            1,
+            f"cannot use {'x' * 300}: File name too long\n",
+        ),
         (["create", "repo", "\udcff"], 2, "\\xff is not text in UTF-8\n"),
         (["start", "commit", "a@b", "-m", "a \udcff"], 2, "a \\xff is not text in UTF-8\n"),
         (
@@ -188,6 +194,12 @@ def raising(error: BaseException) -> object:
         (Usage("odd words"), 2, "odd words\n"),
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(), 141, ""),
+        (PermissionError(13, "Permission denied", "no/x"), 1, "cannot use no/x: Permission denied\n"),
+        (
+            FileNotFoundError(2, "No such file"),
+            1,
+            "cannot use the current folder: it is gone; change to another\n",
+        ),
         (
             RuntimeError("boom"),
             1,
