@@ -141,7 +141,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
     """The company at work. The first test looks at it, the second changes it."""
     tmp_path = tmp_path_factory.mktemp("company")
     with (
-        testing.server(tmp_path / "data", code=ROOT, workers=1) as running,
+        testing.server(tmp_path / "data", code=ROOT) as running,
         Connection(running.address, project="crypto") as connection,
     ):
         prices = made_up(tmp_path / "made", 130)
@@ -154,10 +154,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
 def test_killed_on_its_way_and_made_from_its_inputs_alone_it_is_the_same(
     company: Company, tmp_path: Path
 ) -> None:
-    """The input repos are copied to an empty server; a worker is killed, and then the server, in the middle of it.
-
-    One worker made it the first time; here there are two, for as long as they live.
-    """
+    """The input repos are copied to an empty server; a worker is killed, and then the server, in the middle of it."""
     every = [info.pipeline.name for info in pipelines.list_pipeline(company.connection)]
     inputs = contents(company.connection, INPUTS)
     calm = made(company.connection, every)

@@ -21,7 +21,7 @@ from tests.docs.copies import environ
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
 ADDRESS = "127.0.0.1:30650"
-SECONDS = 540.0
+SECONDS = 840.0
 STAND_INS = {
     "git clone https://github.com/axsauze/crypto-ml ../crypto-ml": (
         "python data/synthetic_coins.py ../crypto-ml/crypto_ml/data/crypto"
