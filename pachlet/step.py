@@ -15,11 +15,9 @@ import json
 import os
 import socket
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 Run = Callable[[Path, Path], None]
 
@@ -55,6 +53,8 @@ def _attempt(run: Run) -> str:
         print(problem, file=sys.stderr)
         error = str(problem)
     except Exception as problem:
+        import traceback  # a process for each datum starts sooner without
+
         sys.stdout.flush()
         traceback.print_exc()
         error = traceback.format_exception_only(problem)[-1]
@@ -128,8 +128,8 @@ def _asking_by_grpc() -> Iterator[NextDatum]:
         yield next_datum
 
 
-def _detail(refusal: Any) -> str:
-    return str(refusal.details())
+def _detail(refusal: object) -> str:
+    return str(refusal.details())  # type: ignore[attr-defined]  # it is a grpc.Call, too
 
 
 def encode_error(error: str) -> bytes:
