@@ -68,6 +68,14 @@ class Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise Usage(message, hint=f"see `{self.prog} --help`")
 
+    def _get_values(self, action: Action, arg_strings: list[str]) -> Any:
+        """Return what a flag or word is given; argparse takes the value of `-d--` for the end of the flags."""
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
+
     def _check_value(self, action: Action, value: Any) -> None:
         """Refuse a word that is none of a flag's choices, and say which was meant."""
         if action.choices is None or value in action.choices:

@@ -66,6 +66,7 @@ def test_verbs_are_found_with_plural_nouns(typed: str, found: str | None) -> Non
         ("list commit a --all=T -n=3", "number", 3),
         ("create repo -- -x", "repo", "-x"),
         ("create repo -d about -- --all=true", "repo", "--all=true"),
+        ("create repo -d-- -- x", "description", "--"),
         ("delete repo -f -- -x", "repo", "-x"),
         ("diff file -s -- -a@b -c@d", "old", "-c@d"),
         ("put file a@b -m=a=b", "message", "a=b"),
