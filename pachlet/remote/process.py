@@ -11,6 +11,7 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from pachlet.client.connection import Connection
@@ -52,8 +53,21 @@ def run_worker(
             f"the folder {folder} can't be used: {error.strerror}", hint="choose another with --data-dir"
         ) from None
     # The runner starts a process of its own to make sandboxes with; it does so before gRPC has threads.
-    runner = ProcessRunner(code, envs)
-    runner.probe()
+    with closing(ProcessRunner(code, envs)) as runner:
+        runner.probe()
+        _work_for(address, folder, scratch, runner, workers, token, ready, ending)
+
+
+def _work_for(
+    address: str,
+    folder: Path,
+    scratch: Path,
+    runner: ProcessRunner,
+    workers: int,
+    token: str,
+    ready: Callable[[str], None],
+    ending: Ending,
+) -> None:
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     with Connection(address, token=token) as connection:
         _see_whether_it_answers(connection, name)
@@ -74,7 +88,6 @@ def run_worker(
         for thread in threads:
             thread.join()
         sessions.close_idle(0.0)
-    runner.close()
 
 
 def _see_whether_it_answers(connection: Connection, name: str) -> None:
