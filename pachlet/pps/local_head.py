@@ -72,17 +72,12 @@ class LocalHead:
         self._desk.settle(lease.token, task.id, result, contents, writer, seconds)
 
     def pack(self, lease: Lease) -> Packed | None:
-        # What was purged is looked for datum by datum, when each begins.
-        if not self._held[lease.token].offer.is_for_companions or self._desk.files.store.tombstones:
+        if not self._held[lease.token].offer.is_for_companions:
             return None
-        if (found := self._ahead[lease.token].read_all()) is None:
-            return None
-        files = {id: [(as_input_file(each), each) for each in some] for id, some in found.items()}
+        ahead = self._ahead[lease.token]
+        files = {id: [(as_input_file(each), each) for each in some] for id, some in ahead.read_next().items()}
         contents = {
-            file.key: self._ahead[lease.token].bytes_of(each)
-            for some in files.values()
-            for file, each in some
-            if file.size
+            file.key: ahead.bytes_of(each) for some in files.values() for file, each in some if file.size
         }
         return Packed({id: [file for file, _ in some] for id, some in files.items()}, contents)
 

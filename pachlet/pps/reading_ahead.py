@@ -9,7 +9,7 @@ Read next: local_head.py (who reads), ../storage/together.py (how).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 from pachlet.errors import PachletError
 from pachlet.pfs.files import Files
@@ -21,8 +21,10 @@ _SMALL = 64 * 1024
 """A longer chunk is read when its turn comes."""
 _AHEAD_BYTES, _AHEAD_DATUMS = 1 << 20, 128
 """So much is in memory for a lease at most, but for what one datum wants now."""
-_ALL_BYTES = 4 << 20
-"""The same, where all that a lease's datums want is read at once."""
+_ALL_BYTES, _ALL_DATUMS = 4 << 20, 1024
+"""The same, where what a lease's next datums want is read at once."""
+_EACH = 256
+"""Bytes that a file's name and place take in memory, about."""
 
 
 class ReadingAhead:
@@ -46,30 +48,39 @@ class ReadingAhead:
             for each in some:
                 yield self._blocks(each)
 
-    def read_all(self) -> dict[str, list[Found]] | None:
-        """Look up the files of all datums and read them; None if that is much, or a step waits for what it reads."""
-        small: dict[bytes, int] = {}
+    def read_next(self) -> dict[str, list[Found]]:
+        """Read the files of the next datums, of as many as there is room for; return what each of them has.
+
+        The last is the one before a datum of which not all can be had so: a file is large, or lost, or the step waits
+        for what it reads.
+        """
+        next: dict[str, list[Found]] = {}
+        wanted: dict[tuple[bytes, ...], int] = {}
         room = _ALL_BYTES
-        for planned in self._held.todo.values():
+        for planned in islice(list(self._held.todo.values()), _ALL_DATUMS):
             try:
                 found = input_files(self._held.offer.inputs, planned.datum)
             except PachletError:
-                return None  # it is that datum's trouble, which is told when its turn comes
+                break  # it is that datum's trouble, which is told when its turn comes
             self._found[planned.datum.id] = found
-            for each in found:
-                for digest, size in () if each.is_empty else _chunks(each):
-                    if digest not in small:
-                        small[digest] = size
-                        room -= size
-                    if size > _SMALL or room < 0:
-                        return None
-                if each.is_lazy:
-                    return None
+            new, is_small = _all_of(found)
+            room -= _EACH * len(found) + sum(size for key, size in new.items() if key not in wanted)
+            if not is_small or room < 0:
+                break
+            wanted |= new
+            next[planned.datum.id] = found
         try:
-            self._chunks = read_together(self._files.store, self._files.index.find_chunks(small))
+            places = self._files.index.find_chunks({digest for key in wanted for digest in key})
+            self._chunks = read_together(self._files.store, places)
         except PachletError:
-            return None
-        return self._found
+            return {}
+        # What was moved just now, or is damaged, is left out: reading it by itself finds it, or says what is wrong.
+        return dict(takewhile(lambda pair: self._have(pair[1]), next.items()))
+
+    def _have(self, some: Iterable[Found]) -> bool:
+        return all(
+            digest in self._chunks for each in some if not each.is_empty for digest, _ in _chunks(each)
+        )
 
     def bytes_of(self, found: Found) -> bytes:
         """Return the bytes of a file that was read."""
@@ -107,6 +118,16 @@ class ReadingAhead:
                         room -= size
         places = self._files.index.find_chunks(small)
         self._chunks = read_together(self._files.store, places)
+
+
+def _all_of(some: Iterable[Found]) -> tuple[dict[tuple[bytes, ...], int], bool]:
+    """Return the sizes of what files hold, by their chunks, and whether it can be read before anybody asks."""
+    sizes, is_small = {}, True
+    for found in some:
+        chunks = [] if found.is_empty else list(_chunks(found))
+        sizes[tuple(digest for digest, _ in chunks)] = sum(size for _, size in chunks)
+        is_small = is_small and not found.is_lazy and all(size <= _SMALL for _, size in chunks)
+    return sizes, is_small
 
 
 def _some(rest: Iterator[Found]) -> list[Found]:

@@ -53,11 +53,17 @@ class Companions:
         self._numbers = itertools.count()
 
     def pack(self, lease: Lease) -> Lease:
-        """Return a lease with all that its datums read, if it is one for a companion."""
+        """Return those of a lease's datums that are for a companion, with all that they read; or else the same lease.
+
+        What is left out is the next lease's.
+        """
         work = lease.work
         if not work.transform.datum_batching or len(lease.tasks) < MANY or work.apart or self._runner.probe():
             return lease
-        return replace(lease, packed=self._head.pack(lease))
+        packed = self._head.pack(lease)
+        if packed is None or len(packed.files) < MANY:
+            return lease
+        return replace(lease, packed=packed, tasks=[each for each in lease.tasks if each.id in packed.files])
 
     def take(self, sessions: Sessions, lease: Lease, prepared: Prepared) -> Warm:
         """Return a companion for a packed lease, warm if there is one."""

@@ -85,7 +85,7 @@ class Lease:
     seconds: float | None
     """How long it lives unless it is renewed; None if it needs no renewing, as the worker dies with its server."""
     packed: Packed | None = None
-    """All that its datums read, for whoever can't ask for it."""
+    """What its datums read, for whoever can't ask for it; the lease has no others then."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class Head(DatumHead, Protocol):
 
 @dataclass(frozen=True)
 class Packed:
-    """All that the datums of a lease read."""
+    """All that the next datums of a lease read."""
 
     files: Mapping[str, Sequence[InputFile]]
     """Of each datum, by its id."""
@@ -211,7 +211,10 @@ class NearHead(Head, Protocol):
     """
 
     def pack(self, lease: Lease) -> Packed | None:
-        """Return all that the datums of a lease read; None where that is much, or is not to be read before its time."""
+        """Return what the next datums of a lease read, up to the first that reads much, or something before its time.
+
+        None if no process of its own is to have any.
+        """
 
     def begin(self, lease: Lease, task: Task, ago: float) -> None:
         """Note that a datum was begun. Raises LeaseLost."""

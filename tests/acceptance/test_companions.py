@@ -21,11 +21,14 @@ from pachlet import testing
 from pachlet.client import datums, jobs, pipelines, repos
 from pachlet.client.connection import Connection
 from pachlet.errors import Unavailable
+from pachlet.pps import reading_ahead
 from pachlet.worker import companion
+from pachlet.worker.companion import Companions
 from pachlet.worker.nursery import Nursery
 from tests.acceptance.batching_step import batching_step
 from tests.acceptance.processes import descendants
 from tests.acceptance.server_process import ServerProcess
+from tests.acceptance.typed import Terminal
 from tests.acceptance.words import create, ended, job, last_job, pfs_input, put, put_id, tree
 
 STEP = """
@@ -262,9 +265,53 @@ def test_what_is_printed_is_in_the_log_while_the_datum_runs(room: Room, gate: Ga
 
 
 def test_large_inputs_are_read_by_the_server_itself(room: Room) -> None:
-    put(room.connection, "in@master", {**PLAIN, "/f20": "x" * 100_000})
+    large = dict.fromkeys(list(PLAIN)[:20], "x" * 100000)  # the datums come in an order of their own
+    put(room.connection, "in@master", {**PLAIN, **large})
     assert ended(create(room.connection, room.spec())) == ("SUCCESS", 40, 0, 0, 40)
     assert not companions()
+
+
+def test_files_that_are_moved_just_then_are_read_by_the_server_itself(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading_ahead, "read_together", lambda store, places: {})
+    put(room.connection, "in@master", PLAIN)
+    assert ended(create(room.connection, room.spec())) == ("SUCCESS", 40, 0, 0, 40)
+    assert not companions()
+
+
+def test_a_companion_is_given_as_much_of_a_set_at_a_time_as_is_for_it(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading_ahead, "_ALL_DATUMS", 34)
+    files = {f"/f{number:02}": f"text {number}" for number in range(90)}  # 34, 34 and 22 for the server
+    put(room.connection, "in@master", files)
+    taken: list[int] = []
+    take = Companions.take
+
+    def note(self: Any, sessions: Any, lease: Any, prepared: Any) -> Any:
+        taken.append(len(lease.tasks))
+        return take(self, sessions, lease, prepared)
+
+    monkeypatch.setattr(Companions, "take", note)
+    assert ended(create(room.connection, room.spec())) == ("SUCCESS", 90, 0, 0, 90)
+    assert taken == [34, 34]
+    assert len(companions()) == 1
+    assert tree(room.connection, "p@master") == {path: text.upper() for path, text in files.items()}
+
+
+def test_there_are_companions_also_after_something_was_purged(room: Room, tmp_path: Path) -> None:
+    put(room.connection, "in@master", {**PLAIN, "/secret": "born in London"})
+    type = Terminal(str(room.connection.address), tmp_path)
+    type.ok("purge", "in@master:/secret", "--reason", "asked for", "--yes")
+    assert ended(create(room.connection, room.spec(input=pfs_input("in", "/f*")))) == (
+        "SUCCESS",
+        40,
+        0,
+        0,
+        40,
+    )
+    assert len(companions()) == 1
 
 
 def test_a_companion_dies_with_its_server(
@@ -296,12 +343,15 @@ def test_a_companion_dies_with_its_server(
 
 
 def test_where_no_process_can_be_had_the_server_runs_all_datums(
-    room: Room, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
         raise Unavailable("another process can't be started: Cannot allocate memory")
 
     monkeypatch.setattr(Nursery, "start", refuse)
-    put(room.connection, "in@master", PLAIN)
-    assert ended(create(room.connection, room.spec())) == ("SUCCESS", 40, 0, 0, 40)
-    assert not companions()
+    with room_of(tmp_path, monkeypatch) as room:
+        put(room.connection, "in@master", PLAIN)
+        spec = room.spec(transform={"memory_volume": True})
+        assert ended(create(room.connection, spec)) == ("SUCCESS", 40, 0, 0, 40)
+        assert not companions()
+    assert not list(Path("/dev/shm").glob(f"pachlet-volume-{os.getpid()}-*"))

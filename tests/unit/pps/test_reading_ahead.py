@@ -127,3 +127,53 @@ def test_what_the_collector_moved_meanwhile_is_found_all_the_same(store, index, 
     monkeypatch.setattr(index, "find_chunks", lambda hashes: wrong)
     ahead = ahead_of(store, index, datums, monkeypatch)
     assert read(ahead, "d1", datums["d1"]) + read(ahead, "d2", datums["d2"]) == [b"one", b"two"]
+
+
+def test_the_next_datums_are_read_up_to_one_that_reads_much_or_waits_for_it(store, index, monkeypatch):
+    writer = store.writer()
+    large = put(writer, random.Random(0).randbytes(200_000))
+    few = put(writer, b"few")
+    lazy = [Found("in/0", few[0].entries, is_empty=False, is_lazy=True)]
+    name = [Found("in/0", large[0].entries, is_empty=True)]
+    for last in (large, lazy):
+        datums = {"d1": few, "d2": name, "d3": put(writer, b"", b"few"), "d4": last, "d5": few}
+        index.publish(writer.seal())
+        ahead = ahead_of(store, index, datums, monkeypatch)
+        assert list(ahead.read_next()) == ["d1", "d2", "d3"]
+        assert [ahead.bytes_of(each) for each in datums["d3"]] == [b"", b"few"]
+        assert ahead.take_found("d1") == few
+
+
+def test_no_more_is_read_of_the_next_datums_than_there_is_room_for(store, index, monkeypatch):
+    monkeypatch.setattr(reading_ahead, "_ALL_BYTES", 10_000)
+    writer = store.writer()
+    same = put(writer, random.Random(0).randbytes(5_000))
+    others = {f"d{number}": put(writer, random.Random(number).randbytes(1_000)) for number in range(10)}
+    index.publish(writer.seal())
+
+    def read(datums: dict[str, list[Found]]) -> int:
+        return len(ahead_of(store, index, datums, monkeypatch).read_next())
+
+    assert read({f"d{number}": same for number in range(15)}) == 15  # what all read is read once
+    assert read({f"d{number}": same for number in range(100)}) == 19  # but each has its name
+    assert read(others) == 7
+    assert read({id: [*same, *found] for id, found in others.items()}) == 3
+    monkeypatch.setattr(reading_ahead, "_ALL_DATUMS", 2)
+    assert read(others) == 2
+
+
+def test_the_next_datums_are_read_up_to_one_whose_file_is_lost_or_was_moved_meanwhile(
+    store, index, monkeypatch
+):
+    writer = store.writer()
+    datums = {f"d{number}": put(writer, b"text %d" % number) for number in range(4)}
+    index.publish(writer.seal())
+    ((digest, _),) = datums["d2"][0].entries[0].content.chunks
+    place = index.pop(digest)
+    ahead = ahead_of(store, index, datums, monkeypatch)
+    for each in (None, place._replace(offset=place.offset + 1)):
+        if each is not None:
+            index[digest] = each
+        next = ahead.read_next()
+        assert list(next) == ["d0", "d1"]
+        assert [ahead.bytes_of(found) for (found,) in next.values()] == [b"text 0", b"text 1"]
