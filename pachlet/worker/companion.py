@@ -15,18 +15,18 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pachlet.errors import Unavailable
+from pachlet.errors import Refused, Unavailable
 from pachlet.worker import companion_messages as messages
 from pachlet.worker.attempts import Place
 from pachlet.worker.companion_messages import Channel
 from pachlet.worker.datum_run import Holding
-from pachlet.worker.head import AttemptLines, Lease, NearHead, Output, Result, Task, worker_name
+from pachlet.worker.head import AttemptLines, Lease, LeaseLost, NearHead, Output, Result, Task, worker_name
 from pachlet.worker.interface import Prepared
 from pachlet.worker.launching import Launcher
 from pachlet.worker.nursery import Nursery
@@ -73,14 +73,18 @@ class Companions:
             name = worker_name(work, number)
             environ = {**work.environ, "PPS_POD_NAME": name}
             place = self._runner.place(prepared, work.transform, folder, environ, network=work.network)
-            return Companion(
-                place,
-                self._runner.nursery,
-                self._runner.launcher(),
-                self._head,
-                name,
-                next(self._numbers),
-            )
+            try:
+                return Companion(
+                    place,
+                    self._runner.nursery,
+                    self._runner.launcher(),
+                    self._head,
+                    name,
+                    next(self._numbers),
+                )
+            except BaseException:
+                _remove(place)
+                raise
 
         return sessions.take(("companion", work.key), work.stays_warm, open_one, has_code=True)
 
@@ -133,12 +137,7 @@ class Companion:
         self.tell(messages.Leave())
         self._channel.wait_for_end(_END_SECONDS)
         self._channel.close()  # whatever it is at, it ends now
-        for folder in (self._place.folder, self._place.volume):
-            if folder.exists():  # it was killed, and what it had running may just be ending
-                try:
-                    remove(folder)
-                except OSError as error:
-                    log.info("the folder of a companion that was killed is left: %s", error)
+        _remove(self._place)  # if it was killed
 
     def tell(self, message: object) -> None:
         """Send a message; if the process is gone, whoever waits for its words sees that."""
@@ -211,45 +210,47 @@ class _Hearing:
             self._end_attempt()
 
     def _do(self, message: Any) -> None:
+        """Do what one message says; whatever goes wrong is kept until the companion has come to an end."""
+        match message:
+            case messages.Settle(datum, result, outputs):
+                self._companion.tell(self._settle(self._tasks[datum], result, outputs))
+            case messages.ShouldYield():
+                self._companion.tell(messages.Answer(self._head.should_yield(self._lease)))
+            case _ if self._problem is None:
+                try:
+                    self._note(message)
+                except Exception as error:  # LeaseLost or another
+                    self._give_up(error)
+
+    def _note(self, message: Any) -> None:
         head, lease = self._head, self._lease
         match message:
             case messages.Settled(datum, result, contents, seconds, at):
                 result = replace(result, provenance=self._ran)
-                self._unless_void(
-                    lambda: head.record(
-                        lease, self._tasks[datum], result, contents, seconds, time.monotonic() - at
-                    )
-                )
+                head.record(lease, self._tasks[datum], result, contents, seconds, time.monotonic() - at)
             case messages.Begun(datum, at):
-                self._unless_void(lambda: head.begin(lease, self._tasks[datum], time.monotonic() - at))
+                head.begin(lease, self._tasks[datum], time.monotonic() - at)
             case messages.Said(datum, line):
                 head.say(lease, self._tasks[datum], self._worker, line)
             case messages.Printed(datum, line):
                 self._lines(self._tasks[datum]).add(line)
             case messages.AttemptOver():
                 self._end_attempt()
-            case messages.Settle(datum, result, outputs):
-                result = replace(result, provenance=self._ran)
-                self._companion.tell(self._settle(self._tasks[datum], result, outputs))
-            case messages.ShouldYield():
-                self._companion.tell(messages.Answer(head.should_yield(lease)))
 
     def _settle(self, task: Task, result: Result, outputs: Sequence[tuple[str, Output]]) -> messages.Answer:
         try:
-            self._head.settle(self._lease, task, result, outputs)
-        except Exception as problem:
+            self._head.settle(self._lease, task, replace(result, provenance=self._ran), outputs)
+        except (LeaseLost, Refused) as problem:
             return messages.Answer(None, problem)
+        except Exception as problem:  # which is ours, with all that it says of where it happened
+            self._give_up(problem)
+            return messages.Answer(None, LeaseLost("the server could not record a datum"))
         return messages.Answer(None)
 
-    def _unless_void(self, act: Callable[[], None]) -> None:
-        if self._problem is not None:
-            return
-        try:
-            act()
-        except Exception as error:
-            # LeaseLost or another: first the companion is to come to an end.
-            self._problem = error
-            self._companion.tell(messages.Cancel(self._lease.token, str(error)))
+    def _give_up(self, problem: Exception) -> None:
+        if self._problem is None:
+            self._problem = problem
+            self._companion.tell(messages.Cancel(self._lease.token, str(problem)))
 
     def _lines(self, task: Task) -> AttemptLines:
         if self._printing is None:
@@ -262,3 +263,13 @@ class _Hearing:
             attempt, _ = self._printing
             self._printing = None
             attempt.__exit__(None, None, None)
+
+
+def _remove(place: Place) -> None:
+    """Remove what a companion has left; what it had running may just be ending."""
+    for folder in (place.folder, place.volume):
+        if folder.exists():
+            try:
+                remove(folder)
+            except OSError as error:
+                log.info("the folder of a companion that is gone is left: %s", error)

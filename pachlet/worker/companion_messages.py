@@ -12,6 +12,7 @@ import pickle
 import socket
 import struct
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,11 +174,13 @@ class Channel:
         return bytes(found)
 
     def wait_for_end(self, seconds: float) -> None:
-        """Wait until the other is gone, but not longer; what it still says is not heard."""
-        self._connection.settimeout(seconds)
+        """Wait until the other is gone, but not longer, however much it says; that is not heard."""
+        until = time.monotonic() + seconds
         with contextlib.suppress(OSError):
-            while self._connection.recv(1 << 16):
-                pass
+            while (left := until - time.monotonic()) > 0:
+                self._connection.settimeout(left)
+                if not self._connection.recv(1 << 16):
+                    return
 
     def close(self) -> None:
         """Let the other know that we are gone."""

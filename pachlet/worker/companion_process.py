@@ -21,6 +21,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -29,6 +30,7 @@ from typing import Any
 if __name__ == "__main__":  # run as a program with -I -S: nothing is on the path
     sys.path[:] = sys.argv[2:]
 
+from pachlet.errors import PachletError
 from pachlet.worker import companion_messages as messages
 from pachlet.worker.cgroups import Groups
 from pachlet.worker.companion_messages import Channel
@@ -164,6 +166,16 @@ class CompanionHead:
                 os._exit(0)
 
     def _listen(self) -> None:
+        """Take what the server says until it is gone; without this thread nothing of us may go on."""
+        try:
+            self._listen_on()
+        except EOFError:
+            pass
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        os._exit(0)
+
+    def _listen_on(self) -> None:
         """Take what the server says, and send what waits for too long, as the step may be silent for hours."""
         poll = select.poll()
         poll.register(self._channel.fileno(), select.POLLIN)
@@ -174,10 +186,7 @@ class CompanionHead:
             if self._woken in ready:
                 os.eventfd_read(self._woken)
             if self._channel.fileno() in ready:
-                try:
-                    self._hear(self._channel.receive())
-                except EOFError:  # whoever started us is gone
-                    os._exit(0)
+                self._hear(self._channel.receive())
             with self._lock:
                 if self._waiting and time.monotonic() - self._waiting_since >= _SOON:
                     self._flush()
@@ -265,6 +274,8 @@ def _work_on(assignment: messages.Assignment, head: CompanionHead, seat: OwnSeat
     except LeaseLost as error:
         holding.cancel(error.message)
     except Exception as error:
+        if not isinstance(error, PachletError):
+            error.add_note("".join(traceback.format_tb(error.__traceback__)))  # else that stays behind
         problem = error
     is_cleared = holding.let_go() and problem is None and _is_cleared(seat)
     head.finish(problem, is_cleared=is_cleared)
