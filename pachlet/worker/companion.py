@@ -70,7 +70,7 @@ class Companions:
         work = lease.work
 
         def open_one(number: int, folder: Path) -> Companion:
-            name = worker_name(work, number)
+            name = f"{worker_name(work, number)}-companion"  # the server's own have the same numbers
             environ = {**work.environ, "PPS_POD_NAME": name}
             place = self._runner.place(prepared, work.transform, folder, environ, network=work.network)
             try:

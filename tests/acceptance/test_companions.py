@@ -299,8 +299,12 @@ def test_a_companion_is_given_as_much_of_a_set_at_a_time_as_is_for_it(
         return take(self, sessions, lease, prepared)
 
     monkeypatch.setattr(Companions, "take", note)
-    assert ended(create(room.connection, room.spec())) == ("SUCCESS", 90, 0, 0, 90)
+    info = create(room.connection, room.spec())
+    assert ended(info) == ("SUCCESS", 90, 0, 0, 90)
     assert taken == [34, 34]
+    lines = room.connection.call("pps_v2.API", "GetLogs", {"job": info.job})
+    workers = {each.worker_id for each in lines if each.worker_id}
+    assert workers == {"pipeline-p-v1-0-companion", "pipeline-p-v1-0"}
     assert len(companions()) == 1
     assert tree(room.connection, "p@master") == {path: text.upper() for path, text in files.items()}
 
