@@ -241,6 +241,8 @@ def main(requests: socket.socket) -> None:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
                 companion(*request[1])
+            except EOFError:  # the server was gone before it said anything
+                pass
             except BaseException:
                 sys.excepthook(*sys.exc_info())
             os._exit(0)

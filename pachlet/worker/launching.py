@@ -9,6 +9,7 @@ Read next: cells.py (how a guard is asked to start steps), launcher.py (the othe
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import socket
@@ -131,6 +132,8 @@ class Launcher(LauncherDoor):
 
     def close(self) -> None:
         """End the program and every process that it started."""
+        with contextlib.suppress(OSError):  # it is gone
+            self.door.shutdown(socket.SHUT_RDWR)  # for whoever else has it, too: a companion may be stuck
         self.door.close()
         self._program.wait()
         if self.groups is not None:

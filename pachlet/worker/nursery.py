@@ -72,5 +72,6 @@ class Nursery:
     def _end(self) -> None:
         if self._requests is not None and self._process is not None:
             self._requests.close()
+            self._process.kill()  # it may be stopped, and has nothing to bring to an end
             self._process.wait()
         self._requests = self._process = None

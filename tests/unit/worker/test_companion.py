@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
 import struct
 import threading
@@ -21,6 +22,7 @@ from pachlet.worker.companion_messages import Channel
 from pachlet.worker.companion_process import _work_on
 from pachlet.worker.head import LeaseLost, Result
 from pachlet.worker.interface import Image, Prepared, Transform
+from pachlet.worker.launching import Launcher
 from pachlet.worker.nursery import Nursery
 
 RESULT = Result("success", "", 1, {}, {}, 0, None)
@@ -132,6 +134,18 @@ def test_what_went_wrong_in_a_companion_says_where_also_to_the_server():
     assert '{}["nothing"]' in heard.__notes__[0]
 
 
+def test_a_companion_that_is_left_before_it_heard_a_word_ends_without_one(capfd: Any):
+    nursery = Nursery()
+    door, far_door = socket.socketpair()
+    with door, far_door:
+        connection = nursery.start(door.fileno())
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(1) == b""
+        connection.close()
+    nursery.close()
+    assert capfd.readouterr().err == ""
+
+
 def test_a_companion_that_hears_what_it_can_not_understand_ends(tmp_path: Path, capfd: Any):
     prepared = Prepared(Image("i", "sha256:0", "host", {}), {}, tmp_path, {}, "/", None, None)
     place = Place(prepared, Transform("i"), tmp_path, tmp_path, {}, "none", False, roots=tmp_path)
@@ -147,3 +161,22 @@ def test_a_companion_that_hears_what_it_can_not_understand_ends(tmp_path: Path, 
         nursery.close()
     assert "UnpicklingError" in capfd.readouterr().err
     assert os.listdir(tmp_path) == ["pfs"]
+
+
+def test_a_process_that_is_stopped_does_not_keep_the_server_from_ending():
+    launcher, nursery = Launcher(groups=False), Nursery()
+    connection = nursery.start(launcher.door.fileno())
+    process = nursery._process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    others = os.dup(launcher.door.fileno())  # as a companion that is stopped has it
+    ended = threading.Thread(target=lambda: (nursery.close(), launcher.close()))
+    ended.start()
+    ended.join(20)
+    is_over = not ended.is_alive()
+    os.close(others)
+    connection.close()
+    if not is_over:
+        process.send_signal(signal.SIGCONT)
+    ended.join()
+    assert is_over
