@@ -482,7 +482,7 @@ def test_the_sandbox_is_made_anew_after_the_launcher_died(code, tmp_path, runner
     prepared = own.prepare(own.resolve("debian"), tmp_path / "snapshot", print)
     session = own.open(prepared, Transform("debian", cmd=("true",)), tmp_path / "session", {})
     assert session.run({}, print, 60).ok
-    program = own._launcher()._program
+    program = own.launcher()._program
     program.kill()
     program.wait()
     assert session.run({}, print, 60).ok
