@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import Protocol, runtime_checkable
+from typing import Protocol, cast
 
 from pachlet.storage.hashing import Bytes
 
 
-@runtime_checkable
 class Readable(Protocol):
     """Blocks that can also be read into memory that is there; that saves making each and copying it."""
 
@@ -28,13 +27,16 @@ class Source:
 
     def __init__(self, blocks: Iterable[Bytes]) -> None:
         self._blocks = iter(blocks)
+        # Asking a protocol takes longer than storing a small file.
+        is_readable = hasattr(self._blocks, "read_into")
+        self._readable = cast(Readable, self._blocks) if is_readable else None
         self._held: deque[memoryview] = deque()
         self._is_over = False
 
     def has(self, length: int) -> bool:
         """Tell whether so many bytes are still to come; a file may turn out to have become shorter since."""
         held = sum(map(len, self._held))
-        if isinstance(self._blocks, Readable) and held + self._blocks.left() >= length:
+        if self._readable is not None and held + self._readable.left() >= length:
             return True  # and none of it has been read into memory that it is only copied from
         while held < length:
             block = self._next_block()
@@ -56,8 +58,8 @@ class Source:
         """Fill memory with the next bytes; return how many, fewer than there is room for only at the end."""
         done = 0
         while done < len(place):
-            if not self._held and isinstance(self._blocks, Readable):
-                count = self._blocks.read_into(place[done:])
+            if not self._held and self._readable is not None:
+                count = self._readable.read_into(place[done:])
             else:
                 part = self._next(len(place) - done)
                 count = len(part)
