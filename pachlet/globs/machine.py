@@ -133,7 +133,8 @@ class _Assembler:
     def _add_repeat(self, add_body: Callable[[], None]) -> None:
         fork = self._reserve()
         add_body()
-        self.program.append(Fork(fork, fork))
+        # Not back to the fork, which was tried from here if the body has read nothing: then the repeat is over.
+        self.program.append(Fork(fork + 1, len(self.program) + 1))
         self.program[fork] = Fork(fork + 1, len(self.program))
 
     def _reserve(self) -> int:

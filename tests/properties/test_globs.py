@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from pachlet.errors import Refused
@@ -127,6 +127,7 @@ def captures_in_repeat(sequence: Sequence[Node], inside: bool = False) -> bool:
 
 
 @given(PATTERNS, PATHS, st.booleans())
+@example([Group("*", ([], [Text("a")])), Star(NOT_SLASH)], "/a", refuses_to_end=False)  # *(|a)*
 def test_both_matchers_agree(sequence: list[Node], path: str, refuses_to_end: bool) -> None:
     sequence = [Text("/"), *sequence]
     quick = regex_matcher(sequence, refuses_to_end)(path)
