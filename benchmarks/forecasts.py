@@ -128,8 +128,8 @@ def take_prices(folder: Path, data: Path | None, most: int) -> None:
 
 def make_model(name: str, code: Path) -> Model:
     """Make a code folder with the image of a model, and its environment."""
-    for each in ("base-python", BASES[name]):
-        shutil.copytree(ROOT / "images" / each, code / "images" / each)
+    for each in (ROOT / "images").glob("base-*"):  # a base stands on others
+        shutil.copytree(each, code / "images" / each.name)
     (code / "images" / name).mkdir()
     (code / "images" / name / "Dockerfile").write_text(_IMAGE.format(base=BASES[name]))
     (code / "pachlet").mkdir()
