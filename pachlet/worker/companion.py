@@ -72,7 +72,8 @@ class Companions:
         def open_one(number: int, folder: Path) -> Companion:
             name = f"{worker_name(work, number)}-companion"  # the server's own have the same numbers
             environ = {**work.environ, "PPS_POD_NAME": name}
-            place = self._runner.place(prepared, work.transform, folder, environ, network=work.network)
+            # What it works with is that of a session, which is opened anew over there.
+            place = self._runner.open(prepared, work.transform, folder, environ, network=work.network).place
             try:
                 return Companion(
                     place,

@@ -24,7 +24,7 @@ from pachlet.worker.hardware import machine_facts
 from pachlet.worker.host import PATH
 from pachlet.worker.images import Recipe, code_digest
 from pachlet.worker.installing import Installer, logged
-from pachlet.worker.interface import SERVER_PORT, Image, Prepared, Reach, Session, Transform
+from pachlet.worker.interface import SERVER_PORT, Image, Prepared, Reach, Transform
 from pachlet.worker.launching import Launcher, Walls
 from pachlet.worker.limits import means
 from pachlet.worker.machine import make_root
@@ -110,41 +110,27 @@ class ProcessRunner:
         network: Reach = "none",
         server: str = "",
         shown: Mapping[str, Path] = MappingProxyType({}),
-    ) -> Session:
+    ) -> ProcessSession:
         problem = self.probe()
         if problem and network == "inner":
             raise FailedPrecondition(
                 f"a step can't be reached on this machine: it would need a network of its own; {problem}",
                 hint="allow user namespaces",
             )
-        place = self.place(prepared, transform, folder, environ, network=network, server=server, shown=shown)
-        return ProcessSession(place, self.launcher)
-
-    def place(
-        self,
-        prepared: Prepared,
-        transform: Transform,
-        folder: Path,
-        environ: Mapping[str, str],
-        *,
-        network: Reach = "none",
-        server: str = "",
-        shown: Mapping[str, Path] = MappingProxyType({}),
-    ) -> Place:
-        """Return what a session works with, here or in another process; as `open`."""
         folder = folder.resolve()
-        return Place(
+        place = Place(
             prepared,
             transform,
             folder,
             make_volume() if transform.memory_volume else folder,
             dict(environ),
             network,
-            not self.probe(),
+            not problem,
             server,
             dict(shown),
             roots=self._envs / "roots",
         )
+        return ProcessSession(place, self.launcher)
 
     def way_to_server(self, server: str, network: Reach) -> str:
         return f"127.0.0.1:{SERVER_PORT}" if network == "inner" else server

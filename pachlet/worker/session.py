@@ -83,6 +83,11 @@ class AttemptSession(ABC):
             make_apart(self.out)
 
     @property
+    def place(self) -> Place:
+        """What it works with, which is all that another session of the same needs."""
+        return self._place
+
+    @property
     def pfs(self) -> Path:
         return self._place.pfs
 
