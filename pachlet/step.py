@@ -121,15 +121,11 @@ def _asking_by_grpc() -> Iterator[NextDatum]:
             try:
                 return list(call(error))
             except grpc.RpcError as refusal:
-                if _detail(refusal) == _NOT_ENABLED:
+                if str(refusal.details()) == _NOT_ENABLED:
                     return None
                 raise
 
         yield next_datum
-
-
-def _detail(refusal: object) -> str:
-    return str(refusal.details())  # type: ignore[attr-defined]  # it is a grpc.Call, too
 
 
 def encode_error(error: str) -> bytes:
