@@ -17,8 +17,14 @@ from pachlet.worker.process import ProcessRunner
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def batching_step(code: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Write the image of a script below `code`; return the transform that runs it. It runs on our own packages."""
+def batching_step(
+    code: Path,
+    script: str,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: Path = Path(sys.prefix),
+    python: Path = Path(sys.base_prefix),
+) -> dict[str, Any]:
+    """Write the image of a script below `code`; return the transform that runs it, on our own packages or others."""
     for name, text in {
         "images/batch/Dockerfile": "FROM python:3.11-slim-bookworm\n"
         "COPY pachlet/step.py /app/pachlet/step.py\nCOPY batch.py /app/batch.py\n"
@@ -30,8 +36,8 @@ def batching_step(code: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> d
         (code / name).write_text(text)
     prepare = ProcessRunner.prepare
 
-    def with_our_packages(*given: Any) -> Any:  # the step needs grpcio, which we have
-        return replace(prepare(*given), environment=Path(sys.prefix), python=Path(sys.base_prefix))
+    def with_packages(*given: Any) -> Any:  # the step needs grpcio, which we have
+        return replace(prepare(*given), environment=environment, python=python)
 
-    monkeypatch.setattr(ProcessRunner, "prepare", with_our_packages)
+    monkeypatch.setattr(ProcessRunner, "prepare", with_packages)
     return {"image": "pachlet/batch", "cmd": ["python", "batch.py"], "datum_batching": True}
