@@ -158,22 +158,35 @@ def _streaming(
 
 
 def _fail(context: Context, name: str, error: Exception) -> NoReturn:
-    if isinstance(error, grpc.RpcError):
-        # gRPC keeps the error by which it said that a stream broke off, and the error would keep all that was at work
-        # then, such as an upload whose chunks are no garbage while it lives.
-        error.__traceback__ = None
+    is_foreseen = isinstance(error, PachletError | Closed) or not context.is_active()
+    if not is_foreseen:
+        log.exception("%s failed; this is a bug of pachlet", name)
+    _let_go(error)
     if isinstance(error, PachletError):
         if error.hint:
             context.set_trailing_metadata((("pachlet-hint-bin", _cut(error.hint).encode()),))
         context.abort(getattr(grpc.StatusCode, error.code), _cut(error.message))
     if isinstance(error, Closed):
         context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
-    if not context.is_active():
+    if is_foreseen:
         context.abort(grpc.StatusCode.CANCELLED, "the caller has gone")
-    log.exception("%s failed; this is a bug of pachlet", name)
     text = f"{name} failed: {type(error).__name__}: {error}; this is a bug of pachlet, its log says where"
     context.abort(grpc.StatusCode.INTERNAL, _cut(text))
     raise AssertionError("abort always raises")
+
+
+def _let_go(error: BaseException) -> None:
+    """Free what a call was at, such as an upload whose chunks are no garbage while it lives, before its caller knows.
+
+    A caller that was told that the disk is full would find it as full in its next call. And gRPC keeps the error by
+    which it said that a stream broke off.
+    """
+    todo: list[BaseException | None] = [error]
+    while todo:
+        each = todo.pop()
+        if each is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            todo += each.__cause__, each.__context__
 
 
 def _cut(text: str) -> str:
