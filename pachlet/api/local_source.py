@@ -22,8 +22,6 @@ from pachlet.storage.content import ONE_CHUNK
 SCHEME = "file:"
 REPLACE = "replace"
 _BLOCK = 16 << 20  # of a file that is cut: the larger, the less of it is copied
-_MOST_TOGETHER = 256
-_ROOM = 4 << 20  # bytes
 
 
 def local_path(url: str) -> tuple[str, str]:
@@ -63,43 +61,19 @@ def put_local(
 
     if recursive and not os.path.isfile(source):
         folder = posixpath.join("/", path, "")
-        together = _Together(upload, transfer, replaces=bool(query), tag=tag)
         for below, each in files_below(source):
             check()
             data = read_small(each, ONE_CHUNK)
             if data is None:
-                together.put()
                 put(folder + below, _Counted(each, transfer, check))
             else:
-                together.add(folder + below, data)
-        together.put()
+                upload.put_small(folder + below, data, replaces=bool(query), tag=tag)
+                transfer.files += 1
+                transfer.bytes += len(data)
     elif os.path.isdir(source):
         raise Refused(f"{source} is a folder", hint="add -r to put all that is in it")
     else:
         put(path, _Counted(source, transfer, check))
-
-
-class _Together:
-    """Small files that are put at one go, because each costs little more than what is done for each."""
-
-    def __init__(self, upload: Upload, transfer: Transfer, *, replaces: bool, tag: str) -> None:
-        self._upload, self._transfer, self._replaces, self._tag = upload, transfer, replaces, tag
-        self._files: list[tuple[str, bytes]] = []
-        self._room = _ROOM
-
-    def add(self, path: str, data: bytes) -> None:
-        """Take a file."""
-        self._files.append((path, data))
-        self._room -= len(data)
-        if self._room < 0 or len(self._files) == _MOST_TOGETHER:
-            self.put()
-
-    def put(self) -> None:
-        """Put what was taken."""
-        self._upload.put_together(self._files, replaces=self._replaces, tag=self._tag)
-        self._transfer.files += len(self._files)
-        self._transfer.bytes += _ROOM - self._room
-        self._files, self._room = [], _ROOM
 
 
 class _Counted(Blocks):

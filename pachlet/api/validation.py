@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pachlet.errors import InvalidArgument
 
@@ -56,18 +56,24 @@ def validate(message: Any, prefix: str) -> None:
         raise InvalidArgument(f"{prefix}: {found}")
 
 
+class _Checks(NamedTuple):
+    """What is looked at in messages of one kind."""
+
+    go_name: str
+    rules: tuple[tuple[str, str], ...]
+    parts: tuple[tuple[str, bool], ...]
+    """The fields, by number, whose messages may have constraints or hold some that have; and whether each is a list."""
+
+
 def _first_problem(message: Any) -> str | None:
-    descriptor = message.DESCRIPTOR
-    if not _is_constrained(descriptor):
-        return None
-    go_name = "_".join(descriptor.full_name.removeprefix(f"{descriptor.file.package}.").split("."))
-    for name, text in RULES.get(descriptor.full_name, ()):
+    checks = _checks(message.DESCRIPTOR)
+    for name, text in checks.rules:
         if _breaks(message, name, text):
-            return f"invalid {go_name}.{_camel(name)}: {text}"
-    for field, index, part in _parts(message):
+            return f"invalid {checks.go_name}.{_camel(name)}: {text}"
+    for field, index, part in _parts(message, checks):
         problem = _first_problem(part)
         if problem is not None:
-            place = f"{go_name}.{_camel(field)}{index}"
+            place = f"{checks.go_name}.{_camel(field)}{index}"
             return f"invalid {place}: embedded message failed validation | caused by: {problem}"
     return None
 
@@ -82,20 +88,31 @@ def _breaks(message: Any, name: str, text: str) -> bool:
     return "" in value if message.DESCRIPTOR.fields_by_name[name].message_type else not value
 
 
-def _parts(message: Any) -> Iterator[tuple[str, str, Any]]:
-    """Yield the messages within a message, each with its field and, in a list, its place."""
-    for field, value in message.ListFields():
-        if field.message_type is None or field.message_type.GetOptions().map_entry:
-            continue
-        if field.is_repeated:
-            for number, each in enumerate(value):
-                yield field.name, f"[{number}]", each
-        else:
-            yield field.name, "", value
+def _parts(message: Any, checks: _Checks) -> Iterator[tuple[str, str, Any]]:
+    """Yield the messages within a message that are looked at, each with its field and, in a list, its place."""
+    for name, is_list in checks.parts:
+        if is_list:
+            for number, each in enumerate(getattr(message, name)):
+                yield name, f"[{number}]", each
+        elif message.HasField(name):
+            yield name, "", getattr(message, name)
 
 
 def _camel(name: str) -> str:
     return "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+@cache
+def _checks(descriptor: Any) -> _Checks:
+    name = descriptor.full_name.removeprefix(f"{descriptor.file.package}.")
+    fields = sorted(descriptor.fields, key=lambda field: field.number)
+    parts = ((field.name, field.is_repeated) for field in fields if _may_hold_constrained(field))
+    return _Checks("_".join(name.split(".")), RULES.get(descriptor.full_name, ()), tuple(parts))
+
+
+def _may_hold_constrained(field: Any) -> bool:
+    kind = field.message_type
+    return kind is not None and not kind.GetOptions().map_entry and _is_constrained(kind)
 
 
 @cache

@@ -25,7 +25,7 @@ from pachlet.pfs.repos import inspect_repo
 from pachlet.pfs.resolving import resolve_commit
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.storage.chunks import ChunkRow, ChunkStore
-from pachlet.storage.content import Content, write_content, write_content_like, write_together
+from pachlet.storage.content import ONE_CHUNK, Content, write_content, write_content_like, write_small
 from pachlet.storage.diffs import leave_out_idle
 from pachlet.storage.fileset import Diff, FileSet
 from pachlet.storage.source import Source
@@ -49,28 +49,24 @@ class Upload:
 
     def add(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
         """Append bytes to a file; no bytes at all create it empty."""
-        check_file_path(path)
-        path, tag = _file_path(path), tag or DEFAULT_TAG
+        path, tag = _place(path, tag)
         self.diff.append(path, tag, self._write(path, blocks))
 
     def replace(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
         """Make a file have these bytes and no others."""
-        check_file_path(path)
-        path, tag = _file_path(path), tag or DEFAULT_TAG
+        path, tag = _place(path, tag)
         self.diff.replace_file(path, tag, self._write(path, blocks))
 
-    def put_together(self, files: Sequence[tuple[str, bytes]], *, replaces: bool, tag: str = "") -> None:
-        """Add, or replace by, files of at most `ONE_CHUNK` bytes; their chunks are looked for with one query."""
-        tag = tag or DEFAULT_TAG
-        for path, _ in files:
-            check_file_path(path)
-        contents = write_together(self._writer, [data for _, data in files])
+    def put_small(self, path: str, data: bytes, *, replaces: bool, tag: str = "") -> None:
+        """Append at most `ONE_CHUNK` bytes to a file, or make it have these and no others."""
+        path, tag = _place(path, tag)
         write = self.diff.replace_file if replaces else self.diff.append
-        for (path, _), content in zip(files, contents, strict=True):
-            write(_file_path(path), tag, content)
+        write(path, tag, write_small(self._writer, data))
 
     def _write(self, path: str, blocks: Iterable[bytes]) -> Content:
         source = Source(blocks)
+        if not source.has(ONE_CHUNK + 1):
+            return write_small(self._writer, source.take(ONE_CHUNK))
         before = self._before(path) if source.has(_LARGE) else None
         if before is None:
             return write_content(self._writer, source)
@@ -152,11 +148,13 @@ class Upload:
         return diff
 
 
-def _file_path(path: str) -> str:
+def _place(path: str, tag: str) -> tuple[str, str]:
+    """Return path and tag as a diff has them."""
+    check_file_path(path)
     cleaned = clean_path(path)
     if cleaned == "/" or path.endswith("/"):
         raise InvalidArgument(f"path ({path}) is a directory; name the file that the bytes are for")
-    return cleaned
+    return cleaned, tag or DEFAULT_TAG
 
 
 @dataclass(frozen=True)

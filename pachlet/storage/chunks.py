@@ -68,6 +68,9 @@ _LEAST_GAIN = 16
 _TOO_LARGE_TO_TRY = 256 * 1024
 _SAMPLE = 16 * 1024
 _TOO_SMALL_TO_COMPRESS = 64
+# Alone, looking a small chunk up and writing it takes longer than all else that is done for a small file.
+_MOST_LATER = 256
+_ROOM_LATER = 4 << 20  # bytes
 
 
 class ChunkIndex(Protocol):
@@ -450,11 +453,13 @@ class ChunkStore:
                 if pending is not None and not self.is_damaged(each.digest, pending.location):
                     there[each.digest] = pending
             new = [each for each in chunks if each.digest not in there]
-            if new:
+            while new:
                 pack = self._pack_to_fill()
-                for each, place in zip(new, pack.append_together(new), strict=True):
+                places = pack.append_together(new, self.pack_size)
+                for each, place in zip(new, places, strict=False):
                     pending = _Pending(place, pack, replaces.get(each.digest))
                     there[each.digest] = self._pending[each.digest] = pending
+                new = new[len(places) :]
             return there
 
     def _pack_to_fill(self) -> Pack:
@@ -551,6 +556,8 @@ class ChunkWriter:
         self._leans_on: set[bytes] = set()
         self._lost: dict[bytes, Location] = {}
         self._lengths: dict[int, int] = {}
+        self._later: dict[bytes, Bytes] = {}
+        self._room_later = _ROOM_LATER
 
     def put(self, data: Bytes) -> bytes:
         """Store a chunk, once however often it is put, and return its hash; `seal` makes it durable."""
@@ -559,6 +566,24 @@ class ChunkWriter:
             self._add(digest, self.store.encode(data), len(data))
         return digest
 
+    def put_later(self, data: Bytes) -> bytes:
+        """Return the hash of a small chunk; it is stored together with others, by `seal` if not before.
+
+        Until then nobody can read it. What is wrong with it is told by whichever call stores it.
+        """
+        digest = hashing.chunk_hash(data)
+        if digest not in self._later:
+            self._later[digest] = data
+            self._room_later -= len(data)
+            if self._room_later < 0 or len(self._later) >= _MOST_LATER:
+                self._store_later()
+        return digest
+
+    def _store_later(self) -> None:
+        """Store what is to be stored, all of which stays to be stored if that fails."""
+        self._store(self._later)
+        self._later, self._room_later = {}, _ROOM_LATER
+
     def put_together(self, pieces: Sequence[bytes], *, are_new: bool = False) -> list[bytes]:
         """Store many small chunks, which are looked for and written at one go; return their hashes, in order.
 
@@ -566,13 +591,19 @@ class ChunkWriter:
         for among the published.
         """
         digests = [hashing.chunk_hash(data) for data in pieces]
-        there = set() if are_new else self._has_some(digests)
-        new = {}
-        for digest, data in zip(digests, pieces, strict=True):
-            if data and digest not in there and digest not in new:
-                new[digest] = NewChunk(digest, *self.store.encode(data), len(data))
-        self._held.update(self.store.add_together(list(new.values()), self._lost))
+        chunks = {digest: data for digest, data in zip(digests, pieces, strict=True) if data}
+        self._store(chunks, are_new=are_new)
         return digests
+
+    def _store(self, chunks: Mapping[bytes, Bytes], *, are_new: bool = False) -> None:
+        """Store small chunks, by hash, at one go."""
+        there = set() if are_new else self._has_some(chunks)
+        new = [
+            NewChunk(digest, *self.store.encode(data), len(data))
+            for digest, data in chunks.items()
+            if digest not in there
+        ]
+        self._held.update(self.store.add_together(new, self._lost))
 
     def put_known(self, digest: bytes, data: Bytes) -> bool:
         """Store a chunk if it is the one of this hash; tell whether it is."""
@@ -624,7 +655,7 @@ class ChunkWriter:
 
     def needs(self, digest: bytes) -> bool:
         """Tell whether what this writer will publish refers to a chunk."""
-        return digest in self._held or digest in self._leans_on
+        return digest in self._held or digest in self._leans_on or digest in self._later
 
     def seal(self) -> list[ChunkRow]:
         """Make all that was put durable and return the rows of what the index does not know.
@@ -633,6 +664,7 @@ class ChunkWriter:
         writer until then. Where another writer published first, its row stays, unless it names the place
         that ours replaces. May be called again after further puts; it then returns the earlier rows as well.
         """
+        self._store_later()
         self.store.rest()
         ends: dict[Pack, int] = {}
         for pending in self._held.values():

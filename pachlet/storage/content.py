@@ -78,6 +78,11 @@ def write_content(writer: ChunkWriter, blocks: Iterable[Bytes]) -> Content:
     return Content.of(put_cut(writer, _source(blocks)))
 
 
+def write_small(writer: ChunkWriter, data: Bytes) -> Content:
+    """Return the content of a small file, of at most `ONE_CHUNK` bytes, which is stored by the writer's `seal`."""
+    return Content(len(data), ((writer.put_later(data), len(data)),)) if data else EMPTY
+
+
 def write_together(writer: ChunkWriter, files: Sequence[bytes], *, are_new: bool = False) -> list[Content]:
     """Store many small files, of at most `ONE_CHUNK` bytes each, at one go; return their contents, in order.
 

@@ -97,10 +97,12 @@ class Pack:
         self._write([_RECORD.pack(_RECORD_MAGIC, codec, len(payload), length, digest), payload])
         return location
 
-    def append_together(self, chunks: Iterable[NewChunk]) -> list[Location]:
-        """Write small records behind one another at one go, as `append` does one."""
+    def append_together(self, chunks: Iterable[NewChunk], until: int) -> list[Location]:
+        """Write small records behind one another at one go, as `append` does one, until the pack is so long."""
         places, parts, at = [], [], self.end
         for digest, codec, payload, length in chunks:
+            if at >= until:
+                break
             places.append(Location(self.number, at, len(payload), length))
             parts += [_RECORD.pack(_RECORD_MAGIC, codec, len(payload), length, digest), payload]
             at = record_end(places[-1])

@@ -107,6 +107,7 @@ def test_what_an_upload_has_put_stays_until_it_gives_up(rooms: Rooms) -> None:
     rooms.collect()
     assert rooms.read(rooms.head("keep")) == {"/a": noise(1)}
     abandoned = rooms.upload([(f"/{i}", noise(50 + i)) for i in range(20)])
+    abandoned.seal()
     rooms.collect()
     assert rooms.packs() > 20 * 2000
     del abandoned

@@ -89,16 +89,16 @@ def test_append_is_no_replacement(rooms: Rooms) -> None:
 
 
 @pytest.mark.parametrize("replaces", [True, False])
-def test_files_that_are_put_together_are_as_those_put_alone(rooms: Rooms, *, replaces: bool) -> None:
+def test_small_files_are_as_those_that_come_in_blocks(rooms: Rooms, *, replaces: bool) -> None:
     rooms.create_repo("b")
     files = [*FILES, ("/same", b"1"), ("/empty", b""), ("/large", bytes(ONE_CHUNK))]
     for again in range(2):
-        together, alone = rooms.upload(), rooms.upload()
-        together.put_together(files, replaces=replaces)
+        small, blocks = rooms.upload(), rooms.upload()
         for path, data in files:
-            (alone.replace if replaces else alone.add)(path, [data])
-        assert together.diff.encode() == alone.diff.encode()
-        made = [rooms.write(name, upload) for name, upload in (("a", together), ("b", alone))]
+            small.put_small(path, data, replaces=replaces)
+            (blocks.replace if replaces else blocks.add)(path, [data[:1], b"", data[1:]])
+        assert small.diff.encode() == blocks.diff.encode()
+        made = [rooms.write(name, upload) for name, upload in (("a", small), ("b", blocks))]
         assert made[0].root == made[1].root
         copies = 1 if replaces else again + 1
         assert rooms.read(made[0]) == {path: data * copies for path, data in files}
@@ -106,8 +106,9 @@ def test_files_that_are_put_together_are_as_those_put_alone(rooms: Rooms, *, rep
 
 def test_a_path_that_can_t_be_is_refused_among_others_too(rooms: Rooms) -> None:
     upload = rooms.upload()
+    upload.put_small("/a", b"1", replaces=True)
     with pytest.raises(Refused, match="globbing character"):
-        upload.put_together([("/a", b"1"), ("/b*", b"2")], replaces=True)
+        upload.put_small("/b*", b"2", replaces=True)
 
 
 def test_a_commit_of_its_own_is_settled_from_what_was_staged_without_reading_it_again(

@@ -429,6 +429,61 @@ def test_what_is_put_together_is_stored_once_whoever_has_it(tmp_path: Path) -> N
     assert writer.put_together([]) == []
 
 
+def test_what_is_put_later_is_stored_at_the_latest_when_it_is_sealed(tmp_path: Path) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    for data in (b"published", b"pending"):
+        other = store.writer()
+        other.put(data)
+        if data == b"published":
+            index.publish(other.seal())
+    writer = store.writer()
+    pieces = [b"new", b"published", b"new", b"pending", b"newer"]
+    digests = [writer.put_later(piece) for piece in pieces]
+    assert digests == [hashing.chunk_hash(piece) for piece in pieces]
+    assert all(map(writer.needs, digests))
+    rows = writer.seal()
+    assert {row.hash for row in rows} == {hashing.chunk_hash(data) for data in (b"new", b"pending", b"newer")}
+    index.publish(rows)
+    assert [store.read(digest) for digest in digests] == pieces
+    assert writer.put_later(b"new") == digests[0]
+    assert writer.seal() == rows
+
+
+@pytest.mark.parametrize("size", [8, 1 << 18])
+def test_no_more_than_some_wait_to_be_stored(tmp_path: Path, size: int) -> None:
+    store = ChunkStore(tmp_path, Index())
+    writer = store.writer()
+    waiting, most = set(), 0
+    for number in range(1000 if size == 8 else 50):
+        waiting.add(writer.put_later(number.to_bytes(size)))
+        if store.find_pending(next(iter(waiting))):
+            most = max(most, len(waiting))
+            waiting.clear()
+    assert 1 < most * size <= 5 << 20
+    assert most <= 256
+
+
+def test_what_could_not_be_stored_is_stored_by_the_next_try_or_nothing_is_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index()
+    store = ChunkStore(tmp_path, index)
+    writer = store.writer()
+    digest = writer.put_later(b"precious")
+
+    def full(*_: object) -> None:
+        raise errors.Unavailable("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packs.Pack, "append_together", full)
+        for _ in range(2):
+            with pytest.raises(errors.Unavailable):
+                writer.seal()
+    index.publish(writer.seal())
+    assert store.read(digest) == b"precious"
+
+
 def test_one_look_at_a_pack_is_enough_until_it_has_grown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
