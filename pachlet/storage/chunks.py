@@ -24,10 +24,10 @@ import threading
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import chain, islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import zstandard
 
@@ -544,6 +544,18 @@ class ChunkStore:
             return None
 
 
+@contextlib.contextmanager
+def ended(under_way: Iterable[tuple[Future[Any], *tuple[Any, ...]]]) -> Iterator[None]:
+    """See to it that nothing is under way when the block ends, however it ends: what is would keep its writer."""
+    try:
+        yield
+    finally:
+        left = [future for future, *_ in under_way]
+        for future in left:
+            future.cancel()
+        wait(left)
+
+
 class ChunkWriter:
     """Puts chunks into the store and remembers which rows must be published for them.
 
@@ -626,15 +638,15 @@ class ChunkWriter:
                 yield self.put(data), len(data)
             return
         pool = self.store.pool()
-        under_way: deque[Future[bytes]] = deque()
-        lengths: deque[int] = deque()
-        for data in chain(first, chunks):
-            under_way.append(pool.submit(self.put, data))
-            lengths.append(len(data))
-            if len(under_way) >= 2 * self.store.threads:
-                yield under_way.popleft().result(), lengths.popleft()
-        while under_way:
-            yield under_way.popleft().result(), lengths.popleft()
+        under_way: deque[tuple[Future[bytes], int]] = deque()
+        with ended(under_way):
+            for data in chain(first, chunks):
+                under_way.append((pool.submit(self.put, data), len(data)))
+                if len(under_way) >= 2 * self.store.threads:
+                    digest, length = under_way.popleft()
+                    yield digest.result(), length
+            for digest, length in under_way:
+                yield digest.result(), length
 
     def lean_on(self, hashes: Iterable[bytes]) -> None:
         """Refer to chunks that are there already, so that they stay until what refers to them is published.

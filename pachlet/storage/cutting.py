@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from itertools import count
 
 from pachlet.storage.chunker import MIN_SIZE, split
-from pachlet.storage.chunks import ChunkWriter
+from pachlet.storage.chunks import ChunkWriter, ended
 from pachlet.storage.cutter import HEAD, SEGMENT, SEGMENTS
 from pachlet.storage.source import Source
 
@@ -33,12 +33,12 @@ def put_cut(writer: ChunkWriter, source: Source) -> Iterator[tuple[bytes, int]]:
     if store.threads < 2 or not source.has(LARGE):
         yield from writer.put_all(split(source))
         return
-    with store.cutter() as cutter:
+    under_way: deque[tuple[Future[bytes], int, int]] = deque()  # hash, length, segment
+    with store.cutter() as cutter, ended(under_way):
         if cutter is None:
             yield from writer.put_all(split(source))
             return
         pool = store.pool()
-        under_way: deque[tuple[int, Future[bytes], int]] = deque()  # segment, hash, length
         start = HEAD
         end = HEAD + source.fill(cutter.segment(0)[HEAD:])
         for number in count():
@@ -46,8 +46,8 @@ def put_cut(writer: ChunkWriter, source: Source) -> Iterator[tuple[bytes, int]]:
             following = cutter.segment(number + 1)
             is_last, more = end < cutter.size, 0
             if not is_last:
-                while under_way and under_way[0][0] <= number + 1 - SEGMENTS:
-                    _, digest, length = under_way.popleft()
+                while under_way and under_way[0][2] <= number + 1 - SEGMENTS:
+                    digest, length, _ = under_way.popleft()
                     yield digest.result(), length
                 more = source.fill(following[HEAD:])
                 if HEAD + more < cutter.size:  # the last
@@ -55,12 +55,12 @@ def put_cut(writer: ChunkWriter, source: Source) -> Iterator[tuple[bytes, int]]:
             segment, lengths = cutter.segment(number), cutter.lengths()
             for length in lengths if is_last else lengths[:-1]:
                 chunk = segment[start : start + length]
-                under_way.append((number, pool.submit(writer.put, chunk), length))
+                under_way.append((pool.submit(writer.put, chunk), length, number))
                 start += length
             if is_last:
                 break
             rest = segment[start:]
             start, end = HEAD - len(rest), HEAD + more
             following[start:HEAD] = rest
-        for _, digest, length in under_way:
+        for digest, length, _ in under_way:
             yield digest.result(), length

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 
 from pachlet.storage.chunker import MAX_SIZE, first_chunk
-from pachlet.storage.chunks import ChunkStore, ChunkWriter
+from pachlet.storage.chunks import ChunkStore, ChunkWriter, ended
 from pachlet.storage.cutting import put_cut
 from pachlet.storage.hashing import Bytes
 from pachlet.storage.source import Source
@@ -52,19 +52,20 @@ def _put_known(
     """Yield chunks for as long as they are the known ones; what is not is given back to the source."""
     pool, coming = store.pool(), iter(known)
     under_way: deque[tuple[Future[bool], bytes, Bytes]] = deque()
-    while True:
-        while len(under_way) < 2 * store.threads and (wanted := next(coming, None)) is not None:
-            data = source.take(wanted[1])
-            if len(data) < wanted[1]:
+    with ended(under_way):
+        while True:
+            while len(under_way) < 2 * store.threads and (wanted := next(coming, None)) is not None:
+                data = source.take(wanted[1])
+                if len(data) < wanted[1]:
+                    source.give_back(data)
+                    break
+                under_way.append((pool.submit(writer.put_known, wanted[0], data), wanted[0], data))
+            if not under_way:
+                return
+            same, digest, data = under_way.popleft()
+            if not same.result():
+                for _, _, later in reversed(under_way):
+                    source.give_back(later)
                 source.give_back(data)
-                break
-            under_way.append((pool.submit(writer.put_known, wanted[0], data), wanted[0], data))
-        if not under_way:
-            return
-        same, digest, data = under_way.popleft()
-        if not same.result():
-            for _, _, later in reversed(under_way):
-                source.give_back(later)
-            source.give_back(data)
-            return
-        yield digest, len(data)
+                return
+            yield digest, len(data)

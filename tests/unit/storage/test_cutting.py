@@ -11,15 +11,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pachlet.errors import Refused
+from pachlet.errors import Refused, Unavailable
 from pachlet.local_files import Blocks
 from pachlet.storage import chunks, cutter, cutting
 from pachlet.storage.chunks import ChunkStore, Location
 from pachlet.storage.content import read_content, write_content
 from pachlet.storage.cutter import Cutter
+from pachlet.storage.packs import Pack
 
 MIB = 1 << 20
 DATA = random.Random(8).randbytes(21 * MIB + 5)
@@ -101,6 +103,26 @@ def test_content_is_cut_in_the_other_process(store: ChunkStore, monkeypatch: pyt
         content = write_content(writer, [DATA])
         assert [length for _, length in content.chunks] == lengths
         assert b"".join(read_content(store, content)) == DATA
+
+
+@pytest.mark.parametrize("size", [8 * MIB, len(DATA)])
+def test_nothing_of_what_failed_is_at_work_any_more(
+    store: ChunkStore, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    start(store)
+    append, is_full = Pack.append, iter([True])
+
+    def append_to_a_disk_that_was_full(self: Pack, *record: Any) -> Location:
+        if next(is_full, False):
+            raise Unavailable("no space left")
+        return append(self, *record)
+
+    monkeypatch.setattr(Pack, "append", append_to_a_disk_that_was_full)
+    try:
+        write_content(store.writer(), [DATA[:size]])
+    except Unavailable as error:
+        error.__traceback__ = None
+    assert store.writers() == []  # so a collection would give back what was written
 
 
 def test_a_file_is_read_into_the_shared_memory(tmp_path: Path, store: ChunkStore) -> None:
