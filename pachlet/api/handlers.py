@@ -158,8 +158,8 @@ def _streaming(
 
 
 def _fail(context: Context, name: str, error: Exception) -> NoReturn:
-    is_foreseen = isinstance(error, PachletError | Closed) or not context.is_active()
-    if not is_foreseen:
+    has_gone = not context.is_active()
+    if not (has_gone or isinstance(error, PachletError | Closed)):
         log.exception("%s failed; this is a bug of pachlet", name)
     _let_go(error)
     if isinstance(error, PachletError):
@@ -168,7 +168,7 @@ def _fail(context: Context, name: str, error: Exception) -> NoReturn:
         context.abort(getattr(grpc.StatusCode, error.code), _cut(error.message))
     if isinstance(error, Closed):
         context.abort(grpc.StatusCode.UNAVAILABLE, "the server stops")
-    if is_foreseen:
+    if has_gone:
         context.abort(grpc.StatusCode.CANCELLED, "the caller has gone")
     text = f"{name} failed: {type(error).__name__}: {error}; this is a bug of pachlet, its log says where"
     context.abort(grpc.StatusCode.INTERNAL, _cut(text))

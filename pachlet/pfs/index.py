@@ -20,6 +20,7 @@ from pachlet.storage.packs import Location
 PURGED_CHUNK = "purged/"
 LIFTED, PUT_AGAIN = "lifted", "again"
 _FEW_ROWS = 4000  # are written in some ten milliseconds
+_FEW_HASHES = 256  # are looked up with one query
 
 
 class DatabaseIndex:
@@ -98,10 +99,33 @@ def _look_for_purged(db: Statements, rows: Sequence[ChunkRow]) -> None:
         if purge is not None and " " in purge:
             db.run("put_setting", key=chunk_key(row.hash), value=f"{purge.split()[0]} {PUT_AGAIN}")
         elif purge is not None:
-            raise Purged(
-                f"bytes of this file were purged while they were being put (purge {purge})",
-                hint="`pachlet purge --list` says who did it and why",
-            )
+            raise _purged_meanwhile(purge)
+
+
+def refuse_purged(db: Statements, put: Sequence[bytes]) -> None:
+    """Refuse to publish what refers to chunks that were put, now all recorded, and of which one was purged since.
+
+    A purge takes no notice of who has found a chunk, or recorded it ahead: nobody would know that its bytes are gone.
+
+    Raises:
+        Purged: one of them was.
+    """
+    if not put or not db.value("has_purged_chunks"):
+        return
+    for start in range(0, len(put), _FEW_HASHES):
+        some = put[start : start + _FEW_HASHES]
+        there = {row["hash"] for row in db.all("find_chunks", hashes=b"".join(some))}
+        for hash in some:
+            purge = None if hash in there else db.value("purge_of_chunk", key=chunk_key(hash))
+            if purge is not None:
+                raise _purged_meanwhile(purge.split()[0])
+
+
+def _purged_meanwhile(purge: str) -> Purged:
+    return Purged(
+        f"bytes of this file were purged while they were being put (purge {purge})",
+        hint="`pachlet purge --list` says who did it and why",
+    )
 
 
 def chunk_key(hash: bytes) -> str:

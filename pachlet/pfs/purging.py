@@ -240,7 +240,7 @@ class Purger:
                     yield Progress("looking for it in commits", found)
             report.running_jobs = db.value("count_running_jobs")
         report.chunks, report.bytes = len(chunks), sum(chunks.values())
-        report.uploads = sum(any(each.needs(hash) for hash in chunks) for each in self._store.writers())
+        report.uploads = sum(any(each.has_put(hash) for hash in chunks) for each in self._store.writers())
         return report
 
     def _finish(self, purge: Purge) -> Generator[Progress, None, int]:

@@ -8,17 +8,18 @@ Read next: finishing.py (how staged changes become a tree).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pachlet.errors import Corrupt, InvalidArgument, Refused
+from pachlet.errors import Corrupt, InvalidArgument, Purged, Refused
 from pachlet.ids import is_commit_id
 from pachlet.metadb.connect import Database
 from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, Repo, check_file_path, clean_path
 from pachlet.pfs import branches, commits
 from pachlet.pfs.files import Files
-from pachlet.pfs.index import add_chunks, publish_ahead
+from pachlet.pfs.index import add_chunks, publish_ahead, refuse_purged
 from pachlet.pfs.marks import NOBODY, Mark
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.repos import inspect_repo
@@ -50,18 +51,34 @@ class Upload:
     def add(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
         """Append bytes to a file; no bytes at all create it empty."""
         path, tag = _place(path, tag)
-        self.diff.append(path, tag, self._write(path, blocks))
+        with self._naming(path):
+            self.diff.append(path, tag, self._write(path, blocks))
 
     def replace(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
         """Make a file have these bytes and no others."""
         path, tag = _place(path, tag)
-        self.diff.replace_file(path, tag, self._write(path, blocks))
+        with self._naming(path):
+            self.diff.replace_file(path, tag, self._write(path, blocks))
 
     def put_small(self, path: str, data: bytes, *, replaces: bool, tag: str = "") -> None:
         """Append at most `ONE_CHUNK` bytes to a file, or make it have these and no others."""
         path, tag = _place(path, tag)
         write = self.diff.replace_file if replaces else self.diff.append
-        write(path, tag, write_small(self._writer, data))
+        with self._naming(path):
+            write(path, tag, write_small(self._writer, data))
+
+    @contextlib.contextmanager
+    def _naming(self, path: str = "") -> Iterator[None]:
+        """Name the file whose bytes may not be stored, which may be any before the one that is being added."""
+        try:
+            yield
+        except Purged as error:
+            is_forbidden = self._store.tombstones.forbid
+            for before, _, change in self.diff.changes():
+                if any(is_forbidden(hash) for part in change.parts for hash, _ in part.chunks):
+                    path = before
+                    break
+            raise Purged(f"{path}: {error.message}" if path else error.message, hint=error.hint) from None
 
     def _write(self, path: str, blocks: Iterable[bytes]) -> Content:
         source = Source(blocks)
@@ -113,7 +130,8 @@ class Upload:
 
     def seal(self) -> list[ChunkRow]:
         """Make its bytes durable; return the rows to publish with what refers to them, while this lives."""
-        return self._writer.seal()
+        with self._naming():
+            return self._writer.seal()
 
     def compare_with_head(self, files: Files, repo: Repo, id: str, branch: str) -> None:
         """Find out what of it changes anything in the head that a commit of its own would be based on."""
@@ -131,6 +149,16 @@ class Upload:
         diff = self.diff if self._on_base is None else self._on_base[1]
         self._prepared = rows, diff, diff.encode()
 
+    def record_chunks(self, db: Statements, rows: Sequence[ChunkRow]) -> None:
+        """Record the chunks of which that was not done ahead, in the transaction that publishes what refers to them.
+
+        Raises:
+            Purged: bytes of it were purged meanwhile.
+        """
+        with self._naming():
+            add_chunks(db, rows)
+            refuse_purged(db, self._writer.put_so_far())
+
     def forget(self) -> None:
         """Let go of what has been staged, which may be as large as all else in memory; the chunks stay held."""
         self.diff, self._on_base, self._prepared = Diff(), None, None
@@ -143,7 +171,7 @@ class Upload:
             if base is not None and base.key == self._on_base[0]:
                 diff = self._on_base[1]
         rows, prepared, encoded = self._prepared or (self.seal(), None, b"")
-        add_chunks(txn.db, rows)
+        self.record_chunks(txn.db, rows)
         txn.db.run("add_staged", commit=record.key, diff=encoded if diff is prepared else diff.encode())
         return diff
 

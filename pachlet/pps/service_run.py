@@ -32,7 +32,7 @@ from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
 from pachlet.metadb.stored_json import read_json
 from pachlet.pfs import commits
-from pachlet.pfs.index import add_chunks
+from pachlet.pfs.index import add_chunks, refuse_purged
 from pachlet.pfs.transactions import Transaction
 from pachlet.pps import jobs
 from pachlet.pps.answering import answers, answers_within, health_path
@@ -294,6 +294,7 @@ class ServiceRun:
                 raise Rollback
             if not job.is_serving:
                 add_chunks(txn.db, rows)
+                refuse_purged(txn.db, writer.put_so_far())
                 store_records(txn, job, records)
                 txn.db.run("serve_job", key=job.key)
                 jobs.finish_commits(txn, job)

@@ -68,9 +68,10 @@ _LEAST_GAIN = 16
 _TOO_LARGE_TO_TRY = 256 * 1024
 _SAMPLE = 16 * 1024
 _TOO_SMALL_TO_COMPRESS = 64
-# Alone, looking a small chunk up and writing it takes longer than all else that is done for a small file.
+# Alone, looking a small chunk up and writing it takes longer than all else that is done for a small file. There may be
+# hundreds of writers, of which each waits for somebody who sends slowly.
 _MOST_LATER = 256
-_ROOM_LATER = 4 << 20  # bytes
+_ROOM_LATER = 512 << 10  # bytes
 
 
 class ChunkIndex(Protocol):
@@ -565,6 +566,7 @@ class ChunkWriter:
     def __init__(self, store: ChunkStore) -> None:
         self.store = store
         self._held: dict[bytes, _Pending] = {}
+        self._found: set[bytes] = set()
         self._leans_on: set[bytes] = set()
         self._lost: dict[bytes, Location] = {}
         self._lengths: dict[int, int] = {}
@@ -666,8 +668,20 @@ class ChunkWriter:
             )
 
     def needs(self, digest: bytes) -> bool:
-        """Tell whether what this writer will publish refers to a chunk."""
-        return digest in self._held or digest in self._leans_on or digest in self._later
+        """Tell whether what this writer will publish refers to a chunk; for any thread."""
+        return self.has_put(digest) or digest in self._leans_on
+
+    def has_put(self, digest: bytes) -> bool:
+        """Tell whether a chunk was put, and not only referred to; for any thread."""
+        # In this order: what waits is held, or found, before it waits no more.
+        return digest in self._later or digest in self._held or digest in self._found
+
+    def put_so_far(self) -> list[bytes]:
+        """Return the hashes of all chunks that were put up to the last `seal`.
+
+        Whoever publishes what refers to them looks whether they are still there: they may have been purged meanwhile.
+        """
+        return [*self._held, *self._found]
 
     def seal(self) -> list[ChunkRow]:
         """Make all that was put durable and return the rows of what the index does not know.
@@ -712,7 +726,7 @@ class ChunkWriter:
                 lost = set() if even_lost else self.store.lost_of(places, self._lengths)
                 for digest in lost:
                     self._lost[digest] = places.pop(digest)
-                self._leans_on.update(places)
+                (self._leans_on if even_lost else self._found).update(places)
             there.update(places)
         return there
 
@@ -738,7 +752,7 @@ class ChunkWriter:
         if self.store.is_lost(digest, location, self._lengths):
             self._lost[digest] = location
             return False
-        self._leans_on.add(digest)
+        self._found.add(digest)
         return True
 
     def _add(self, digest: bytes, encoded: tuple[int, Bytes], length: int) -> None:

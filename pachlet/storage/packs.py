@@ -98,10 +98,11 @@ class Pack:
         return location
 
     def append_together(self, chunks: Iterable[NewChunk], until: int) -> list[Location]:
-        """Write small records behind one another at one go, as `append` does one, until the pack is so long."""
-        places, parts, at = [], [], self.end
+        """Write small records at one go, as `append` does one: the first, and more until the pack is so long."""
+        places: list[Location] = []
+        parts, at = [], self.end
         for digest, codec, payload, length in chunks:
-            if at >= until:
+            if places and at >= until:
                 break
             places.append(Location(self.number, at, len(payload), length))
             parts += [_RECORD.pack(_RECORD_MAGIC, codec, len(payload), length, digest), payload]

@@ -46,10 +46,15 @@ class Tombstones:
         """Give chunks a tombstone, or another."""
         self._known.update(dict.fromkeys(hashes, tombstone))
 
+    def forbid(self, hash: bytes) -> bool:
+        """Tell whether these bytes must not be stored."""
+        found = self._known.get(hash)
+        return found is not None and not found.is_lifted
+
     def refuse(self, hash: bytes) -> None:
         """Raise Purged if these bytes must not be stored."""
-        found = self._known.get(hash)
-        if found is not None and not found.is_lifted:
+        if self.forbid(hash):
+            found = self._known[hash]
             raise errors.Purged(
                 f"bytes of this file may not be stored any more: {found}",
                 hint=f"leave it out; or `pachlet purge --lift {found.purge}` lets these bytes in again, everywhere",

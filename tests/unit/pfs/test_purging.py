@@ -14,18 +14,19 @@ import zstandard
 from pachlet.clock import Clock
 from pachlet.errors import FailedPrecondition, InvalidArgument, Purged, Unavailable
 from pachlet.metadb.connect import Database
-from pachlet.pfs import purging
+from pachlet.pfs import index, purging
 from pachlet.pfs.checking import Checker
 from pachlet.pfs.collecting import Progress, _Collection
 from pachlet.pfs.filesets import FileSets
 from pachlet.pfs.index import chunk_key
 from pachlet.pfs.purging import PurgeReport
 from pachlet.pfs.records import CommitRecord
-from pachlet.pfs.uploads import Upload
+from pachlet.pfs.uploads import Upload, place_upload
 from pachlet.storage.chunks import ChunkStore
+from pachlet.storage.content import ONE_CHUNK
 from pachlet.storage.hashing import chunk_hash
 from pachlet.storage.packs import heads
-from tests.pfs_rooms import Rooms
+from tests.pfs_rooms import Rooms, repo
 from tests.unit.pfs.test_collecting_killed import Camera
 
 SECRET = b"the name of the patient is Ada Lovelace, born 1815\n"
@@ -157,10 +158,8 @@ def test_the_same_bytes_are_refused_until_the_purge_is_lifted(rooms: Rooms) -> N
     assert report.purge is not None
     with pytest.raises(Purged, match="may not be stored"):
         rooms.put("r", [("/again", SECRET)])
-    with contextlib.suppress(Purged):  # it has leaned on the chunk, or holds it
+    with pytest.raises(Purged, match="/late: bytes of this file"):
         rooms.write("other", started_before)
-        with pytest.raises(Purged):
-            rooms.read(rooms.head("other"))
     rooms.purger.lift(report.purge.id[:8], "ada@host")
     rooms.put("r", [("/again", SECRET)])
     assert rooms.read(rooms.head("r")) == {"/a": SECRET, "/again": SECRET}
@@ -272,6 +271,50 @@ def test_an_upload_that_stored_the_bytes_before_the_purge_can_not_publish_them(
     with pytest.raises(Purged, match="while they were being put"):
         rooms.write("r", upload)
     assert rooms.head("r").key == first.key
+
+
+def test_an_upload_that_found_the_bytes_before_the_purge_can_not_publish_them(rooms: Rooms) -> None:
+    first = rooms.put("r", [("/a", SECRET), ("/other", noise(1))])
+    upload = rooms.upload([("/fine", noise(2)), ("/b", SECRET)])
+    upload.seal()
+    assert purge(rooms, (first, "/a")).uploads == 1
+    with pytest.raises(Purged, match="/b: bytes of this file were purged while they were being put"):
+        rooms.write("r", upload)
+    assert rooms.head("r").key == first.key
+    rooms.put("other", [("/b", noise(1)), ("/c", noise(3))])  # what is found, and new, and not purged
+    assert rooms.read(rooms.head("other")) == {"/b": noise(1), "/c": noise(3)}
+
+
+def test_an_upload_that_recorded_the_bytes_ahead_of_the_purge_can_not_publish_them(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_FEW_ROWS", 1)
+    upload = rooms.upload([("/fine", noise(2)), ("/b", SECRET)])
+    upload.prepare(rooms.database)
+    first = rooms.put("r", [("/a", SECRET)])
+    purge(rooms, (first, "/a"))
+    with (
+        pytest.raises(Purged, match="/b: bytes of this file were purged while they were being put"),
+        rooms.transactions.start() as txn,
+    ):
+        place_upload(txn, upload, repo("r"), "", "master")
+    assert rooms.head("r").key == first.key
+
+
+def test_the_file_is_named_whose_bytes_may_not_be_stored(rooms: Rooms) -> None:
+    first = rooms.put("r", [("/a", SECRET)])
+    purge(rooms, (first, "/a"))
+    upload = rooms.upload([(f"/{number}", noise(number)) for number in range(20)])
+    upload.put_small("/here", SECRET, replaces=True)
+    upload.put_small("/behind", noise(20), replaces=True)
+    with pytest.raises(
+        Purged, match=r"/here: bytes of this file may not be stored any more: default/r@.*:/a"
+    ):
+        upload.seal()
+    large = rooms.put("r", [("/large", noise(21, 3 * ONE_CHUNK))])
+    purge(rooms, (large, "/large"))
+    with pytest.raises(Purged, match=r"^/again: bytes of this file may not be stored any more"):
+        rooms.upload([("/first", b"1"), ("/again", noise(21, 3 * ONE_CHUNK))])
 
 
 def test_a_commit_that_appends_to_what_was_purged_is_finished(rooms: Rooms) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from pachlet.storage.diffs import Diff
 from tests.pfs_rooms import Rooms, repo
 
 FILES = [(f"/d/{number:03}", b"%d" % number) for number in range(300)]
+
+
+def noise(size: int) -> bytes:
+    return random.Random(size).randbytes(size)
 
 
 @pytest.fixture
@@ -91,7 +96,13 @@ def test_append_is_no_replacement(rooms: Rooms) -> None:
 @pytest.mark.parametrize("replaces", [True, False])
 def test_small_files_are_as_those_that_come_in_blocks(rooms: Rooms, *, replaces: bool) -> None:
     rooms.create_repo("b")
-    files = [*FILES, ("/same", b"1"), ("/empty", b""), ("/large", bytes(ONE_CHUNK))]
+    files = [
+        *FILES,
+        ("/same", b"1"),
+        ("/empty", b""),
+        ("/large", noise(ONE_CHUNK)),
+        ("/less", noise(ONE_CHUNK - 1)),
+    ]
     for again in range(2):
         small, blocks = rooms.upload(), rooms.upload()
         for path, data in files:
@@ -102,6 +113,15 @@ def test_small_files_are_as_those_that_come_in_blocks(rooms: Rooms, *, replaces:
         assert made[0].root == made[1].root
         copies = 1 if replaces else again + 1
         assert rooms.read(made[0]) == {path: data * copies for path, data in files}
+
+
+@pytest.mark.parametrize("size", [1, ONE_CHUNK - 1, ONE_CHUNK, ONE_CHUNK + 1, 2 * ONE_CHUNK])
+@pytest.mark.parametrize("block", [1000, ONE_CHUNK, 1 << 20])
+def test_no_byte_of_a_file_is_lost_where_small_ones_end(rooms: Rooms, size: int, block: int) -> None:
+    data = noise(size)
+    upload = rooms.upload()
+    upload.add("/x", (data[at : at + block] for at in range(0, size, block)))
+    assert rooms.read(rooms.write("a", upload)) == {"/x": data}
 
 
 def test_a_path_that_can_t_be_is_refused_among_others_too(rooms: Rooms) -> None:

@@ -8,13 +8,14 @@ import random
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pachlet import errors
 from pachlet.storage import hashing, packs
 from pachlet.storage.chunks import ChunkRow, ChunkStore, ChunkWriter, Location
-from pachlet.storage.packs import PackReader
+from pachlet.storage.packs import NewChunk, PackReader
 from pachlet.storage.tombstones import Tombstone, Tombstones
 
 
@@ -450,18 +451,25 @@ def test_what_is_put_later_is_stored_at_the_latest_when_it_is_sealed(tmp_path: P
     assert writer.seal() == rows
 
 
-@pytest.mark.parametrize("size", [8, 1 << 18])
-def test_no_more_than_some_wait_to_be_stored(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("size, batches", [(8, [256] * 3), (30_000, [18] * 42), (1 << 18, [3] * 256)])
+def test_no_more_than_some_wait_to_be_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, batches: list[int]
+) -> None:
     store = ChunkStore(tmp_path, Index())
+    stored: list[int] = []
+    add_together = ChunkStore.add_together
+
+    def note(self: ChunkStore, chunks: list[NewChunk], lost: dict[bytes, Location]) -> Any:
+        stored.append(len(chunks))
+        return add_together(self, chunks, lost)
+
+    monkeypatch.setattr(ChunkStore, "add_together", note)
     writer = store.writer()
-    waiting, most = set(), 0
-    for number in range(1000 if size == 8 else 50):
-        waiting.add(writer.put_later(number.to_bytes(size)))
-        if store.find_pending(next(iter(waiting))):
-            most = max(most, len(waiting))
-            waiting.clear()
-    assert 1 < most * size <= 5 << 20
-    assert most <= 256
+    for number in range(sum(batches)):
+        writer.put_later(number.to_bytes(size))
+    assert stored == batches
+    writer.put_later(b"one more")
+    assert len(writer.seal()) == sum(batches) + 1
 
 
 def test_what_could_not_be_stored_is_stored_by_the_next_try_or_nothing_is_sealed(

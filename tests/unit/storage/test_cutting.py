@@ -9,7 +9,10 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +21,10 @@ import pytest
 from pachlet.errors import Refused, Unavailable
 from pachlet.local_files import Blocks
 from pachlet.storage import chunks, cutter, cutting
-from pachlet.storage.chunks import ChunkStore, Location
-from pachlet.storage.content import read_content, write_content
+from pachlet.storage.chunks import ChunkStore, ChunkWriter, Location
+from pachlet.storage.content import read_content, write_content, write_content_like
 from pachlet.storage.cutter import Cutter
-from pachlet.storage.packs import Pack
+from pachlet.storage.hashing import Bytes
 
 MIB = 1 << 20
 DATA = random.Random(8).randbytes(21 * MIB + 5)
@@ -105,24 +108,71 @@ def test_content_is_cut_in_the_other_process(store: ChunkStore, monkeypatch: pyt
         assert b"".join(read_content(store, content)) == DATA
 
 
+class Held:
+    """Puts of which the first comes to nothing once the second is at work, which ends only when it is waited for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._numbers, self._lock = count(), threading.Lock()
+        self._begun, self.is_over = threading.Event(), threading.Event()
+        monkeypatch.setattr(chunks, "wait", self._wait)
+
+    def _wait(self, futures: list[Future[Any]]) -> None:
+        self.is_over.set()
+        wait(futures)
+
+    def is_first(self) -> bool:
+        with self._lock:
+            number = next(self._numbers)
+        if number == 0:
+            self._begun.wait(30)
+            return True
+        if number == 1:
+            self._begun.set()
+            self.is_over.wait(30)
+        return False
+
+
 @pytest.mark.parametrize("size", [8 * MIB, len(DATA)])
 def test_nothing_of_what_failed_is_at_work_any_more(
     store: ChunkStore, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     start(store)
-    append, is_full = Pack.append, iter([True])
+    held, put = Held(monkeypatch), ChunkWriter.put
 
-    def append_to_a_disk_that_was_full(self: Pack, *record: Any) -> Location:
-        if next(is_full, False):
+    def put_one(self: ChunkWriter, data: Bytes) -> bytes:
+        if held.is_first():
             raise Unavailable("no space left")
-        return append(self, *record)
+        return put(self, data)
 
-    monkeypatch.setattr(Pack, "append", append_to_a_disk_that_was_full)
+    monkeypatch.setattr(ChunkWriter, "put", put_one)
+    failed = None
     try:
         write_content(store.writer(), [DATA[:size]])
     except Unavailable as error:
-        error.__traceback__ = None
-    assert store.writers() == []  # so a collection would give back what was written
+        failed = error.with_traceback(None)
+    try:
+        assert failed is not None
+        assert store.writers() == []  # so a collection would give back what was written
+    finally:
+        held.is_over.set()
+
+
+def test_nothing_of_a_comparison_that_ended_is_at_work_any_more(
+    store: ChunkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = store.writer()
+    before = write_content(writer, [DATA])
+    held, put_known = Held(monkeypatch), ChunkWriter.put_known
+
+    def put_if_known(self: ChunkWriter, digest: bytes, data: Bytes) -> bool:
+        return not held.is_first() and put_known(self, digest, data)
+
+    monkeypatch.setattr(ChunkWriter, "put_known", put_if_known)
+    try:
+        assert write_content_like(store, store.writer(), [DATA], before) == before
+        assert store.writers() == [writer]
+    finally:
+        held.is_over.set()
 
 
 def test_a_file_is_read_into_the_shared_memory(tmp_path: Path, store: ChunkStore) -> None:
