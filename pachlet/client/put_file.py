@@ -17,7 +17,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pachlet.client import names
@@ -27,6 +27,9 @@ from pachlet.client.local_files import Pass, ask_for_pass, source_url, watched
 from pachlet.errors import Refused, Usage
 from pachlet.ids import is_commit_id
 from pachlet.local_files import Blocks, cannot_read, check_name, files_below, refuse_endless
+
+if TYPE_CHECKING:
+    import tarfile
 
 LARGE = 1 << 20
 """A file from this size on is worth the two small calls that let the server read it itself."""
@@ -303,6 +306,21 @@ def _members(target: str, archive: Path) -> Iterator[Put]:
                 raise Refused(f"{archive}: {member.name} is {kind}", hint="nothing was put")
             path = posixpath.join("/", target, posixpath.normpath("/" + member.name).lstrip("/"))
             yield FromStream(path, content, member.size if member.isreg() else None, archive)
+        _reading(archive, lambda: _check_end(members))
+
+
+def _check_end(members: tarfile.TarFile) -> None:
+    """Refuse an archive without a block of zeros after the last member; tarfile takes anything else for the end, too.
+
+    One block is enough, as it is for GNU tar. Pachyderm's pachctl is less strict: to it an archive that stops between
+    two members is whole.
+    """
+    import tarfile
+
+    assert members.fileobj is not None
+    members.fileobj.seek(members.offset)
+    if members.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("its end is missing")
 
 
 @contextmanager

@@ -265,6 +265,29 @@ def test_archives_are_unpacked(ok: Type, tree: Path, tmp_path: Path) -> None:
     assert ok("get", "file", "images@master:/sub/b.txt").out == "b\n"
 
 
+@pytest.mark.parametrize("size", [512, 700, 1100, 1536, 1800, 2560, 3071])
+def test_of_an_archive_that_is_cut_off_nothing_is_put(
+    ok: Type, fail: Type, tmp_path: Path, size: int
+) -> None:
+    """The cut is behind a member, within a header or a file, or in the block that is the end."""
+    (tmp_path / "tree").mkdir()
+    for name in ("1", "2"):
+        (tmp_path / "tree" / name).write_text(name)
+    whole, cut = tmp_path / "whole.tar", tmp_path / "cut.tar"
+    with tarfile.open(whole, "w", format=tarfile.GNU_FORMAT) as out:
+        for name in ("tree", "tree/1", "tree/2"):  # 512, 1024 and 1024 bytes; what follows is the end
+            out.add(tmp_path / name, arcname=name, recursive=False)
+    cut.write_bytes(whole.read_bytes()[:size])
+    ok("create", "repo", "images")
+    run = fail("put", "file", "images@master:/c", "--untar", "-f", str(whole), "-f", str(cut))
+    assert run.status == 1
+    assert re.fullmatch(rf"{cut} is not a whole tar archive: .*; nothing was put\n", run.err)
+    assert ok("list", "commit", "images").rows == []
+    cut.write_bytes(whole.read_bytes()[:3072])
+    ok("put", "file", "images@master:/c", "--untar", "-f", str(cut))
+    assert ok("list", "file", "images@master:/c/tree").rows == [["1B", "/c/tree/1"], ["1B", "/c/tree/2"]]
+
+
 def test_output_that_finds_no_room_is_told(ok: Type, environ: dict[str, str]) -> None:
     ok("create", "repo", "images")
     ok("put", "file", "images@master:/a", given=b"1")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import random
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -111,6 +115,29 @@ def test_an_archive_that_is_cut_off_is_told(here: Path, kind: str, share: float)
     (here / "x.tar").write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(Refused, match=r"x\.tar is not a whole tar archive"):
         read_archive("", "x.tar")
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_the_end_of_an_archive_is_looked_for_however_it_is_packed(
+    here: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    (here / "big").write_bytes(bytes(300_000))
+    with tarfile.open("whole", "w", format=tarfile.GNU_FORMAT) as archive:
+        archive.add("big")
+        archive.add("a.csv")
+        end = archive.offset
+    whole = (here / "whole").read_bytes()
+    (here / "x.tar").write_bytes(pack(whole[: end + 512]))  # one block is enough
+    assert read_archive("", "x.tar") == {"/big": bytes(300_000), "/a.csv": b"a.csv"}
+    for broken in (whole[:end], whole[: end + 511], whole[:end] + b"x" * 1024):
+        (here / "x.tar").write_bytes(pack(broken))
+        with pytest.raises(Refused, match=r"x\.tar is not a whole tar archive: its end is missing$"):
+            read_archive("", "x.tar")
+
+
+def test_an_archive_of_nothing_is_whole(here: Path) -> None:
+    (here / "x.tar").write_bytes(bytes(10240))
+    assert read_archive("", "x.tar") == {}
 
 
 def test_what_is_no_archive_is_told(here: Path) -> None:
