@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pachlet.cli.verbs.stop import WAITING
 from tests.docs.console import Command, Shell, blocks, commands
 from tests.docs.copies import environ
 
@@ -86,6 +87,18 @@ def with_address(text: str, clone: Path) -> str:
         return text
     host, _, port = address.partition(":")
     return text.replace(ADDRESS, address).replace(f'host="{host}", port=30650', f'host="{host}", port={port}')
+
+
+def test_a_server_may_take_a_while_to_end_and_no_other_line_is_overlooked() -> None:
+    stop = Command("make stop", "pachlet has stopped\n")
+    waiting = WAITING.format(4711)
+    assert stop.allows(f"{waiting}\npachlet has stopped\n")
+    for printed in (
+        f"{waiting}\n",
+        f"{waiting}, and more\npachlet has stopped\n",
+        "more\npachlet has stopped\n",
+    ):
+        assert not stop.allows(printed)
 
 
 def test_make_test_is_what_ci_runs() -> None:

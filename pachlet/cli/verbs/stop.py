@@ -20,6 +20,8 @@ from pachlet.errors import PachletError
 
 _PATIENCE = 60.0  # seconds; a server lets running datums go, it does not wait for them
 _SILENCE = 3.0  # seconds until it is said what is waited for
+WAITING = "waiting for the server (process {}) to end: it finishes what it is writing or building"
+"""What is said then; it names the process."""
 
 
 def stop_arguments(parser: ArgumentParser) -> None:
@@ -44,7 +46,7 @@ def stop_server(
     os.kill(process, signal.SIGTERM)
     if _wait_for_end(process, silence):
         return True
-    say(f"waiting for the server (process {process}) to end: it finishes what it is writing or building")
+    say(WAITING.format(process))
     if not _wait_for_end(process, _PATIENCE):
         raise PachletError(
             f"the server (process {process}) has not stopped yet", hint="wait, or `kill -9` it"
