@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 from pachlet import errors
@@ -104,14 +103,6 @@ def write_content_like(
 
 def _source(blocks: Iterable[Bytes]) -> Source:
     return blocks if isinstance(blocks, Source) else Source(blocks)
-
-
-def append_content(store: ChunkStore, writer: ChunkWriter, base: Content, blocks: Iterable[bytes]) -> Content:
-    """Store `base` followed by the bytes in `blocks`; only the last chunk of `base` is read."""
-    if not base.chunks:
-        return write_content(writer, blocks)
-    last, _ = base.chunks[-1]
-    return Content.of((*base.chunks[:-1], *writer.put_all(split(chain([store.read(last)], blocks)))))
 
 
 def concat(store: ChunkStore, writer: ChunkWriter, contents: Iterable[Content]) -> Content:

@@ -18,13 +18,7 @@ from hypothesis import strategies as st
 from pachlet.storage import cutter, cutting, recutting
 from pachlet.storage.chunker import AVERAGE_SIZE, MAX_SIZE, MIN_SIZE, split
 from pachlet.storage.chunks import ChunkStore, Location
-from pachlet.storage.content import (
-    append_content,
-    concat,
-    read_content,
-    write_content,
-    write_content_like,
-)
+from pachlet.storage.content import EMPTY, concat, read_content, write_content, write_content_like
 from tests.examples import examples
 
 
@@ -100,11 +94,11 @@ def test_content_is_canonical(whole: bytes, ends: list[int], choice: st.DataObje
         store = ChunkStore(Path(folder), Index())
         writer = store.writer()
         content = write_content(writer, [whole])
-        pieces = cut(whole, ends)
-        assert concat(store, writer, [write_content(writer, [piece]) for piece in pieces]) == content
-        grown = write_content(writer, pieces[:1])
-        for piece in pieces[1:]:
-            grown = append_content(store, writer, grown, [piece])
+        pieces = [write_content(writer, [piece]) for piece in cut(whole, ends)]
+        assert concat(store, writer, pieces) == content
+        grown = EMPTY
+        for piece in pieces:
+            grown = concat(store, writer, [grown, piece])
         assert grown == content
         offset = choice.draw(st.integers(0, len(whole)))
         size = choice.draw(st.none() | st.integers(0, len(whole)))

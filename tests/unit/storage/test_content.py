@@ -14,7 +14,6 @@ from pachlet.storage.chunks import ChunkStore, Location
 from pachlet.storage.content import (
     EMPTY,
     Content,
-    append_content,
     concat,
     read_content,
     write_content,
@@ -73,15 +72,6 @@ def test_read_content_reads_only_the_chunks_of_the_range(store: CountingStore) -
     assert store.reads == 1
 
 
-def test_append_content_reads_only_the_last_chunk(store: CountingStore) -> None:
-    data = random.Random(0).randbytes(5 << 20)
-    writer = store.writer()
-    whole = write_content(writer, [data, b"tail"])
-    assert append_content(store, writer, write_content(writer, [data]), [b"tail"]) == whole
-    assert store.reads == 1
-    assert append_content(store, writer, EMPTY, [data, b"tail"]) == whole
-
-
 def test_concat_reads_only_around_the_seam(store: CountingStore) -> None:
     first, second = random.Random(0).randbytes(3 << 20), random.Random(1).randbytes(40 << 20)
     writer = store.writer()
@@ -89,6 +79,17 @@ def test_concat_reads_only_around_the_seam(store: CountingStore) -> None:
     parts = [write_content(writer, [first]), EMPTY, write_content(writer, [second])]
     assert concat(store, writer, parts) == whole
     assert store.reads < len(whole.chunks) // 2
+
+
+def test_concat_reads_of_what_is_appended_to_only_the_last_chunk(store: CountingStore) -> None:
+    data = random.Random(0).randbytes(5 << 20)
+    writer = store.writer()
+    whole = write_content(writer, [data, b"tail"])
+    parts = [write_content(writer, [data]), write_content(writer, [b"tail"])]
+    assert concat(store, writer, parts) == whole
+    assert store.reads == 2  # that chunk, and the tail
+    assert concat(store, writer, [EMPTY, whole]) == whole
+    assert store.reads == 2
 
 
 def test_encode_is_undone_by_decode(store: CountingStore) -> None:
