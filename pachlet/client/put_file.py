@@ -14,6 +14,7 @@ import itertools
 import os
 import posixpath
 import stat
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -313,7 +314,7 @@ def _check_end(members: tarfile.TarFile) -> None:
     """Refuse an archive without a block of zeros after the last member; tarfile takes anything else for the end, too.
 
     One block is enough, as it is for GNU tar. Pachyderm's pachctl is less strict: to it an archive that stops between
-    two members is whole.
+    two members is whole. What comes behind is read, because there a packed archive has the sum of its bytes.
     """
     import tarfile
 
@@ -321,6 +322,8 @@ def _check_end(members: tarfile.TarFile) -> None:
     members.fileobj.seek(members.offset)
     if members.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
         raise tarfile.ReadError("its end is missing")
+    while members.fileobj.read(PIECE):
+        pass
 
 
 @contextmanager
@@ -328,9 +331,12 @@ def _unpacking(archive: Path) -> Iterator[None]:
     import tarfile
     import zlib
 
+    damage: list[type[Exception]] = [tarfile.TarError, EOFError, OSError, zlib.error]
+    if "lzma" in sys.modules:  # not every Python has it
+        damage.append(sys.modules["lzma"].LZMAError)
     try:
         yield
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except tuple(damage) as error:
         # Of what is none at all tarfile tells, over several lines, how it failed to read it in every way it knows.
         why = "it has no tar header" if "\n" in str(error) else error
         raise Refused(f"{archive} is not a whole tar archive: {why}", hint="nothing was put") from None
@@ -374,6 +380,10 @@ def _reading(what: object, act: Callable[[], Any]) -> Any:
     try:
         return act()
     except OSError as error:
+        if (
+            error.errno is None
+        ):  # no trouble of the disk: it is how gzip and bzip2 tell that bytes are damaged
+            raise
         raise cannot_read(what, error) from None
 
 

@@ -135,6 +135,19 @@ def test_the_end_of_an_archive_is_looked_for_however_it_is_packed(
             read_archive("", "x.tar")
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("place", [0.3, 0.7, -6])
+def test_damage_of_a_packed_archive_is_told(here: Path, pack: Callable[[bytes], bytes], place: float) -> None:
+    (here / "big").write_bytes(random.Random(1).randbytes(100_000))  # is in the pack as it is
+    with tarfile.open("whole", "w") as archive:
+        archive.add("big")
+    packed = bytearray(pack((here / "whole").read_bytes()))
+    packed[int(place * len(packed)) if place > 0 else int(place)] ^= 1
+    (here / "x.tar").write_bytes(packed)
+    with pytest.raises(Refused, match=r"x\.tar is not a whole tar archive: \w+"):
+        read_archive("", "x.tar")
+
+
 def test_an_archive_of_nothing_is_whole(here: Path) -> None:
     (here / "x.tar").write_bytes(bytes(10240))
     assert read_archive("", "x.tar") == {}
