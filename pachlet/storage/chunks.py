@@ -71,7 +71,7 @@ _TOO_SMALL_TO_COMPRESS = 64
 # Alone, looking a small chunk up and writing it takes longer than all else that is done for a small file. There may be
 # hundreds of writers, of which each waits for somebody who sends slowly.
 _MOST_LATER = 256
-_ROOM_LATER = 512 << 10  # bytes
+_ROOM_LATER = 256 << 10  # bytes, besides the one that takes what is left of it
 
 
 class ChunkIndex(Protocol):
@@ -589,7 +589,7 @@ class ChunkWriter:
         if digest not in self._later:
             self._later[digest] = data
             self._room_later -= len(data)
-            if self._room_later < 0 or len(self._later) >= _MOST_LATER:
+            if self._room_later <= 0 or len(self._later) >= _MOST_LATER:
                 self._store_later()
         return digest
 

@@ -451,7 +451,7 @@ def test_what_is_put_later_is_stored_at_the_latest_when_it_is_sealed(tmp_path: P
     assert writer.seal() == rows
 
 
-@pytest.mark.parametrize("size, batches", [(8, [256] * 3), (30_000, [18] * 42), (1 << 18, [3] * 256)])
+@pytest.mark.parametrize("size, batches", [(8, [256] * 3), (30_000, [9] * 20), (1 << 18, [1] * 20)])
 def test_no_more_than_some_wait_to_be_stored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, batches: list[int]
 ) -> None:
