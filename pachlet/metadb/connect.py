@@ -25,6 +25,9 @@ from pachlet.metadb.upgrading import upgrade
 FORMAT = 2
 """The version of schema.sql; a database with a newer one is refused, one with an older one upgraded."""
 _PATIENCE = 60  # seconds
+_PATIENCE_WITH_READERS = 0.2  # seconds, while all writers wait
+_FEW_PAGES = 1000
+"""SQLite itself has a writer copy so many from the log into the file after a commit."""
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 Row = sqlite3.Row
@@ -241,12 +244,20 @@ class Database:
         return rows
 
     def size(self) -> int:
-        """Return the size of the database file in bytes."""
+        """Return the size of the database in bytes: that of its file if nothing were in its log."""
         with self.read() as db:
             return db.pragma("page_count") * db.pragma("page_size")
 
+    def size_on_disk(self) -> int:
+        """Return how many bytes its file and its log are long."""
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(each.stat().st_size for each in files if each.exists())
+
     def give_back(self, pages: int) -> bool:
-        """Give at most so many free pages back to the file system; tell whether there are more."""
+        """Give at most so many free pages back; tell whether there are more.
+
+        The file system has them when what is in the log is in the file: see `cut_log`.
+        """
         with self._write_lock:
             try:
                 before = self._pragma("freelist_count")
@@ -257,6 +268,36 @@ class Database:
                 raise
         return 0 < left < before
 
+    def cut_log(self) -> bool:
+        """Bring what is in the log into the file, cut both off, and tell whether that was possible.
+
+        It is not on a full disk, or while somebody reads an older state; that does no harm. Writers go on meanwhile,
+        but for the last few pages.
+        """
+        try:
+            with self._reader() as connection:
+                # SQLite syncs the file only if nobody has written meanwhile, so as a rule the second time.
+                for _ in range(2):
+                    _, pages, done = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages - done > _FEW_PAGES:  # somebody reads, and if he left now all would wait for the copying
+                return False
+            with self._write_lock:
+                return self._cut_log()
+        except (sqlite3.Error, Corrupt, Unavailable):
+            return False
+
+    def _cut_log(self) -> bool:
+        """Do that while all writers wait, who are held off by the caller."""
+        try:
+            self._set_patience(_PATIENCE_WITH_READERS)
+            busy: int = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        finally:
+            self._set_patience(_PATIENCE)
+        return not busy
+
+    def _set_patience(self, seconds: float) -> None:
+        self._writer.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}").fetchall()
+
     def scrub(self) -> bool:
         """Leave nothing in the file that is no row of a table, and nothing in its log; tell whether that was possible.
 
@@ -266,16 +307,12 @@ class Database:
         with self._write_lock:
             try:
                 self._writer.execute("VACUUM")
-                self._writer.execute("PRAGMA busy_timeout = 200").fetchall()
-                busy: int = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                return self._cut_log()
             except sqlite3.OperationalError as error:
                 raise Unavailable(
                     f"can't write {self.path} anew: {error}",
                     hint="that takes as much space as it has; free some and start the server again",
                 ) from error
-            finally:
-                self._writer.execute(f"PRAGMA busy_timeout = {_PATIENCE * 1000}").fetchall()
-        return not busy
 
     def copy_to(self, path: Path) -> bool:
         """Write the whole database, as it is at this moment, to a new file; writers go on meanwhile.

@@ -142,6 +142,7 @@ class _Collection:
         if not report.dry_run:
             while self._database.give_back(_PAGES):
                 yield Progress("giving back the database's free space")
+            self._database.cut_log()
             report.disk_after = self._disk()
         yield report
 
@@ -302,7 +303,7 @@ class _Collection:
     def _clear_packs(self, packs: Iterable[int]) -> Iterator[Progress]:
         """Remove packs in which nothing is left, cut tails off, and write anew what is mostly garbage."""
         report, sizes = self.report, {number: pack_size(self._store, number) for number in packs}
-        empty = [number for number in sizes if sizes[number] and not self._rows[number]]
+        empty = [number for number in sizes if not self._rows[number]]
         tails = {
             number: size - self._ends[number]
             for number, size in sizes.items()
@@ -318,7 +319,8 @@ class _Collection:
             key=lambda number: self._live[number] / sizes[number],
         )
         report.kept[SLACK_KEPT] += sum(garbage.values()) - sum(garbage[number] for number in sparse)
-        report.packs_removed = len(empty)
+        # Not those that had no bytes already: they were told when they lost them.
+        report.packs_removed = sum(sizes[number] > 0 for number in empty)
         if report.dry_run:
             freed = sum(sizes[number] for number in empty) + sum(tails.values())
             freed += sum(garbage[number] for number in sparse) + report.node_bytes
@@ -360,8 +362,9 @@ class _Collection:
             yield from name_losses(self._database, self._commits.damaged, self._damaged_chunks)
 
     def _disk(self) -> int:
+        """Return how long the files are; what would be done is told without the log, as nothing in it is garbage."""
         packs = sum(path.stat().st_size for path in self._store.directory.iterdir())
-        return packs + self._database.size()
+        return packs + (self._database.size() if self.report.dry_run else self._database.size_on_disk())
 
 
 def _moved(move: Move) -> tuple[int, int, bytes, int, int]:

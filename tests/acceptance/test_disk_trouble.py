@@ -114,6 +114,22 @@ def test_a_database_that_can_not_grow_refuses_and_goes_on_when_it_can(tmp_path: 
     rooms.close()
 
 
+def test_a_log_that_there_is_no_space_to_bring_in_stays(small_disk: Path) -> None:
+    rooms = Rooms(small_disk / "data")
+    rooms.create_repo("r")
+    kept = rooms.put("r", [(f"/{i}", b"%d" % i) for i in range(3000)])
+    before = rooms.database.size_on_disk()
+    filler = small_disk / "filler"
+    fill_up(filler)
+    assert not rooms.database.cut_log()
+    assert rooms.database.size_on_disk() >= before
+    filler.unlink()
+    assert rooms.database.cut_log()
+    assert rooms.database.size_on_disk() < before
+    assert rooms.read(kept)["/2999"] == b"2999"
+    rooms.close()
+
+
 def test_a_commit_that_there_is_no_space_to_settle_goes_on_when_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

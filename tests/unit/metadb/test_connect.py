@@ -117,6 +117,56 @@ def test_reader_keeps_its_snapshot(database: Database) -> None:
     assert setting(database) == "new"
 
 
+def garbage_in_log(database: Database, size: int = 3_000_000) -> None:
+    """Leave a file and a log that are mostly free pages, as a collection does."""
+    put(database, "x" * size)
+    put(database, "")
+    while database.give_back(256):
+        pass
+
+
+def test_cut_log_shrinks_the_files_while_they_are_open(database: Database) -> None:
+    garbage_in_log(database)
+    assert database.size() < 1_000_000 < database.path.stat().st_size < database.size_on_disk()
+    assert database.cut_log()
+    assert database.size_on_disk() == database.path.stat().st_size == database.size()
+    assert setting(database) == ""
+
+
+def test_cut_log_leaves_the_files_to_who_reads_an_older_state(database: Database) -> None:
+    put(database, "old")
+    with database.read() as db:
+        assert db.value("get_setting", key="key") == "old"
+        put(database, "new")
+        assert not database.cut_log()
+        assert db.value("get_setting", key="key") == "old"
+        assert database.size_on_disk() > database.path.stat().st_size
+        put(database, "newer")  # and writes as patiently as ever
+    assert database._pragma("busy_timeout") == 60_000
+    assert database.cut_log()
+    assert setting(database) == "newer"
+
+
+def test_cut_log_has_little_left_to_do_when_writers_wait(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, sizes = Database._cut_log, []
+
+    def watched(self: Database) -> bool:
+        sizes.append(self.path.stat().st_size)
+        return ours(self)
+
+    monkeypatch.setattr(Database, "_cut_log", watched)
+    garbage_in_log(database)
+    assert database.cut_log()
+    assert sizes == [database.size()]
+    with database.read() as db:
+        assert db.value("get_setting", key="key") == ""
+        put(database, "x" * 6_000_000)
+        assert not database.cut_log()  # whoever reads may leave at any moment
+    assert len(sizes) == 1
+
+
 def test_wait_ends_with_a_change_or_the_end() -> None:
     changes = Changes()
     found: list[int] = []

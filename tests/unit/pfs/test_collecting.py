@@ -416,16 +416,61 @@ def test_the_number_of_a_removed_pack_is_not_given_again(tmp_path: Path) -> None
     rooms.close()
 
 
-def test_the_database_shrinks(tmp_path: Path) -> None:
+def test_empty_packs_do_not_pile_up_and_no_number_is_given_again(tmp_path: Path) -> None:
+    given = []
+    for round in range(6):
+        rooms = Rooms(tmp_path)
+        rooms.create_repo("drop")
+        rooms.put("drop", [("/a", noise(round))])
+        given.append(max(path.name for path in rooms.store.directory.iterdir()))
+        rooms.delete_repo("drop")
+        said, done = rooms.collect(dry_run=True), rooms.collect()
+        assert (said.packs_removed, done.packs_removed) == (1, 1)
+        assert [path.name for path in rooms.store.directory.iterdir()] == given[-1:]
+        if round % 2:
+            rooms.close()
+            rooms = Rooms(tmp_path)
+        assert rooms.collect().packs_removed == 0
+        rooms.close()
+    assert given == sorted(set(given))
+
+
+@pytest.mark.parametrize("is_read", [False, True])
+def test_what_is_told_is_what_the_files_have_become(tmp_path: Path, is_read: bool) -> None:
     rooms = Rooms(tmp_path)
     rooms.create_repo("drop")
-    rooms.put("drop", [(f"/{i:05}", b"%d" % (i % 10)) for i in range(5000)])
-    before = rooms.database.size()
-    rooms.delete_repo("drop")
-    report = rooms.collect()
+    rooms.put("drop", [(f"/{i:05}", b"%d" % i) for i in range(5000)])
+    reader = rooms.database.read() if is_read else contextlib.nullcontext()
+    with reader as db:
+        if db is not None:
+            db.all("tree_roots")  # it sees this state until it ends
+        rooms.delete_repo("drop")
+        before = on_disk(rooms)
+        report = rooms.collect()
+        assert (report.disk_before, report.disk_after) == (before, on_disk(rooms))
+        assert (on_disk(rooms) > 1_000_000) == is_read
     assert report.node_bytes > 200_000
-    assert before - rooms.database.size() > 200_000
+    rooms.collect()
+    assert on_disk(rooms) == rooms.database.size() + rooms.packs() < 400_000
     rooms.close()
+
+
+def on_disk(rooms: Rooms) -> int:
+    return rooms.packs() + sum(
+        path.stat().st_size
+        for path in rooms.database.path.parent.glob("pachlet.db*")
+        if not path.name.endswith("-shm")
+    )
+
+
+def test_what_would_be_freed_is_garbage_and_not_the_log(rooms: Rooms) -> None:
+    rooms.put("keep", [(f"/{i:05}", b"%d" % i) for i in range(5000)])
+    files = on_disk(rooms)
+    said = rooms.collect(dry_run=True)
+    assert (said.freed, on_disk(rooms)) == (0, files)
+    assert said.disk_after < files - 300_000
+    rooms.collect()
+    assert on_disk(rooms) <= said.disk_after
 
 
 def test_the_tail_of_a_pack_is_cut_off_without_copying(rooms: Rooms) -> None:
@@ -433,6 +478,7 @@ def test_the_tail_of_a_pack_is_cut_off_without_copying(rooms: Rooms) -> None:
     kept = rooms.put("keep", files[:1])
     rooms.put("drop", files[1:])
     rooms.delete_repo("drop")
+    rooms.database.cut_log()
     said, done = rooms.collect(dry_run=True), rooms.collect()
     assert (said.packs_rewritten, done.packs_rewritten) == (0, 0)
     assert rooms.packs() == 16 + 2048
