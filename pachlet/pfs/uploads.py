@@ -8,8 +8,7 @@ Read next: finishing.py (how staged changes become a tree).
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pachlet.errors import Corrupt, InvalidArgument, Purged, Refused
@@ -29,6 +28,7 @@ from pachlet.storage.chunks import ChunkRow, ChunkStore
 from pachlet.storage.content import ONE_CHUNK, Content, write_content, write_content_like, write_small
 from pachlet.storage.diffs import leave_out_idle
 from pachlet.storage.fileset import Diff, FileSet
+from pachlet.storage.hashing import Bytes
 from pachlet.storage.source import Source
 
 DEFAULT_TAG = "default"
@@ -51,43 +51,45 @@ class Upload:
     def add(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
         """Append bytes to a file; no bytes at all create it empty."""
         path, tag = _place(path, tag)
-        with self._naming(path):
-            self.diff.append(path, tag, self._write(path, blocks))
+        self.diff.append(path, tag, self._write(path, blocks))
 
     def replace(self, path: str, blocks: Iterable[bytes], tag: str = "") -> None:
         """Make a file have these bytes and no others."""
         path, tag = _place(path, tag)
-        with self._naming(path):
-            self.diff.replace_file(path, tag, self._write(path, blocks))
+        self.diff.replace_file(path, tag, self._write(path, blocks))
 
     def put_small(self, path: str, data: bytes, *, replaces: bool, tag: str = "") -> None:
         """Append at most `ONE_CHUNK` bytes to a file, or make it have these and no others."""
         path, tag = _place(path, tag)
         write = self.diff.replace_file if replaces else self.diff.append
-        with self._naming(path):
-            write(path, tag, write_small(self._writer, data))
+        write(path, tag, self._write_small(path, data))
 
-    @contextlib.contextmanager
-    def _naming(self, path: str = "") -> Iterator[None]:
-        """Name the file whose bytes may not be stored, which may be any before the one that is being added."""
+    def _write_small(self, path: str, data: Bytes) -> Content:
         try:
-            yield
+            return write_small(self._writer, data)
         except Purged as error:
-            is_forbidden = self._store.tombstones.forbid
-            for before, _, change in self.diff.changes():
-                if any(is_forbidden(hash) for part in change.parts for hash, _ in part.chunks):
-                    path = before
-                    break
-            raise Purged(f"{path}: {error.message}" if path else error.message, hint=error.hint) from None
+            raise self._named(error, path) from None
+
+    def _named(self, error: Purged, path: str = "") -> Purged:
+        """Name the file whose bytes may not be stored, which may be any before the one that is being added."""
+        is_forbidden = self._store.tombstones.forbid
+        for before, _, change in self.diff.changes():
+            if any(is_forbidden(hash) for part in change.parts for hash, _ in part.chunks):
+                path = before
+                break
+        return Purged(f"{path}: {error.message}" if path else error.message, hint=error.hint)
 
     def _write(self, path: str, blocks: Iterable[bytes]) -> Content:
         source = Source(blocks)
         if not source.has(ONE_CHUNK + 1):
-            return write_small(self._writer, source.take(ONE_CHUNK))
+            return self._write_small(path, source.take(ONE_CHUNK))
         before = self._before(path) if source.has(_LARGE) else None
-        if before is None:
-            return write_content(self._writer, source)
-        return write_content_like(self._store, self._writer, source, before)
+        try:
+            if before is None:
+                return write_content(self._writer, source)
+            return write_content_like(self._store, self._writer, source, before)
+        except Purged as error:
+            raise self._named(error, path) from None
 
     def delete(self, path: str, tag: str = "") -> None:
         """Delete a file or, where the path ends with a slash, everything below it."""
@@ -130,8 +132,10 @@ class Upload:
 
     def seal(self) -> list[ChunkRow]:
         """Make its bytes durable; return the rows to publish with what refers to them, while this lives."""
-        with self._naming():
+        try:
             return self._writer.seal()
+        except Purged as error:
+            raise self._named(error) from None
 
     def compare_with_head(self, files: Files, repo: Repo, id: str, branch: str) -> None:
         """Find out what of it changes anything in the head that a commit of its own would be based on."""
@@ -155,9 +159,11 @@ class Upload:
         Raises:
             Purged: bytes of it were purged meanwhile.
         """
-        with self._naming():
+        try:
             add_chunks(db, rows)
             refuse_purged(db, self._writer.put_so_far())
+        except Purged as error:
+            raise self._named(error) from None
 
     def forget(self) -> None:
         """Let go of what has been staged, which may be as large as all else in memory; the chunks stay held."""
