@@ -72,9 +72,10 @@ class Upload:
 
     def _named(self, error: Purged, path: str = "") -> Purged:
         """Name the file whose bytes may not be stored, which may be any before the one that is being added."""
-        is_forbidden = self._store.tombstones.forbid
         for before, _, change in self.diff.changes():
-            if any(is_forbidden(hash) for part in change.parts for hash, _ in part.chunks):
+            chunks = (hash for part in change.parts for hash, _ in part.chunks)
+            # A copy may refer to what was purged; it puts nothing.
+            if any(self._store.tombstones.forbid(hash) and self._writer.has_put(hash) for hash in chunks):
                 path = before
                 break
         return Purged(f"{path}: {error.message}" if path else error.message, hint=error.hint)

@@ -302,9 +302,11 @@ def test_an_upload_that_recorded_the_bytes_ahead_of_the_purge_can_not_publish_th
 
 
 def test_the_file_is_named_whose_bytes_may_not_be_stored(rooms: Rooms) -> None:
-    first = rooms.put("r", [("/a", SECRET)])
-    purge(rooms, (first, "/a"))
+    first = rooms.put("r", [("/a", SECRET), ("/other", noise(30))])
+    purge(rooms, (first, "/a"), (first, "/other"))
     upload = rooms.upload([(f"/{number}", noise(number)) for number in range(20)])
+    with rooms.database.read() as db:  # to refer to what was purged is allowed
+        upload.copy(rooms.files.open_commit(db, first), "/other", "/copy", append=False)
     upload.put_small("/here", SECRET, replaces=True)
     upload.put_small("/behind", noise(20), replaces=True)
     with pytest.raises(

@@ -6,7 +6,7 @@ import errno
 import os
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -412,14 +412,22 @@ def test_a_put_does_not_lean_on_a_pack_that_is_missing_or_too_short(
     assert store.read(digest) == b"fragile"
 
 
-def test_what_is_put_together_is_stored_once_whoever_has_it(tmp_path: Path) -> None:
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[tuple[Index, ChunkStore]]:
+    """A store in which b"published" is and, for as long as the test runs, b"pending"."""
     index = Index()
     store = ChunkStore(tmp_path, index)
-    for data in (b"published", b"pending"):
-        other = store.writer()
-        other.put(data)
-        if data == b"published":
-            index.publish(other.seal())
+    writer = store.writer()
+    writer.put(b"published")
+    index.publish(writer.seal())
+    writer = store.writer()
+    writer.put(b"pending")
+    yield index, store
+    assert writer.needs(hashing.chunk_hash(b"pending"))
+
+
+def test_what_is_put_together_is_stored_once_whoever_has_it(shared: tuple[Index, ChunkStore]) -> None:
+    _, store = shared
     pieces = [b"new", b"published", b"", b"new", b"pending", b"newer"]
     writer = store.writer()
     assert writer.put_together(pieces) == [hashing.chunk_hash(piece) for piece in pieces]
@@ -430,14 +438,10 @@ def test_what_is_put_together_is_stored_once_whoever_has_it(tmp_path: Path) -> N
     assert writer.put_together([]) == []
 
 
-def test_what_is_put_later_is_stored_at_the_latest_when_it_is_sealed(tmp_path: Path) -> None:
-    index = Index()
-    store = ChunkStore(tmp_path, index)
-    for data in (b"published", b"pending"):
-        other = store.writer()
-        other.put(data)
-        if data == b"published":
-            index.publish(other.seal())
+def test_what_is_put_later_is_stored_at_the_latest_when_it_is_sealed(
+    shared: tuple[Index, ChunkStore],
+) -> None:
+    index, store = shared
     writer = store.writer()
     pieces = [b"new", b"published", b"new", b"pending", b"newer"]
     digests = [writer.put_later(piece) for piece in pieces]
