@@ -380,10 +380,8 @@ def _reading(what: object, act: Callable[[], Any]) -> Any:
     try:
         return act()
     except OSError as error:
-        if (
-            error.errno is None
-        ):  # no trouble of the disk: it is how gzip and bzip2 tell that bytes are damaged
-            raise
+        if error.errno is None:
+            raise  # it is no trouble of the disk, but how gzip and bzip2 tell that bytes are damaged
         raise cannot_read(what, error) from None
 
 

@@ -24,7 +24,6 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import FILESETS_REPO, USER, Commit, Repo
 from pachlet.pfs import commits
 from pachlet.pfs.files import Files
-from pachlet.pfs.index import publish_ahead
 from pachlet.pfs.records import AUTO, CommitRecord
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pfs.uploads import Upload
@@ -78,7 +77,7 @@ class FileSets:
 
     def create(self, upload: Upload) -> str:
         """Make a file set of what a call wrote; return its id."""
-        rows, layer = publish_ahead(self.database, upload.seal()), upload.diff.encode()
+        rows, layer = upload.record_ahead(self.database), upload.diff.encode()
         with self._transactions.start() as txn:
             upload.record_chunks(txn.db, rows)
             return self._add(txn, None, [layer], TTL)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pachlet.errors import Corrupt, Purged
 from pachlet.metadb.connect import Database, Row
 from pachlet.metadb.connect import Transaction as Statements
-from pachlet.storage.chunks import ChunkRow
+from pachlet.storage.chunks import ChunkRow, ChunkWriter
 from pachlet.storage.leases import Lease
 from pachlet.storage.packs import Location
 
@@ -102,13 +102,21 @@ def _look_for_purged(db: Statements, rows: Sequence[ChunkRow]) -> None:
             raise _purged_meanwhile(purge)
 
 
-def refuse_purged(db: Statements, put: Sequence[bytes]) -> None:
-    """Refuse to publish what refers to chunks that were put, now all recorded, and of which one was purged since.
-
-    A purge takes no notice of who has found a chunk, or recorded it ahead: nobody would know that its bytes are gone.
+def record_put(db: Statements, rows: Sequence[ChunkRow], writers: Iterable[ChunkWriter]) -> None:
+    """Record the chunks of writers that are not recorded yet, in the transaction that publishes what refers to them.
 
     Raises:
-        Purged: one of them was.
+        Purged: one that was put has been purged since.
+    """
+    add_chunks(db, rows)
+    for each in writers:
+        _refuse_purged(db, each.put_so_far())
+
+
+def _refuse_purged(db: Statements, put: Sequence[bytes]) -> None:
+    """Look whether chunks that were put are still there, as all of them are recorded now.
+
+    A purge takes no notice of who has found a chunk, or recorded it ahead: nobody would know that its bytes are gone.
     """
     if not put or not db.value("has_purged_chunks"):
         return

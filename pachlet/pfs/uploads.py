@@ -18,7 +18,7 @@ from pachlet.metadb.connect import Transaction as Statements
 from pachlet.paths import Branch, Repo, check_file_path, clean_path
 from pachlet.pfs import branches, commits
 from pachlet.pfs.files import Files
-from pachlet.pfs.index import add_chunks, publish_ahead, refuse_purged
+from pachlet.pfs.index import publish_ahead, record_put
 from pachlet.pfs.marks import NOBODY, Mark
 from pachlet.pfs.records import CommitRecord
 from pachlet.pfs.repos import inspect_repo
@@ -150,9 +150,21 @@ class Upload:
 
     def prepare(self, database: Database) -> None:
         """Do what can be done before the transaction in which all other writers wait; nothing may be added after it."""
-        rows = publish_ahead(database, self.seal())
+        rows = self.record_ahead(database)
         diff = self.diff if self._on_base is None else self._on_base[1]
         self._prepared = rows, diff, diff.encode()
+
+    def record_ahead(self, database: Database) -> Sequence[ChunkRow]:
+        """Make its bytes durable and record its chunks, if there are many; return the rows still to record.
+
+        Raises:
+            Purged: bytes of it were purged meanwhile.
+        """
+        rows = self.seal()
+        try:
+            return publish_ahead(database, rows)
+        except Purged as error:
+            raise self._named(error) from None
 
     def record_chunks(self, db: Statements, rows: Sequence[ChunkRow]) -> None:
         """Record the chunks of which that was not done ahead, in the transaction that publishes what refers to them.
@@ -161,8 +173,7 @@ class Upload:
             Purged: bytes of it were purged meanwhile.
         """
         try:
-            add_chunks(db, rows)
-            refuse_purged(db, self._writer.put_so_far())
+            record_put(db, rows, [self._writer])
         except Purged as error:
             raise self._named(error) from None
 

@@ -16,7 +16,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from pachlet.pfs.index import add_chunks, publish_ahead, refuse_purged
+from pachlet.pfs.index import publish_ahead, record_put
 from pachlet.pfs.transactions import Transaction, Transactions
 from pachlet.pps.datum_records import Record, Settled, make_records
 from pachlet.pps.jobs import JobRecord
@@ -157,9 +157,7 @@ class Recorder:
         )
         gone = set()
         with self._transactions.start() as txn:
-            add_chunks(txn.db, rows_left)
-            for each in writers:
-                refuse_purged(txn.db, each.put_so_far())
+            record_put(txn.db, rows_left, writers)
             for offer, made in records.items():
                 row = txn.db.first("get_job_by_key", key=offer.job.key)
                 if row is None or row["state"] != JobState.RUNNING:

@@ -32,7 +32,7 @@ from pachlet.metadb.changes import Closed
 from pachlet.metadb.connect import Rollback
 from pachlet.metadb.stored_json import read_json
 from pachlet.pfs import commits
-from pachlet.pfs.index import add_chunks, refuse_purged
+from pachlet.pfs.index import record_put
 from pachlet.pfs.transactions import Transaction
 from pachlet.pps import jobs
 from pachlet.pps.answering import answers, answers_within, health_path
@@ -293,8 +293,7 @@ class ServiceRun:
                 self._stop.ask("the job was ended")
                 raise Rollback
             if not job.is_serving:
-                add_chunks(txn.db, rows)
-                refuse_purged(txn.db, writer.put_so_far())
+                record_put(txn.db, rows, [writer])
                 store_records(txn, job, records)
                 txn.db.run("serve_job", key=job.key)
                 jobs.finish_commits(txn, job)

@@ -595,6 +595,8 @@ class ChunkWriter:
 
     def _store_later(self) -> None:
         """Store what is to be stored, all of which stays to be stored if that fails."""
+        if not self._later:
+            return
         self._store(self._later)
         self._later, self._room_later = {}, _ROOM_LATER
 

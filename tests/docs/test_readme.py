@@ -111,6 +111,6 @@ def test_readme_has_no_other_kind_of_block() -> None:
 
 
 def test_python_files_in_the_readme_are_whole() -> None:
-    for kind, block in blocks(README):
-        if kind == "python":
-            compile(block, "README.md", "exec")
+    programs = [block for kind, block in blocks(README) if kind == "python"]
+    assert programs
+    assert all(compile(each, "README.md", "exec") for each in programs)

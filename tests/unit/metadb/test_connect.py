@@ -196,10 +196,12 @@ def test_statement_names_are_unique() -> None:
 
 
 def test_every_statement_fits_the_schema(database: Database) -> None:
-    for text in load_statements().values():
-        if "new_" not in text:  # a table that only a collection has
-            values: object = [None] * text.count("?") if "?" in text else Anything()
-            database._writer.execute(f"EXPLAIN {text}", values)  # type: ignore[arg-type]
+    statements = {name: text for name, text in load_statements().items() if "new_" not in text}
+    assert {"find_chunks", "add_staged"} <= statements.keys()  # without the tables that only a collection has
+    for name, text in statements.items():
+        values: object = [None] * text.count("?") if "?" in text else Anything()
+        steps = database._writer.execute(f"EXPLAIN {text}", values)  # type: ignore[arg-type]
+        assert steps.fetchall(), name
 
 
 class Anything(dict[str, None]):

@@ -291,8 +291,12 @@ def test_an_upload_that_recorded_the_bytes_ahead_of_the_purge_can_not_publish_th
     monkeypatch.setattr(index, "_FEW_ROWS", 1)
     upload = rooms.upload([("/fine", noise(2)), ("/b", SECRET)])
     upload.prepare(rooms.database)
+    behind = rooms.upload([("/fine", noise(4)), ("/c", SECRET)])
+    behind.seal()  # its chunks are recorded after the purge
     first = rooms.put("r", [("/a", SECRET)])
     purge(rooms, (first, "/a"))
+    with pytest.raises(Purged, match="/c: bytes of this file were purged while they were being put"):
+        behind.prepare(rooms.database)
     with (
         pytest.raises(Purged, match="/b: bytes of this file were purged while they were being put"),
         rooms.transactions.start() as txn,
